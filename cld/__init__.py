@@ -1,0 +1,1 @@
+"""Cross-Level Instance-Group Discrimination (CLD): methods, training, evaluation, tables, figures."""

@@ -1,0 +1,26 @@
+"""The one error a user is meant to read: a single line that names the cause and the mend."""
+
+import sys
+from collections.abc import Callable
+
+
+class InputError(Exception):
+    """Bad input. The message is one line: the file, key or value at fault, then what to do about it."""
+
+
+def run_command(main: Callable[[], None]) -> None:
+    """Run a command's ``main``; an :class:`InputError` or Ctrl-C ends it with one line and no traceback.
+
+    Exit status: 0 done, 2 bad input, 130 interrupted; any other failure is a bug and keeps its traceback.
+    """
+    try:
+        main()
+    except InputError as error:
+        sys.exit(_fail(f"error: {error}", 2))
+    except KeyboardInterrupt:
+        sys.exit(_fail("interrupted", 130))
+
+
+def _fail(line: str, status: int) -> int:
+    print(line, file=sys.stderr, flush=True)
+    return status

@@ -1,0 +1,1 @@
+"""Upstream files to stores: one module per dataset family, and the demo's renderer."""
