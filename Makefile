@@ -1,0 +1,33 @@
+# make demo   everything from nothing: environment, rendered scenes, runs, tables and figures (demo preset)
+# make test   the tests; make lint, make bench, make lock: what their names say
+CORES ?= $(shell nproc)
+VENV := .venv
+# Commands of the environment come first, for make's recipes and for the jobs that Snakemake starts.
+export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
+
+.PHONY: demo test lint bench lock
+demo: $(VENV)/installed
+	snakemake --cores $(CORES) all_tables all_figures
+
+test: $(VENV)/installed-dev
+	python -m pytest $(PYTEST)
+
+lint: $(VENV)/installed-dev
+	ruff check .
+	ruff format --check .
+	snakefmt --check workflow
+	snakemake --lint
+
+bench: $(VENV)/installed-dev
+	python -m benchmarks
+
+$(VENV)/installed: install.sh pyproject.toml requirements.lock
+	./install.sh $(VENV) .
+	touch $@
+
+$(VENV)/installed-dev: install.sh pyproject.toml requirements.lock
+	./install.sh $(VENV) '.[dev]'
+	touch $@ $(VENV)/installed
+
+lock: $(VENV)/installed-dev
+	{ grep '^#' requirements.lock; pip freeze --exclude-editable; } > .lock.tmp && mv .lock.tmp requirements.lock

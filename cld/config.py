@@ -1,0 +1,282 @@
+"""Configuration: YAML files in layers, merged into one resolved, validated dictionary.
+
+A run is resolved from ``config/run.yaml`` (every key), then the method's file, the dataset's file, the
+preset, a table's overrides and the command line, each changing keys of the one before. No layer can add a
+key: a misspelt one is an error that names the nearest valid key. The workflow and the commands resolve alike.
+"""
+
+import argparse
+import copy
+import difflib
+import hashlib
+import json
+import re
+from collections.abc import Iterable, Mapping
+from functools import cache
+from pathlib import Path
+
+import yaml
+
+from cld.errors import InputError, run_command
+
+ROOT = Path(__file__).resolve().parent.parent
+CONFIG = ROOT / "config"
+SCHEMAS = ROOT / "workflow" / "schemas"
+
+#: Keys that change how a run proceeds, not what it computes: left out of its identity.
+NOT_IDENTITY = ("checkpoint_every_s",)
+#: The section that only one method reads; other methods' runs are the same whatever it says.
+OWN_SECTION = {"bank": "npid", "queue": "moco"}
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML with ``1e-4`` as a number (YAML 1.1 reads a string) and a repeated key as an error."""
+
+
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float",
+    re.compile(r"^[-+]?(?:[0-9]+\.[0-9]*|\.[0-9]+|[0-9]+)(?:[eE][-+]?[0-9]+)?$|^[-+]?\.(?:inf|nan)$"),
+    list("-+0123456789."),
+)
+
+
+def _mapping_without_repeats(loader: _Loader, node: yaml.MappingNode) -> dict:
+    keys = [loader.construct_object(key) for key, _ in node.value]
+    repeated = next((key for key in keys if keys.count(key) > 1), None)
+    if repeated is not None:
+        raise yaml.constructor.ConstructorError(None, None, f"key '{repeated}' stands twice", node.start_mark)
+    loader.flatten_mapping(node)
+    return {
+        loader.construct_object(k, deep=True): loader.construct_object(v, deep=True) for k, v in node.value
+    }
+
+
+_Loader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping_without_repeats)
+
+
+def parse_yaml(text: str) -> object:
+    """Parse YAML text as the configuration files are parsed."""
+    return yaml.load(text, _Loader)
+
+
+@cache
+def _read_yaml(path: Path) -> dict:
+    try:
+        content = parse_yaml(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        known = ", ".join(sorted(file.stem for file in path.parent.glob("*.yaml"))) or "none"
+        raise InputError(f"{shown(path)}: no such file; {path.parent.name} that exist: {known}") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{shown(path)}: cannot be read ({error}); mend the file") from None
+    except yaml.YAMLError as error:
+        reason = " ".join(str(error).split())
+        raise InputError(f"{shown(path)}: not valid YAML ({reason}); mend that line") from None
+    if not isinstance(content, dict):
+        raise InputError(f"{shown(path)}: holds no keys; see config/README.md for what belongs there")
+    return content
+
+
+def read_yaml(path: str | Path) -> dict:
+    """Read a configuration file into a fresh dictionary.
+
+    Raises:
+        InputError: the file is missing or is not a YAML mapping; names its siblings or the line.
+    """
+    return copy.deepcopy(_read_yaml(Path(path)))
+
+
+def shown(path: Path) -> str:
+    """A path as a message shows it: relative to the checkout where it lies inside."""
+    return str(path.relative_to(ROOT)) if path.is_relative_to(ROOT) else str(path)
+
+
+def validate(value: object, schema: str, where: str) -> None:
+    """Check ``value`` against ``workflow/schemas/<schema>.schema.yaml``.
+
+    Raises:
+        InputError: names ``where``, the key and, for an unknown key, the nearest valid one.
+    """
+    from jsonschema import Draft202012Validator  # 0.1 s, and not every command validates
+
+    validator = Draft202012Validator(_read_yaml(SCHEMAS / f"{schema}.schema.yaml"))
+    error = next(iter(sorted(validator.iter_errors(value), key=lambda e: (len(e.path), str(e.path)))), None)
+    if error is None:
+        return
+    key = ".".join(map(str, error.path))
+    if error.validator == "additionalProperties":
+        known = list(error.schema.get("properties", {}))
+        unknown = next(name for name in error.instance if name not in known)
+        raise unknown_key(f"{key}.{unknown}".lstrip("."), known, where)
+    if error.validator == "required":
+        missing = next(name for name in error.validator_value if name not in error.instance)
+        raise InputError(f"{where}: key '{f'{key}.{missing}'.lstrip('.')}' is missing; add it")
+    hint = error.schema.get("description")
+    raise InputError(f"{where}: {key or 'value'}: {error.message}" + (f"; it is {hint}" if hint else ""))
+
+
+def unknown_key(key: str, known: Iterable[str], where: str) -> InputError:
+    """The error for a key that does not exist, with the nearest one that does."""
+    known = list(known)
+    prefix, _, name = key.rpartition(".")
+    near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    mend = (
+        f"did you mean '{f'{prefix}.{near[0]}'.lstrip('.')}'?" if near else f"valid keys: {', '.join(known)}"
+    )
+    return InputError(f"{where}: unknown key '{key}'; {mend}")
+
+
+def merge(base: Mapping, changes: Mapping, where: str, prefix: str = "") -> dict:
+    """``base`` with ``changes`` laid over it, section by section.
+
+    Raises:
+        InputError: ``changes`` has a key that ``base`` has not, or a value where a section belongs.
+    """
+    merged = dict(base)
+    for name, value in changes.items():
+        key = f"{prefix}{name}"
+        if name not in base:
+            raise unknown_key(key, base, where)
+        if isinstance(base[name], Mapping) and base[name]:
+            if not isinstance(value, Mapping):
+                raise InputError(
+                    f"{where}: '{key}' is a section ({', '.join(base[name])}); set one of its keys"
+                )
+            merged[name] = merge(base[name], value, where, f"{key}.")
+        else:
+            merged[name] = value
+    return merged
+
+
+def nested(dotted: Mapping[str, object]) -> dict:
+    """``{"cld.weight": 1}`` as ``{"cld": {"weight": 1}}``."""
+    tree: dict = {}
+    for key, value in dotted.items():
+        *sections, name = str(key).split(".")
+        node = tree
+        for section in sections:
+            node = node.setdefault(section, {})
+        node[name] = value
+    return tree
+
+
+def parse_overrides(arguments: Iterable[str]) -> dict[str, object]:
+    """``["cld.weight=0.5"]`` as ``{"cld.weight": 0.5}``; values are YAML."""
+    overrides = {}
+    for argument in arguments:
+        key, equals, value = argument.partition("=")
+        if not equals or not key:
+            raise InputError(f"'{argument}': an override is written key=value, for example cld.weight=0.5")
+        overrides[key] = parse_yaml(value)
+    return overrides
+
+
+def load_preset(preset: str) -> dict:
+    """``config/presets/<preset>.yaml``, validated."""
+    path = CONFIG / "presets" / f"{preset}.yaml"
+    content = read_yaml(path)
+    validate(content, "preset", shown(path))
+    return content
+
+
+def load_dataset(preset: str, dataset: str, overrides: Mapping[str, object] | None = None) -> dict:
+    """A dataset's settings at a preset's scale: ``source, render, build, run, methods``."""
+    path = CONFIG / "datasets" / f"{dataset}.yaml"
+    content = read_yaml(path)
+    validate(content, "dataset", shown(path))
+    scale = load_preset(preset)["datasets"].get(dataset, {})
+    content = merge(content, scale, f"config/presets/{preset}.yaml", f"datasets.{dataset}.")
+    return merge(content, nested(overrides or {}), "command line")
+
+
+def load_protocol(preset: str, protocol: str) -> dict:
+    """The settings of an evaluation protocol at a preset's scale."""
+    protocols = read_yaml(CONFIG / "evaluation.yaml")
+    protocols = merge(
+        protocols, load_preset(preset)["evaluation"], f"config/presets/{preset}.yaml", "evaluation."
+    )
+    if protocol not in protocols:
+        raise unknown_key(protocol, protocols, "config/evaluation.yaml")
+    return protocols[protocol]
+
+
+def load_run(
+    preset: str,
+    dataset: str,
+    method: str,
+    seed: int = 0,
+    overrides: Mapping[str, object] | None = None,
+    where: str = "command line",
+) -> dict:
+    """The fully resolved configuration of a pre-training run.
+
+    Args:
+        overrides: dotted keys of ``config/run.yaml`` with their values, applied last.
+        where: the file or place that ``overrides`` come from, for messages.
+
+    Raises:
+        InputError: an unknown key, a value outside its range, or values that do not fit each other.
+    """
+    settings = load_dataset(preset, dataset)
+    run = read_yaml(CONFIG / "run.yaml")
+    run = merge(run, read_yaml(CONFIG / "methods" / f"{method}.yaml"), f"config/methods/{method}.yaml")
+    run = merge(run, settings["run"], f"config/datasets/{dataset}.yaml", "run.")
+    run = merge(
+        run, settings["methods"].get(method, {}), f"config/datasets/{dataset}.yaml", f"methods.{method}."
+    )
+    run = merge(run, load_preset(preset)["run"], f"config/presets/{preset}.yaml", "run.")
+    run = merge(run, nested(overrides or {}), where)
+    if run["views"] == "auto":
+        run["views"] = 3 if method == "moco" and run["cld"]["weight"] else 2
+    run = {"dataset": dataset, "method": method, "seed": seed, **run}
+    validate(run, "run", where)
+    if run["cld"]["weight"] and run["cld"]["n_groups"] > run["optimiser"]["batch_size"]:
+        raise InputError(
+            f"{where}: cld.n_groups {run['cld']['n_groups']} exceeds optimiser.batch_size "
+            f"{run['optimiser']['batch_size']}; a batch is split into groups, so lower the one or raise the other"
+        )
+    return run
+
+
+def identity(run: Mapping) -> dict:
+    """What distinguishes a run's result: its configuration less the keys that cannot matter to it."""
+    kept = {
+        key: value
+        for key, value in run.items()
+        if key not in NOT_IDENTITY and OWN_SECTION.get(key, run["method"]) == run["method"]
+    }
+    if not run["cld"]["weight"]:
+        kept["cld"] = {"weight": 0}
+    return kept
+
+
+def run_id(run: Mapping) -> str:
+    """A run's name: what a person looks for, then a hash of its identity (``kitchen_hc-npid-s0-1f0c9a2b``)."""
+    digest = hashlib.sha256(json.dumps(identity(run), sort_keys=True).encode()).hexdigest()[:8]
+    parts = [run["dataset"], run["method"]]
+    if run["cld"]["weight"]:
+        parts += ["cld", f"{run['cld']['clustering']}{run['cld']['n_groups']}"]
+    if run["optimiser"]["epochs"] == 0:
+        parts.append("untrained")
+    return "-".join([*parts, f"s{run['seed']}", digest])
+
+
+def add_run_arguments(parser: argparse.ArgumentParser) -> None:
+    """The arguments by which every command names a run."""
+    parser.add_argument("--preset", required=True, help="scale: a file of config/presets")
+    parser.add_argument("--dataset", required=True, help="a file of config/datasets")
+    parser.add_argument("--method", required=True, help="a file of config/methods")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("overrides", nargs="*", metavar="key=value", help="changes to config/run.yaml")
+
+
+def main() -> None:
+    """Print the resolved configuration of a run."""
+    parser = argparse.ArgumentParser(prog="python -m cld.config", description=main.__doc__)
+    add_run_arguments(parser)
+    args = parser.parse_args()
+    run = load_run(args.preset, args.dataset, args.method, args.seed, parse_overrides(args.overrides))
+    print(f"# {run_id(run)}\n{yaml.safe_dump(run, sort_keys=False)}", end="")
+
+
+if __name__ == "__main__":
+    run_command(main)

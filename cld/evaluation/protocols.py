@@ -1,0 +1,91 @@
+"""The protocols: each scores a run's checkpoint, or a store alone, and says how it did.
+
+A score is ``{"run", "seed", "metrics" (percent), "settings"}``.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch.nn.functional import normalize
+
+from cld.config import run_id
+from cld.evaluation.features import extract_features
+from cld.evaluation.knn import knn_accuracy, knn_classify
+from cld.store import Split, read_info, read_split
+from cld.training.checkpoint import load_encoder
+from cld.training.device import fastest_device
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """How to score, and whether it takes a run's checkpoint or needs no network."""
+
+    score: Callable[..., dict]
+    needs_run: bool
+
+
+def score_knn(store: str, settings: Mapping, checkpoint: str, device: str | None = None) -> dict:
+    """Weighted kNN on a run's instance features (supplement, Tables A.1, A.2 and A.4).
+
+    Neighbours are the training images under test transforms; a vote weighs exp(similarity / T), with T
+    the run's T_I unless the settings name one.
+    """
+    device = device or fastest_device()
+    encoder, config = load_encoder(checkpoint, device)
+    info = read_info(store)
+    train, test = read_split(store, "train"), read_split(store, settings["split"])
+    settings = {**settings, "temperature": settings["temperature"] or config["temperature"]}
+    features = [extract_features(encoder, split, info, device) for split in (train, test)]
+    return {
+        "run": run_id(config),
+        "seed": config["seed"],
+        "metrics": _vote(*features, train, test, len(info.classes), settings),
+        "settings": settings,
+    }
+
+
+def score_pixel_knn(store: str, settings: Mapping) -> dict:
+    """The same vote on raw pixels, standardised per channel, compared by cosine."""
+    info = read_info(store)
+    train, test = read_split(store, "train"), read_split(store, settings["split"])
+
+    def pixels(split: Split) -> torch.Tensor:
+        standardised = (split.images / np.float32(255) - np.float32(info.mean)) / np.float32(info.std)
+        return normalize(torch.from_numpy(standardised).flatten(1), dim=1)
+
+    metrics = _vote(pixels(train), pixels(test), train, test, len(info.classes), settings)
+    return {"run": None, "seed": None, "metrics": metrics, "settings": dict(settings)}
+
+
+def score_chance(store: str, settings: Mapping) -> dict:
+    """Always answering the training classes from the most to the least frequent."""
+    info = read_info(store)
+    train, test = read_split(store, "train"), read_split(store, settings["split"])
+    order = np.argsort(-np.bincount(train.labels, minlength=len(info.classes)), kind="stable")
+    ranked = torch.from_numpy(order).expand(len(test), -1)
+    metrics = knn_accuracy(ranked, torch.from_numpy(test.labels))
+    return {"run": None, "seed": None, "metrics": metrics, "settings": dict(settings)}
+
+
+def _vote(
+    train_features: torch.Tensor,
+    test_features: torch.Tensor,
+    train: Split,
+    test: Split,
+    n_classes: int,
+    settings: Mapping,
+) -> dict[str, float]:
+    labels = [torch.from_numpy(split.labels).to(train_features.device) for split in (train, test)]
+    ranked = knn_classify(
+        train_features, labels[0], test_features, n_classes, settings["k"], settings["temperature"]
+    )
+    return knn_accuracy(ranked, labels[1])
+
+
+PROTOCOLS = {
+    "knn": Protocol(score_knn, needs_run=True),
+    "pixel_knn": Protocol(score_pixel_knn, needs_run=False),
+    "chance": Protocol(score_chance, needs_run=False),
+}

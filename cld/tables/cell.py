@@ -1,0 +1,71 @@
+"""A cell: the mean of one metric over its runs' scores, with everything needed to trace it."""
+
+import argparse
+import json
+from pathlib import Path
+from statistics import fmean, stdev
+
+from cld.config import load_preset
+from cld.errors import InputError, run_command
+from cld.files import write_json
+from cld.tables.spec import Cell, load_table
+
+
+def read_json(path: str | Path, mend: str) -> dict:
+    """Read a JSON object written by an earlier step.
+
+    Raises:
+        InputError: the file is missing or damaged; ``mend`` says how it is made again.
+    """
+    try:
+        return json.loads(Path(path).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: cannot be read ({error}); {mend}") from None
+
+
+def summarise(cell: Cell, preset: str, scores: list[dict]) -> dict:
+    """A cell's number from its score files, in percent: mean and sample deviation over seeds."""
+    values = [score["metrics"][cell.metric] for score in scores]
+    scale = load_preset(preset)
+    return {
+        "table": cell.table,
+        "row": cell.row,
+        "column": cell.column,
+        "protocol": cell.protocol,
+        "metric": cell.metric,
+        "unit": "percent",
+        "published": cell.published,
+        "value": round(fmean(values), 4),
+        "std": round(stdev(values), 4) if len(values) > 1 else None,
+        "n_seeds": len(values),
+        "preset": preset,
+        "scale": scale["title"],
+        "synthetic": scale["synthetic"],
+        "dataset": cell.dataset,
+        "scores": [
+            {"run": score["run"], "seed": score["seed"], "value": value, "provenance": score["provenance"]}
+            for score, value in zip(scores, values, strict=True)
+        ],
+        "settings": scores[0]["settings"],
+        "configuration": next(iter(cell.runs(preset).values()), None),
+        "overrides": dict(cell.overrides),
+    }
+
+
+def main() -> None:
+    """Average the scores of one cell's runs."""
+    parser = argparse.ArgumentParser(prog="python -m cld.tables.cell", description=main.__doc__)
+    parser.add_argument("--preset", required=True)
+    parser.add_argument("--table", required=True, help="a file of config/tables")
+    parser.add_argument("--row", required=True)
+    parser.add_argument("--column", required=True)
+    parser.add_argument("--scores", nargs="+", required=True, help="score files, one a seed")
+    parser.add_argument("--out", required=True, help="the cell's JSON file")
+    args = parser.parse_args()
+    cell = load_table(args.table, args.preset).cell(args.row, args.column)
+    scores = [read_json(path, "evaluate that run again") for path in args.scores]
+    write_json(args.out, summarise(cell, args.preset, scores))
+
+
+if __name__ == "__main__":
+    run_command(main)

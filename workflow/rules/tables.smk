@@ -1,0 +1,55 @@
+# Scores -> cells -> tables.
+
+
+rule all_tables:
+    input:
+        expand(
+            f"{RESULTS}/{PRESET}/tables/{{table}}.{{kind}}",
+            table=table_names(),
+            kind=["csv", "md", "tex", "html"],
+        ),
+
+
+rule cell:
+    input:
+        cell_scores,
+    output:
+        f"{RESULTS}/{{preset}}/cells/{{table}}/{{row}}/{{column}}.json",
+    log:
+        f"{LOG}/cells/{{table}}.{{row}}.{{column}}.log",
+    benchmark:
+        f"{BENCHMARK}/cells/{{table}}.{{row}}.{{column}}.tsv"
+    conda:
+        ENVIRONMENT
+    threads: 1
+    resources:
+        mem_mb=500,
+        runtime=5,
+    params:
+        cell=lambda wildcards: repr(table_cell(wildcards)),
+    shell:
+        "python -m cld.tables.cell --preset {wildcards.preset} --table {wildcards.table} --row {wildcards.row}"
+        " --column {wildcards.column} --scores {input} --out {output} > {log} 2>&1"
+
+
+rule table:
+    input:
+        table_cells,
+    output:
+        multiext(f"{RESULTS}/{{preset}}/tables/{{table}}", ".csv", ".md", ".tex", ".html"),
+    log:
+        f"{LOG}/tables/{{table}}.log",
+    benchmark:
+        f"{BENCHMARK}/tables/{{table}}.tsv"
+    conda:
+        ENVIRONMENT
+    threads: 1
+    resources:
+        mem_mb=500,
+        runtime=5,
+    params:
+        table=lambda wildcards: repr(tables(wildcards.preset)[wildcards.table]),
+        results=lambda wildcards, output: Path(output[0]).parents[2],
+    shell:
+        "python -m cld.tables.render --preset {wildcards.preset} --table {wildcards.table}"
+        " --results {params.results} > {log} 2>&1"
