@@ -1,0 +1,119 @@
+"""Configuration: layers, closed keys, and what makes two runs the same."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cld import config
+from cld.errors import InputError
+
+
+def run(**overrides):
+    return config.load_run(
+        "demo", "kitchen_hc", "npid", overrides={k.replace("__", "."): v for k, v in overrides.items()}
+    )
+
+
+def test_layers_apply_in_order():
+    paper = config.load_run("paper", "kitchen_hc", "npid")
+    assert paper["optimiser"]["epochs"] == 80, "the dataset's file changes config/run.yaml"
+    assert paper["temperature"] == 0.1, "so does the method's"
+    assert run()["optimiser"]["epochs"] != 80, "the preset changes the dataset's"
+    assert run(optimiser__epochs=3)["optimiser"]["epochs"] == 3, "and an override comes last"
+    assert run(optimiser__epochs=3)["optimiser"]["lr"] == run()["optimiser"]["lr"], "leaving other keys"
+
+
+def test_every_layer_is_described_by_the_schema():
+    for preset in ("demo", "paper"):
+        for method in ("npid", "moco"):
+            config.validate(config.load_run(preset, "kitchen_hc", method), "run", "here")
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("cld.n_group", 3, "unknown key 'cld.n_group'; did you mean 'cld.n_groups'?"),
+        ("cdl.weight", 1, "unknown key 'cdl'; did you mean 'cld'?"),
+        ("optimiser", 3, "'optimiser' is a section"),
+        ("cld.weight", -1, "cld.weight: -1 is less than the minimum of 0; it is lambda, 0 or more"),
+        ("cld.clustering", "dbscan", "it is kmeans or spectral"),
+        ("optimiser.lr", "fast", "optimiser.lr: 'fast' is not of type 'number'; it is above 0"),
+        ("cld.n_groups", 257, "cld.n_groups 257 exceeds optimiser.batch_size 256"),
+        ("backbone.blocks", [1, 2], "blocks per stage, four numbers, or null"),
+    ],
+)
+def test_a_bad_value_is_one_line_that_names_it_and_the_mend(key, value, message):
+    with pytest.raises(InputError) as error:
+        config.load_run("demo", "kitchen_hc", "npid", overrides={key: value}, where="table_x.yaml: cell a/b")
+    assert message in str(error.value)
+    assert str(error.value).startswith("table_x.yaml: cell a/b: ")
+    assert "\n" not in str(error.value)
+
+
+def test_a_file_that_does_not_exist_names_its_siblings():
+    with pytest.raises(
+        InputError, match=r"config/presets/demi\.yaml: no such file; presets that exist: demo, paper"
+    ):
+        config.load_preset("demi")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [("a: [1", "not valid YAML"), ("- 1", "holds no keys"), ("a: 1\na: 2", "key 'a' stands twice")],
+)
+def test_damaged_yaml_is_one_line(tmp_path, text, message):
+    path = tmp_path / "x.yaml"
+    path.write_text(text)
+    with pytest.raises(InputError, match=message) as error:
+        config.read_yaml(path)
+    assert "\n" not in str(error.value)
+
+
+@given(st.floats(allow_nan=False, allow_infinity=False, min_value=1e-12, max_value=1e12))
+def test_numbers_on_the_command_line_are_numbers(number):
+    for written in (repr(number), f"{number:e}"):
+        (value,) = config.parse_overrides([f"optimiser.lr={written}"]).values()
+        assert value == float(written)
+
+
+def test_reading_a_file_twice_gives_independent_dictionaries():
+    config.read_yaml(config.CONFIG / "run.yaml")["cld"]["weight"] = "changed"
+    assert config.read_yaml(config.CONFIG / "run.yaml")["cld"]["weight"] != "changed"
+
+
+def test_runs_are_the_same_when_their_results_must_be():
+    same = config.run_id(run())
+    assert config.run_id(run(checkpoint_every_s=1)) == same
+    assert config.run_id(run(queue__size=7)) == same, "NPID has no queue"
+    assert config.run_id(run(bank__momentum=0.1)) != same
+    baseline = config.run_id(run(cld__weight=0))
+    assert config.run_id(run(cld__weight=0, cld__n_groups=10, cld__clustering="spectral")) == baseline
+    assert baseline != same
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("temperature", 0.3),
+        ("cld.n_groups", 7),
+        ("cld.weight", 1),
+        ("optimiser.epochs", 1),
+        ("head.kind", "mlp"),
+    ],
+)
+def test_any_other_setting_makes_another_run(key, value):
+    changed = config.load_run("demo", "kitchen_hc", "npid", overrides={key: value})
+    assert config.run_id(changed) != config.run_id(run())
+
+
+def test_seeds_are_different_runs_and_ids_read_well():
+    first, second = (config.run_id(config.load_run("demo", "kitchen_hc", "npid", seed)) for seed in (0, 1))
+    assert first != second
+    assert first.startswith("kitchen_hc-npid-cld-kmeans120-s0-")
+
+
+def test_moco_with_cld_takes_two_queries_and_a_key():
+    views = {
+        w: config.load_run("demo", "kitchen_hc", "moco", overrides={"cld.weight": w})["views"] for w in (0, 1)
+    }
+    assert views == {0: 2, 1: 3}
