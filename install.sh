@@ -1,9 +1,20 @@
 #!/bin/sh
 # Make a virtual environment with the pinned packages: ./install.sh FOLDER REQUIREMENT
-# Needs Python 3.11 or newer. Everything else comes from wheels, the library that Open3D wants included.
+# Needs Python 3.11 or newer. System packages that are missing are installed with apt-get, as root or through
+# sudo; without either, it says which they are (or use conda: environment.yml brings them along).
 set -eu
 venv=$1
 requirement=$2
+
+install_system_packages() {
+    if [ "$(id -u)" = 0 ]; then as_root=; else as_root=sudo; fi
+    echo "installing system packages: $*"
+    export DEBIAN_FRONTEND=noninteractive
+    if ! { $as_root apt-get update -qq && $as_root apt-get install -y -qq --no-install-recommends "$@" >/dev/null; }; then
+        echo "error: system packages are missing; install them: $*" >&2
+        exit 2
+    fi
+}
 
 if [ ! -x "$venv/bin/pip" ]; then
     python=
@@ -17,16 +28,16 @@ if [ ! -x "$venv/bin/pip" ]; then
         echo "error: no Python 3.11 or newer found; install one, or name it: make PYTHON=/path/to/python3.11" >&2
         exit 2
     fi
-    # Debian and Ubuntu split the venv module's pip into a package of its own.
+    # Debian and Ubuntu split what venv needs into a package of its own.
     if ! "$python" -c 'import ensurepip, venv' 2>/dev/null; then
-        package="$("$python" -c 'import sys; print("python%d.%d-venv" % sys.version_info[:2])')"
-        if [ "$(id -u)" = 0 ]; then as_root=; else as_root=sudo; fi
-        echo "installing the system package $package"
-        if ! { $as_root apt-get update -qq && $as_root apt-get install -y -qq "$package"; }; then
-            echo "error: $python has no venv module; install the system package $package" >&2
-            exit 2
-        fi
+        install_system_packages "$("$python" -c 'import sys; print("python%d.%d-venv" % sys.version_info[:2])')"
     fi
     "$python" -m venv "$venv"
 fi
 "$venv/bin/pip" install --disable-pip-version-check --quiet --constraint requirements.lock --editable "$requirement"
+
+# Open3D is linked against libraries of the desktop that a server lacks; it uses none of them here.
+if ! "$venv/bin/python" -c 'import data_prep.open3d_import as o; o.import_open3d()' 2>/dev/null; then
+    install_system_packages libegl1 libgl1 libx11-6 libgomp1
+    "$venv/bin/python" -c 'import data_prep.open3d_import as o; o.import_open3d()'
+fi

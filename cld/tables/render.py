@@ -61,6 +61,13 @@ def tex(text: str) -> str:
 _TEMPLATES.filters["tex"] = tex
 
 
+def code_version(code: Mapping) -> str:
+    """A version in a few characters: ``0.1.0 (1a2b3c4d, changed)``."""
+    commit = [code["commit"][:8]] if code["commit"] else []
+    details = ", ".join(commit + ["changed"] * bool(code["dirty"]))
+    return f"{code['version']} ({details})" if details else code["version"]
+
+
 def tidy_csv(cells: Mapping[tuple[str, str], dict], paths: Mapping[tuple[str, str], str]) -> str:
     """One row a cell, in the columns of :data:`COLUMNS`; ``cell`` is the cell's file."""
     text = io.StringIO()
@@ -79,7 +86,7 @@ def view(table: Table, cells: Mapping[tuple[str, str], dict], preset: str) -> di
 
     scale = load_preset(preset)
     scores = [score for cell in cells.values() for score in cell["scores"]]
-    versions = sorted({score["provenance"]["code_version"] for score in scores})
+    versions = sorted({code_version(score["provenance"]["code"]) for score in scores})
     seeds = sorted({cell["n_seeds"] for cell in cells.values() if cell["configuration"]})
     runs = {score["run"] for score in scores} - {None}
     return {

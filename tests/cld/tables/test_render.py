@@ -14,7 +14,10 @@ from cld.tables import render
 from cld.tables.cell import read_json, summarise
 from cld.tables.spec import load_table
 
-PROVENANCE = {"code_version": "0.1.0", "data_checksum": "0123456789abcdef"}
+PROVENANCE = {
+    "code": {"version": "0.1.0", "commit": "89abcdef01234567", "dirty": True},
+    "data_checksum": "0123456789abcdef",
+}
 
 
 def score(value, seed=0):

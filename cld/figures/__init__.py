@@ -1,0 +1,1 @@
+"""Figures of the supplement, one module each; ``style`` is what they share."""

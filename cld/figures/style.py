@@ -1,0 +1,49 @@
+"""The look of every figure, and how it is saved."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import matplotlib
+
+matplotlib.use("agg")
+
+from matplotlib import pyplot as plt
+from matplotlib.figure import Figure
+
+from cld.config import load_preset
+from cld.files import atomic_path
+
+#: Two-column width of the paper, in inches.
+TEXT_WIDTH = 6.9
+#: Eleven colours that stay apart for colour-blind readers (Okabe & Ito 2008, extended by shade).
+COLOURS = (
+    "#e69f00",
+    "#56b4e9",
+    "#009e73",
+    "#f0e442",
+    "#0072b2",
+    "#d55e00",
+    "#cc79a7",
+    "#ffffff",
+    "#8fd0b5",
+    "#9a6a00",
+    "#b3b3ff",
+)
+
+plt.rcParams.update({"font.size": 7, "axes.titlesize": 7, "figure.dpi": 200, "pdf.fonttype": 42})
+
+
+def caption(text: str, preset: str) -> str:
+    """A figure's heading, with the warning that demo figures carry."""
+    scale = load_preset(preset)
+    warning = ". Rendered data: no reproduction of the published figure" if scale["synthetic"] else ""
+    return f"{text}, {scale['title']}{warning}"
+
+
+def save(figure: Figure, paths: Iterable[str | Path]) -> None:
+    """Save a figure under each path, in the format of its suffix, atomically and without a time stamp."""
+    for path in map(Path, paths):
+        with atomic_path(path) as temporary:
+            metadata = {"CreationDate": None} if path.suffix == ".pdf" else {}
+            figure.savefig(temporary, metadata=metadata)
+    plt.close(figure)

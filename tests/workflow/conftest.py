@@ -1,0 +1,98 @@
+"""A checkout of one's own to run the workflow in, with a preset that is tiny."""
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+TINY = """
+title: tiny scale
+synthetic: true
+seeds: [0, 1]
+run:
+  backbone: {blocks: [1, 1, 1, 1], width: 4, stem: small_stride2}
+  optimiser: {epochs: 2, warmup_epochs: 1, batch_size: 32}
+evaluation:
+  knn: {k: 5}
+  pixel_knn: {k: 5}
+datasets:
+  kitchen_hc:
+    render: {frames_per_scene: 4, width: 240, height: 136}
+    build: {min_side_px: 4}
+"""
+
+TABLE = """
+title: Table T
+caption: Two group numbers.
+dataset: kitchen_hc
+method: npid
+protocol: knn
+metric: top1
+row_header: group
+rows:
+  - {key: "4", set: {cld.n_groups: 4}}
+  - {key: "8", set: {cld.n_groups: 8}}
+columns:
+  - {key: kmeans, set: {cld.clustering: kmeans}}
+published:
+  "4": {kmeans: 50.0}
+references:
+  - {key: npid, label: NPID, set: {cld.weight: 0}}
+  - {key: chance, label: chance, protocol: chance}
+"""
+
+
+class Checkout:
+    """A copy of the project's sources, with its own results."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+        for name in ("cld", "data_prep", "workflow", "config", "slurm", "environment.yml"):
+            source = ROOT / name
+            copy = shutil.copytree if source.is_dir() else shutil.copy
+            copy(source, folder / name)
+        (folder / "config/presets/tiny.yaml").write_text(TINY)
+        for table in (folder / "config/tables").glob("*.yaml"):
+            table.unlink()
+        self.table = folder / "config/tables/table_t.yaml"
+        self.table.write_text(TABLE)
+        config = folder / "config/config.yaml"
+        config.write_text(config.read_text().replace("preset: demo", "preset: tiny"))
+
+    def snakemake(self, *arguments: str) -> subprocess.CompletedProcess:
+        """Run snakemake in the checkout; output and errors together in ``stdout``."""
+        command = [sys.executable, "-m", "snakemake", "--cores", "2", *arguments]
+        return subprocess.run(
+            command, cwd=self.folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        )
+
+    def make(self, *arguments: str) -> str:
+        """Run snakemake, which must succeed."""
+        done = self.snakemake(*arguments)
+        assert done.returncode == 0, done.stdout
+        return done.stdout
+
+    def planned(self, *arguments: str) -> dict[str, int]:
+        """How many jobs of each rule a run would start."""
+        output = self.make("--dry-run", *arguments)
+        _, _, stats = output.partition("Job stats:")
+        return {rule: int(n) for rule, n in re.findall(r"^(\w+) +(\d+)$", stats, re.M) if rule != "total"}
+
+
+@pytest.fixture(scope="session")
+def checkout(tmp_path_factory):
+    """A fresh checkout in which nothing was made yet; for dry runs."""
+    return Checkout(tmp_path_factory.mktemp("checkout"))
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory):
+    """A checkout in which all tables and figures of the tiny preset were made."""
+    checkout = Checkout(tmp_path_factory.mktemp("built"))
+    checkout.make("all_tables", "all_figures")
+    return checkout

@@ -1,0 +1,110 @@
+"""The whole pipeline at a tiny scale: from rendered scenes to the table, then changed, forced and killed."""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+CELL = "results/tiny/cells/table_t/4/kmeans.json"
+
+
+def test_the_table_and_the_figure_are_made(built):
+    tables = built.folder / "results/tiny/tables"
+    rows = list(csv.DictReader((tables / "table_t.csv").open()))
+    assert [(row["row"], row["column"]) for row in rows] == [
+        ("4", "kmeans"),
+        ("8", "kmeans"),
+        ("reference", "npid"),
+        ("reference", "chance"),
+    ]
+    for row in rows:
+        assert 0 <= float(row["value"]) <= 100
+        cell = json.loads((built.folder / row["cell"]).read_text())
+        assert cell["value"] == float(row["value"])
+    assert rows[0]["published"] == "50.0" and rows[0]["n_seeds"] == "2"
+    for kind in ("md", "tex", "html"):
+        assert "tiny scale" in (tables / f"table_t.{kind}").read_text()
+    for kind, magic in (("png", b"\x89PNG"), ("pdf", b"%PDF")):
+        assert (built.folder / f"results/tiny/figures/fig_a1.{kind}").read_bytes().startswith(magic)
+
+
+def test_a_score_carries_where_it_comes_from(built):
+    cell = json.loads((built.folder / CELL).read_text())
+    assert cell["configuration"]["cld"]["n_groups"] == 4
+    assert [score["seed"] for score in cell["scores"]] == [0, 1]
+    for score in cell["scores"]:
+        assert {"code", "libraries", "data_checksum", "wall_time_s", "device"} <= set(score["provenance"])
+
+
+def test_a_second_run_finds_nothing_to_do(built):
+    assert "Nothing to be done" in built.make("all_tables", "all_figures")
+
+
+def test_touching_one_cells_setting_rebuilds_that_cell_and_its_table_only(built):
+    good = built.table.read_text()
+    built.table.write_text(good + "cells:\n  4/kmeans: {cld.n_iters: 2}\n")
+    try:
+        assert built.planned("all_tables", "all_figures") == {
+            "pretrain": 2,
+            "evaluate": 2,
+            "cell": 1,
+            "table": 1,
+            "all_tables": 1,
+        }
+    finally:
+        built.table.write_text(good)
+    assert "Nothing to be done" in built.make("--dry-run", "all_tables", "all_figures")
+
+
+def test_a_caption_rebuilds_the_table_and_trains_nothing(built):
+    good = built.table.read_text()
+    built.table.write_text(good.replace("Two group numbers.", "Two numbers of groups."))
+    try:
+        assert built.planned("all_tables") == {"table": 1, "all_tables": 1}
+    finally:
+        built.table.write_text(good)
+
+
+def test_one_cell_can_be_made_afresh_and_the_table_follows(built):
+    before = (built.folder / CELL).stat().st_mtime
+    forced = built.make("--forcerun", "pretrain", "--", CELL)
+    assert "pretrain         2" in " ".join(forced.splitlines()) or forced.count("rule pretrain:") == 2
+    assert (built.folder / CELL).stat().st_mtime > before
+    assert built.planned("all_tables") == {"table": 1, "all_tables": 1}
+    built.make("all_tables")
+
+
+def test_a_killed_training_goes_on_where_it_was(built):
+    """Kill Snakemake and its job with SIGKILL, start again: the run resumes from its partial checkpoint."""
+    good = built.table.read_text()
+    settings = "{optimiser.epochs: 400, checkpoint_every_s: 0.1}"
+    built.table.write_text(good.replace("seeds:", "") + f"seeds: [0]\ncells:\n  4/kmeans: {settings}\n")
+    command = [sys.executable, "-m", "snakemake", "--cores", "1", CELL]
+    try:
+        running = subprocess.Popen(
+            command,
+            cwd=built.folder,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        runs = built.folder / "results/tiny/runs"
+        give_up = time.monotonic() + 120
+        while not list(runs.glob("*/partial.pt")):
+            assert running.poll() is None, "training ended before it could be killed"
+            assert time.monotonic() < give_up
+            time.sleep(0.05)
+        os.killpg(running.pid, signal.SIGKILL)
+        running.wait()
+        (partial,) = runs.glob("*/partial.pt")
+        built.make("--unlock")
+        built.make(CELL)
+        run = partial.parent
+        assert not partial.exists() and (run / "checkpoint.pt").exists()
+        log = built.folder / f"results/tiny/logs/pretrain/{run.name}.log"
+        assert "resum" in log.read_text()
+    finally:
+        built.table.write_text(good)
