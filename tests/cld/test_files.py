@@ -1,0 +1,71 @@
+"""Atomic writes, one-line errors and progress in a log file."""
+
+import json
+import os
+import stat
+import subprocess
+import sys
+
+import pytest
+
+from cld.errors import InputError, run_command
+from cld.files import atomic_path, write_json, write_text
+from cld.progress import progress
+
+
+def test_a_failed_write_leaves_the_old_file_and_no_other(tmp_path):
+    write_text(tmp_path / "a.txt", "old")
+    with pytest.raises(RuntimeError), atomic_path(tmp_path / "a.txt") as temporary:
+        temporary.write_text("half")
+        raise RuntimeError
+    assert [path.read_text() for path in tmp_path.iterdir()] == ["old"]
+
+
+def test_a_killed_write_leaves_the_old_file(tmp_path):
+    write_text(tmp_path / "a.txt", "old")
+    script = (
+        "import os, signal, sys\nfrom cld.files import atomic_path\n"
+        "with atomic_path(sys.argv[1]) as temporary:\n"
+        "    temporary.write_text('half')\n    os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    killed = subprocess.run([sys.executable, "-c", script, str(tmp_path / "a.txt")])
+    assert killed.returncode < 0
+    assert (tmp_path / "a.txt").read_text() == "old"
+
+
+def test_folders_are_made_and_permissions_follow_the_umask(tmp_path):
+    mask = os.umask(0o027)
+    try:
+        write_json(tmp_path / "b" / "c.json", {"x": 1})
+    finally:
+        os.umask(mask)
+    path = tmp_path / "b" / "c.json"
+    assert json.loads(path.read_text()) == {"x": 1}
+    assert stat.S_IMODE(path.stat().st_mode) == 0o640
+
+
+def test_an_input_error_is_one_line_and_exit_status_2(capsys):
+    def main():
+        raise InputError("a.yaml: mend it")
+
+    with pytest.raises(SystemExit) as end:
+        run_command(main)
+    assert end.value.code == 2
+    assert capsys.readouterr().err == "error: a.yaml: mend it\n"
+
+
+def test_a_bug_keeps_its_traceback():
+    with pytest.raises(ZeroDivisionError):
+        run_command(lambda: 1 / 0)
+
+
+def test_progress_in_a_log_file_is_plain_lines(capsys, monkeypatch):
+    monkeypatch.setattr("cld.progress.LOG_INTERVAL_S", 0)
+    with progress("frames", 4, "frames", done=1) as bar:
+        bar.advance()
+        bar.advance(2, note="scene 3")
+    lines = capsys.readouterr().err.splitlines()
+    counts = [line.split(" (")[0] for line in lines]
+    assert counts == ["frames: 2/4 frames", "frames: 4/4 frames", "frames: 4/4 frames"]
+    assert lines[-1].endswith("scene 3")
+    assert "\r" not in "".join(lines)

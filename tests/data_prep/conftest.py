@@ -1,0 +1,49 @@
+import shutil
+
+import pytest
+import toy_kitchen
+
+from data_prep.build_settings import BuildSettings
+
+
+@pytest.fixture(scope="session")
+def _written_kitchen(tmp_path_factory):
+    root = tmp_path_factory.mktemp("upstream") / "GMU_Kitchens"
+    toy_kitchen.write_kitchen(root)
+    return root
+
+
+@pytest.fixture
+def kitchen(_written_kitchen, tmp_path):
+    """A fresh copy of the toy kitchen: a test may spoil it."""
+    return shutil.copytree(_written_kitchen, tmp_path / "GMU_Kitchens")
+
+
+@pytest.fixture
+def toy_settings():
+    """Settings for the toy kitchen's three scenes and two classes, with changes."""
+
+    def settings(**changes):
+        defaults = {
+            "image_size": 16,
+            "classes": [toy_kitchen.COLA, toy_kitchen.BULL],
+            "scenes": [1, 2, 3],
+            "test_scenes": [2],
+            "val_share": 0.2,
+            "val_blocks": 1,
+        }
+        return BuildSettings.from_mapping(defaults | changes)
+
+    return settings
+
+
+@pytest.fixture
+def outputs(tmp_path):
+    """Where a test's build writes: the arguments of a builder."""
+    folder = tmp_path / "out"
+    return {
+        "store": folder / "kitchen.h5",
+        "manifest": folder / "kitchen.csv",
+        "report": folder / "kitchen.md",
+        "preset": "demo",
+    }
