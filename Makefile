@@ -19,7 +19,7 @@ lint: $(VENV)/installed-dev
 	snakemake --lint
 
 bench: $(VENV)/installed-dev
-	python -m benchmarks
+	for bench in benchmarks/bench_*.py; do python $$bench || exit 1; done
 
 $(VENV)/installed: install.sh pyproject.toml requirements.lock
 	./install.sh $(VENV) .

@@ -1,0 +1,119 @@
+"""The learning modules' times as ratios to an obvious yardstick, on one core.
+
+``python benchmarks/bench_learning.py`` takes about 20 s. The two sides of a ratio run in turns, so that a
+busy machine slows both; the medians are compared.
+"""
+
+import os
+import statistics
+import sys
+import time
+from collections.abc import Callable
+
+# Large temporaries go back to the kernel and are faulted in again unless glibc is told to keep them: timings
+# then swing several times over. Both settings must stand before the process starts.
+ENVIRONMENT = {
+    "OMP_NUM_THREADS": "1",
+    "MALLOC_MMAP_THRESHOLD_": str(2**30),
+    "MALLOC_TRIM_THRESHOLD_": str(2**32),
+    "MALLOC_TOP_PAD_": str(2**28),
+}
+SECONDS = 2.0  # of turns for each ratio
+
+
+def main() -> None:
+    """Print a table of ratios."""
+    rows = [
+        *(augment_against_pil(*case) for case in ((32, 32, 256), (96, 96, 64), (256, 224, 16))),
+        *(kmeans_against_its_products(256, 128, n_groups) for n_groups in (10, 64, 128, 256)),
+        knn_against_its_product(20_000, 2_000, 128, k=200),
+    ]
+    print(f"{'what':<44} {'yardstick':<34} {'ratio':>7}")
+    for what, yardstick, ratio in rows:
+        print(f"{what:<44} {yardstick:<34} {ratio:>7.2f}")
+
+
+def augment_against_pil(stored: int, size: int, batch: int) -> tuple[str, str, float]:
+    """Views a second: batched augmentation over torchvision's PIL transforms, sample by sample."""
+    import torch
+    from PIL import Image
+    from torchvision import transforms
+
+    from cld.augment import Augment
+
+    settings = {
+        "crop_scale": [0.2, 1.0],
+        "flip_p": 0.5,
+        "jitter": [0.4, 0.4, 0.4, 0.4],
+        "jitter_p": 1.0,
+        "grayscale_p": 0.2,
+        "blur_p": 0.0,
+        "blur_sigma": [0.1, 2.0],
+    }
+    images = torch.randint(0, 256, (batch, stored, stored, 3), dtype=torch.uint8)
+    augment, generator = Augment(settings, size, [0.5] * 3, [0.25] * 3), torch.Generator().manual_seed(0)
+    pipeline = transforms.Compose(
+        [
+            transforms.RandomResizedCrop(size, scale=(0.2, 1.0)),
+            transforms.ColorJitter(0.4, 0.4, 0.4, 0.4),
+            transforms.RandomGrayscale(0.2),
+            transforms.RandomHorizontalFlip(),
+            transforms.ToTensor(),
+            transforms.Normalize([0.5] * 3, [0.25] * 3),
+        ]
+    )
+    pictures = [Image.fromarray(image) for image in images.numpy()]
+    batched, each = medians(
+        lambda: augment(images, generator), lambda: torch.stack([pipeline(picture) for picture in pictures])
+    )
+    return f"{size}x{size} views a second, batch of {batch}", "torchvision on PIL images", each / batched
+
+
+def kmeans_against_its_products(n: int, dim: int, n_groups: int) -> tuple[str, str, float]:
+    """Time of five iterations over that of their two matrix products each, in float64 as the grouping is."""
+    import torch
+
+    from cld.clustering import spherical_kmeans
+
+    features = torch.nn.functional.normalize(torch.randn(n, dim), dim=1)
+    points = features.double()
+
+    def products() -> None:
+        for _ in range(5):
+            similarity = points @ points[:n_groups].T
+            similarity.T @ points
+
+    kmeans, bare = medians(lambda: spherical_kmeans(features, n_groups, 5), products)
+    return f"k-means, {n} x {dim}, {n_groups} groups", "its matrix products", kmeans / bare
+
+
+def knn_against_its_product(n_train: int, n_test: int, dim: int, k: int) -> tuple[str, str, float]:
+    """Time of the vote over that of the similarities alone."""
+    import torch
+
+    from cld.evaluation.knn import knn_classify
+
+    train, test = (torch.nn.functional.normalize(torch.randn(n, dim), dim=1) for n in (n_train, n_test))
+    labels = torch.randint(10, (n_train,))
+    vote, bare = medians(lambda: knn_classify(train, labels, test, 10, k, 0.1), lambda: test @ train.T)
+    return f"kNN, {n_train} x {n_test} x {dim}, k {k}", "its matrix product", vote / bare
+
+
+def medians(*candidates: Callable[[], object]) -> list[float]:
+    """Median seconds of each candidate, run in turns after one warm-up."""
+    seconds: list[list[float]] = [[] for _ in candidates]
+    for candidate in candidates:
+        candidate()
+    until = time.perf_counter() + SECONDS
+    while time.perf_counter() < until or len(seconds[-1]) < 5:
+        for candidate, times in zip(candidates, seconds, strict=True):
+            started = time.perf_counter()
+            candidate()
+            times.append(time.perf_counter() - started)
+    return [statistics.median(times) for times in seconds]
+
+
+if __name__ == "__main__":
+    if any(os.environ.get(key) != value for key, value in ENVIRONMENT.items()):
+        os.execve(sys.executable, [sys.executable, *sys.argv], {**os.environ, **ENVIRONMENT})
+    main()

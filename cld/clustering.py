@@ -1,0 +1,119 @@
+"""Group the features of a batch: spherical k-means and spectral clustering (supplement, section 3).
+
+Both take features (N, D) and give ``labels`` (N,) and ``centroids`` (K, D), the plain means of each group's
+features. Labels are constants; the centroids carry the gradient to the features, which the authors' training
+back-propagates (detach them to do without). Every group has at least one member.
+
+Initial centroids are the first K samples, so nothing here is random. Labels are found in float64 whatever the
+features' type, and ties go to the lowest group: they are then the same on every device.
+"""
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from cld.errors import InputError
+
+#: Similarities are compared after rounding, so that exact ties do not hang on a device's order of additions.
+DECIMALS = 9
+
+
+def spherical_kmeans(features: Tensor, n_groups: int, n_iters: int) -> tuple[Tensor, Tensor]:
+    """Spherical k-means by expectation-maximisation (supplement, equation 1).
+
+    Features are compared by cosine, so their lengths play no part in the grouping. The objective, the sum of
+    1 - cos(feature, centroid of its group), never rises from one iteration to the next. A group that is left
+    without members takes the worst-fit sample that another group can spare, which never raises it.
+
+    Args:
+        features: (N, D), of any length.
+        n_groups: K, at most N.
+        n_iters: EM iterations, at least 1.
+
+    Returns:
+        labels: (N,) int64, the group of each sample.
+        centroids: (K, D), the mean of each group's features, differentiable with respect to them.
+
+    Raises:
+        InputError: ``features`` is no matrix, or ``n_groups`` or ``n_iters`` is out of range.
+    """
+    _check(features, n_groups, n_iters)
+    labels = _expectation_maximisation(features.detach().double(), n_groups, n_iters)
+    return labels, group_means(features, labels, n_groups)
+
+
+def spectral_clustering(features: Tensor, n_groups: int, n_iters: int) -> tuple[Tensor, Tensor]:
+    """Normalised-cut spectral clustering (supplement, equation 2; Shi & Malik 2000; Yu & Shi 2003).
+
+    The graph's weights are |cosine| with a zero diagonal, as in the authors' code: negative cosines would
+    give negative degrees. The supplement says the K *largest* eigenvalues of the Laplacian
+    L = D^-1/2 (D - W) D^-1/2; the relaxed normalised cut, and the authors' code, take the K *smallest*, which
+    are the largest of D^-1/2 W D^-1/2. The rows of their eigenvectors are normalised and grouped by
+    :func:`spherical_kmeans`' EM, which only sees inner products of rows: the signs of eigenvectors, and their
+    rotation within an eigenspace, do not matter (unless the Kth largest eigenvalue equals the next).
+
+    Args, returns and errors are those of :func:`spherical_kmeans`; centroids are means of ``features``.
+    """
+    _check(features, n_groups, n_iters)
+    unit = F.normalize(features.detach().double(), dim=1)
+    weights = (unit @ unit.T).abs().fill_diagonal_(0)
+    scale = weights.sum(dim=1).clamp_min(1e-12).rsqrt()  # D^-1/2; an isolated sample keeps a zero row
+    vectors = torch.linalg.eigh(scale[:, None] * weights * scale).eigenvectors  # by rising eigenvalue
+    labels = _expectation_maximisation(vectors[:, -n_groups:].contiguous(), n_groups, n_iters)
+    return labels, group_means(features, labels, n_groups)
+
+
+CLUSTERINGS = {"kmeans": spherical_kmeans, "spectral": spectral_clustering}
+
+
+def group_means(features: Tensor, labels: Tensor, n_groups: int) -> Tensor:
+    """Mean of each group's features (K, D), zero for a group without members; differentiable."""
+    # A product with the membership matrix, not index_add: that adds in no fixed order on a GPU.
+    members = F.one_hot(labels, n_groups).double()  # (N, K); autocast leaves float64 alone
+    sums = members.T @ features.double()
+    return (sums / members.sum(dim=0).clamp_min(1)[:, None]).to(features.dtype)
+
+
+def _expectation_maximisation(points: Tensor, n_groups: int, n_iters: int) -> Tensor:
+    """Labels (N,) of float64 ``points`` (N, D) after ``n_iters`` iterations of spherical k-means."""
+    points = F.normalize(points, dim=1)
+    centroids = points[:n_groups]  # unit rows throughout
+    for _ in range(n_iters):
+        similarity = (points @ centroids.T).round_(decimals=DECIMALS)  # (N, K)
+        similarity.masked_fill_(~centroids.any(dim=1), -2)  # a zero centroid, of a zero sample, attracts none
+        fit, labels = similarity.max(dim=1)
+        labels = _fill_empty_groups(labels, fit, n_groups)
+        sums = F.one_hot(labels, n_groups).to(points.dtype).T @ points  # (K, D)
+        length = sums.norm(dim=1, keepdim=True)
+        # Where the members cancel out every direction is equally good: keep the last one.
+        centroids = torch.where(length > 1e-9, sums / length.clamp_min(1e-9), centroids)
+    return labels
+
+
+def _fill_empty_groups(labels: Tensor, fit: Tensor, n_groups: int) -> Tensor:
+    """Move to each empty group the worst-fit sample that is not the best of its own; no device sync."""
+    counts = F.one_hot(labels, n_groups).sum(dim=0)
+    order = fit.argsort(descending=True, stable=True)
+    order = order[labels[order].argsort(stable=True)]  # by group, best fit first
+    is_best = torch.ones_like(order, dtype=torch.bool)
+    is_best[1:] = labels[order].diff() > 0
+    spare = fit.scatter(0, order, fit[order].masked_fill(is_best, torch.inf))
+    worst = spare.argsort(stable=True)[:n_groups]  # (K,)
+    empty_first = (counts > 0).to(torch.uint8).argsort(stable=True)  # (K,)
+    is_move = torch.arange(n_groups, device=labels.device) < (counts == 0).sum()
+    return labels.scatter(0, worst, torch.where(is_move, empty_first, labels[worst]))
+
+
+def _check(features: Tensor, n_groups: int, n_iters: int) -> None:
+    if features.ndim != 2:
+        shape = tuple(features.shape)
+        raise InputError(f"features of shape {shape}: clustering takes a matrix (batch, dimension)")
+    if n_groups < 1:
+        raise InputError(f"group number {n_groups} is below 1: raise cld.n_groups")
+    if n_groups > len(features):
+        raise InputError(
+            f"group number {n_groups} exceeds the batch of {len(features)}: "
+            "lower cld.n_groups or raise optimiser.batch_size"
+        )
+    if n_iters < 1:
+        raise InputError(f"{n_iters} EM iterations: raise cld.n_iters to 1 or more")

@@ -1,0 +1,56 @@
+"""The cross-level loss: instances of one view against the groups of the other (supplement, sections 3-5)."""
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+
+def cross_level_loss(
+    features1: Tensor,
+    features2: Tensor,
+    labels1: Tensor,
+    labels2: Tensor,
+    centroids1: Tensor,
+    centroids2: Tensor,
+    temperature: float,
+) -> Tensor:
+    """Cross-level discrimination loss between two views of a batch.
+
+    Each view's instances are to find their group among the *other* view's groups:
+    ½ [CE(f1 · C2ᵀ / T, labels2) + CE(f2 · C1ᵀ / T, labels1)]. Without cross-augmentation (section 5) a view
+    is compared with its own groups: pass the two views' labels and centroids swapped.
+
+    Call it in float32, outside autocast: half precision is too coarse for logits divided by a temperature.
+
+    Args:
+        features1, features2: (N, D), unit rows: the group features of the two views of the same N images.
+        labels1, labels2: (N,) int64, the group of each image by clustering view 1 and view 2.
+        centroids1, centroids2: (K1, D) and (K2, D), means of each group's features. The gradient reaches the
+            features they were made from too; detach them to treat them as constants.
+        temperature: T_G.
+
+    Returns:
+        The loss, a scalar.
+    """
+    first = instance_group_loss(features1, labels2, centroids2, temperature)
+    second = instance_group_loss(features2, labels1, centroids1, temperature)
+    return (first + second) / 2
+
+
+def instance_group_loss(features: Tensor, labels: Tensor, centroids: Tensor, temperature: float) -> Tensor:
+    """Cross-entropy of telling each feature's group among the groups' centroids.
+
+    Groups that ``labels`` give no member are left out of the softmax.
+
+    Args:
+        features: (N, D).
+        labels: (N,) int64, the group of each feature.
+        centroids: (K, D).
+        temperature: T_G.
+
+    Returns:
+        The mean over the N features, a scalar.
+    """
+    logits = features @ centroids.T / temperature  # (N, K)
+    is_empty = torch.ones_like(centroids[:, 0], dtype=torch.bool).index_fill(0, labels, False)
+    return F.cross_entropy(logits.masked_fill(is_empty, -torch.inf), labels)

@@ -1,0 +1,96 @@
+"""What instance discrimination remembers: NPID's memory bank and MoCo's queue.
+
+Both hold unit-length features without gradient. Update them after the backward pass.
+"""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from cld.errors import InputError
+
+
+class MemoryBank(nn.Module):
+    """One feature for every training image (Wu et al. 2018, NPID), compared with by a full softmax.
+
+    Args:
+        n: number of training images.
+        dim: feature dimension.
+        momentum: share of the old row that an update keeps.
+
+    Attributes:
+        memory: buffer (n, dim), unit rows; random directions at first, from torch's global generator.
+    """
+
+    memory: Tensor
+
+    def __init__(self, n: int, dim: int, momentum: float):
+        super().__init__()
+        self.momentum = momentum
+        self.register_buffer("memory", F.normalize(torch.rand(n, dim) * 2 - 1, dim=1))
+
+    def logits(self, features: Tensor, temperature: float) -> Tensor:
+        """Similarity (B, n) of each of ``features`` (B, dim) to every row, over ``temperature``."""
+        return features @ self.memory.T / temperature
+
+    @torch.no_grad()
+    def update(self, features: Tensor, index: Tensor) -> None:
+        """Move rows ``index`` (B,) towards ``features`` (B, dim): normalise(m · old + (1 - m) · new).
+
+        An image that stands in ``index`` several times, such as the two views of a batch, moves once, towards
+        the mean of its features: the order of the batch plays no part.
+        """
+        same = index[:, None] == index[None, :]  # (B, B)
+        weights = same.to(self.memory.dtype) / same.sum(dim=1, keepdim=True)
+        means = weights @ features.to(self.memory.dtype)
+        # Repeats of an index write the same row to the bit: whichever the device writes last.
+        means = means[same.to(torch.uint8).argmax(dim=1)]
+        rows = self.momentum * self.memory[index] + (1 - self.momentum) * means
+        self.memory[index] = F.normalize(rows, dim=1)
+
+
+class MomentumQueue(nn.Module):
+    """The newest keys, first in, first out, as negatives (He et al. 2020, MoCo).
+
+    Args:
+        size: number of keys.
+        dim: feature dimension.
+
+    Attributes:
+        queue: buffer (size, dim), unit rows; random directions at first, from torch's global generator.
+        pointer: buffer, int64 scalar, the row that the next key replaces.
+    """
+
+    queue: Tensor
+    pointer: Tensor
+
+    def __init__(self, size: int, dim: int):
+        super().__init__()
+        self.register_buffer("queue", F.normalize(torch.randn(size, dim), dim=1))
+        self.register_buffer("pointer", torch.zeros((), dtype=torch.int64))
+
+    def logits(self, queries: Tensor, keys: Tensor, temperature: float) -> Tensor:
+        """Similarities of ``queries`` (B, dim), over ``temperature``.
+
+        Returns:
+            (B, 1 + size): first each query's own row of ``keys`` (B, dim), the target; then the queue.
+        """
+        positive = (queries * keys).sum(dim=1, keepdim=True)
+        return torch.cat([positive, queries @ self.queue.T], dim=1) / temperature
+
+    @torch.no_grad()
+    def enqueue(self, keys: Tensor) -> None:
+        """Replace the oldest rows by ``keys`` (B, dim), wrapping at the end.
+
+        Raises:
+            InputError: more keys than the queue holds.
+        """
+        size = len(self.queue)
+        if len(keys) > size:
+            raise InputError(
+                f"a batch of {len(keys)} keys exceeds the queue of {size}: "
+                "raise queue.size or lower optimiser.batch_size"
+            )
+        rows = (self.pointer + torch.arange(len(keys), device=self.pointer.device)) % size
+        self.queue.index_copy_(0, rows, keys.to(self.queue.dtype))
+        self.pointer.copy_((self.pointer + len(keys)) % size)

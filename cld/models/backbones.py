@@ -1,0 +1,97 @@
+"""ResNets (He et al. 2016) of torchvision's blocks: same layers, names and initial values as torchvision's.
+
+Unlike torchvision's, the width and the stem can change, for small images and small budgets. Weights move
+between the two (without ``fc``).
+"""
+
+from torch import Tensor, nn
+from torchvision.models.resnet import BasicBlock, Bottleneck
+
+from cld.errors import InputError
+
+
+def _conv(in_channels: int, out_channels: int, size: int, stride: int = 1) -> nn.Conv2d:
+    return nn.Conv2d(in_channels, out_channels, size, stride, padding=size // 2, bias=False)
+
+
+#: Block and number of blocks in each stage, by name.
+RESNETS = {
+    "resnet18": (BasicBlock, (2, 2, 2, 2)),
+    "resnet34": (BasicBlock, (3, 4, 6, 3)),
+    "resnet50": (Bottleneck, (3, 4, 6, 3)),
+}
+#: Kernel size and stride of the first convolution, and the pooling behind it.
+STEMS = {
+    "imagenet": (7, 2, lambda: nn.MaxPool2d(3, stride=2, padding=1)),
+    "small": (3, 1, nn.Identity),
+    "small_stride2": (3, 2, nn.Identity),
+}
+
+
+class ResNet(nn.Module):
+    """A residual network without classifier.
+
+    Attributes:
+        out_features: D, the number of pooled features.
+    """
+
+    def __init__(
+        self, block: type[BasicBlock] | type[Bottleneck], blocks: tuple[int, ...], width: int, stem: str
+    ):
+        super().__init__()
+        size, stride, pool = STEMS[stem]
+        self.conv1 = _conv(3, width, size, stride)
+        self.bn1 = nn.BatchNorm2d(width)
+        self.relu = nn.ReLU(inplace=True)
+        self.maxpool = pool()
+        channels = width
+        for stage in range(4):
+            stage_width = width * 2**stage
+            layers = []
+            for i in range(blocks[stage]):
+                layers.append(_build_block(block, channels, stage_width, stride=2 if stage and i == 0 else 1))
+                channels = stage_width * block.expansion
+            setattr(self, f"layer{stage + 1}", nn.Sequential(*layers))
+        self.out_features = channels
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Pooled features (B, D) of ``images`` (B, 3, H, W)."""
+        x = self.maxpool(self.relu(self.bn1(self.conv1(images))))
+        x = self.layer4(self.layer3(self.layer2(self.layer1(x))))
+        return x.mean(dim=(2, 3))
+
+
+def _build_block(block: type[nn.Module], in_channels: int, width: int, stride: int) -> nn.Module:
+    out_channels = width * block.expansion
+    downsample = None
+    if stride != 1 or in_channels != out_channels:
+        downsample = nn.Sequential(_conv(in_channels, out_channels, 1, stride), nn.BatchNorm2d(out_channels))
+    return block(in_channels, width, stride, downsample)
+
+
+def build_backbone(settings: dict) -> ResNet:
+    """The backbone that ``settings`` describe (the ``backbone`` section of a run's configuration).
+
+    Args:
+        settings: ``name`` (resnet18, resnet34, resnet50); ``blocks``, four numbers of blocks or None for the
+            name's own; ``width``, the channels of the first stage (64 in the paper); ``stem``: ``imagenet``
+            (7x7 stride 2, max-pool), ``small`` (3x3 stride 1) or ``small_stride2`` (3x3 stride 2).
+
+    Raises:
+        InputError: an unknown name or stem, or numbers that make no network.
+    """
+    name, blocks, width, stem = (settings[key] for key in ("name", "blocks", "width", "stem"))
+    if name not in RESNETS:
+        raise InputError(f"backbone.name '{name}' is unknown: choose one of {', '.join(RESNETS)}")
+    if stem not in STEMS:
+        raise InputError(f"backbone.stem '{stem}' is unknown: choose one of {', '.join(STEMS)}")
+    block, own_blocks = RESNETS[name]
+    blocks = tuple(blocks or own_blocks)
+    if len(blocks) != 4 or min(blocks) < 1:
+        raise InputError(f"backbone.blocks {list(blocks)}: give four numbers of 1 or more, or null")
+    if width < 1:
+        raise InputError(f"backbone.width {width}: give 1 or more channels")
+    return ResNet(block, blocks, width, stem)
