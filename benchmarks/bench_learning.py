@@ -14,7 +14,7 @@ from collections.abc import Callable
 # then swing several times over. Both settings must stand before the process starts.
 ENVIRONMENT = {
     "OMP_NUM_THREADS": "1",
-    "MALLOC_MMAP_THRESHOLD_": str(2**30),
+    "MALLOC_MMAP_THRESHOLD_": str(2**25),
     "MALLOC_TRIM_THRESHOLD_": str(2**32),
     "MALLOC_TOP_PAD_": str(2**28),
 }

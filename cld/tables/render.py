@@ -104,7 +104,8 @@ def view(table: Table, cells: Mapping[tuple[str, str], dict], preset: str) -> di
             for reference in table.references
         ],
         "metric": {"top1": "top-1", "top5": "top-5"}[table.metric],
-        "notes": [
+        "notes": [table.note] * bool(table.note)
+        + [
             f"Ours: mean ± standard deviation over {' or '.join(map(str, seeds))} seed(s), in percent. "
             "Published: the supplement's number, in percent.",
             f"Preset {preset}, dataset {table.dataset} ({scores[0]['provenance']['data_checksum'][:12]}), "

@@ -66,7 +66,7 @@ class Axis:
 
 @dataclass(frozen=True)
 class Table:
-    """A table file at a preset's scale."""
+    """A table file at a preset's scale; ``note`` says what that scale changed, where it did."""
 
     name: str
     title: str
@@ -74,6 +74,7 @@ class Table:
     metric: str
     dataset: str
     row_header: str
+    note: str
     rows: list[Axis]
     columns: list[Axis]
     references: list[Axis]
@@ -105,6 +106,8 @@ def load_table(name: str, preset: str) -> Table:
     path = CONFIG / "tables" / f"{name}.yaml"
     spec = read_yaml(path)
     validate(spec, "table", shown(path))
+    scale = spec.get("presets", {}).get(preset, {})
+    _refuse_unknown_scaling(spec, shown(path))
     rows, columns, references = spec["rows"], spec["columns"], spec.get("references", [])
     for kind, axis in (("row", rows), ("column", columns), ("reference", references)):
         _refuse_repeats(kind, [entry["key"] for entry in axis], shown(path))
@@ -118,9 +121,11 @@ def load_table(name: str, preset: str) -> Table:
             if (row, column) not in grid:
                 raise unknown_key(f"published.{row}/{column}", map("/".join, grid), shown(path))
 
+    scaled_rows = scale.get("rows", {})
+
     def cell(row: str, column: str, layers: list[dict], **own: object) -> Cell:
         setting = {key: spec[key] for key in ("dataset", "method", "protocol")}
-        overrides = dict(spec.get("set", {}))
+        overrides = spec.get("set", {}) | scale.get("set", {})
         for layer in layers:
             setting |= {key: layer[key] for key in setting if key in layer}
             overrides |= layer.get("set", {})
@@ -133,7 +138,7 @@ def load_table(name: str, preset: str) -> Table:
         (row, column): cell(
             row,
             column,
-            [*layers, {"set": extra.get(f"{row}/{column}", {})}],
+            [*layers, scaled_rows.get(row, {}), {"set": extra.get(f"{row}/{column}", {})}],
             published=published.get(row, {}).get(column),
         )
         for (row, column), layers in grid.items()
@@ -148,7 +153,8 @@ def load_table(name: str, preset: str) -> Table:
         metric=spec["metric"],
         dataset=spec["dataset"],
         row_header=spec.get("row_header", ""),
-        rows=_axis(rows),
+        note=scale.get("note", ""),
+        rows=_axis([row | scaled_rows.get(row["key"], {}) for row in rows]),
         columns=_axis(columns),
         references=_axis(references),
         cells=cells,
@@ -157,6 +163,14 @@ def load_table(name: str, preset: str) -> Table:
 
 def _axis(entries: list[dict]) -> list[Axis]:
     return [Axis(entry["key"], entry.get("label", entry["key"])) for entry in entries]
+
+
+def _refuse_unknown_scaling(spec: dict, where: str) -> None:
+    keys = [row["key"] for row in spec["rows"]]
+    for preset, scale in spec.get("presets", {}).items():
+        for key in scale.get("rows", {}):
+            if key not in keys:
+                raise unknown_key(f"presets.{preset}.rows.{key}", keys, where)
 
 
 def _refuse_repeats(kind: str, keys: list[str], where: str) -> None:

@@ -19,6 +19,7 @@ TINY = {
     "cld.weight": 0.5,
     "cld.n_groups": 3,
     "optimiser.batch_size": 8,
+    "optimiser.lr": 0.03,
     "optimiser.epochs": 3,
     "optimiser.warmup_epochs": 1,
     "checkpoint_every_s": 0,

@@ -8,6 +8,8 @@ sys.path.insert(0, str(Path(workflow.basedir).parent))
 
 from cld import config as settings
 from cld.errors import InputError
+from data_prep.build_settings import BuildSettings
+from data_prep.render_settings import RenderSettings
 from cld.tables.spec import STORE_PROTOCOLS, load_table, table_names
 
 PRESET = config["preset"]
@@ -23,9 +25,9 @@ ENVIRONMENT = "../../environment.yml"  # used with --software-deployment-method 
 # glibc returns large freed blocks to the kernel and faults them in again at every training step; keeping
 # them makes a CPU step about 1.3 times as fast. Only the environment before a process starts can say so.
 for name, value in {
-    "MALLOC_MMAP_THRESHOLD_": 1 << 30,
-    "MALLOC_TRIM_THRESHOLD_": 1 << 33,
-    "MALLOC_TOP_PAD_": 1 << 26,
+    "MALLOC_MMAP_THRESHOLD_": 32 << 20,  # the most that glibc accepts
+    "MALLOC_TRIM_THRESHOLD_": 8 << 30,
+    "MALLOC_TOP_PAD_": 64 << 20,
 }.items():
     os.environ.setdefault(name, str(value))
 
@@ -96,6 +98,12 @@ def upstream(preset, dataset):
     return config["data"][dataset]
 
 
+def builder(preset, dataset):
+    """The module of data_prep that builds a dataset's store from the kind of source it has."""
+    source = settings.load_dataset(preset, dataset)["source"]
+    return {"scenes": "kitchen_hc", "image_folder": "image_folder"}[source]
+
+
 def rendered(dataset=None):
     """The rendered files a dataset is built from, as an input; none where real files are used."""
 
@@ -107,11 +115,19 @@ def rendered(dataset=None):
     return paths
 
 
+def check_dataset(name):
+    dataset = settings.load_dataset(PRESET, name)
+    BuildSettings.from_mapping(dataset["build"])
+    if dataset["render"] is not None:
+        RenderSettings.from_mapping(dataset["render"])
+
+
 def check():
     """Resolve everything the chosen preset asks for, so that a mistake costs a second and not a night."""
     try:
         settings.validate(config, "config", "config/config.yaml")
         runs(PRESET)
+        check_dataset("kitchen_hc")
     except InputError as error:
         sys.exit(f"error: {error}")
 

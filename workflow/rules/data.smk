@@ -39,9 +39,10 @@ rule store:
         mem_mb=8000,
         runtime=120,
     params:
+        builder=lambda wildcards: builder(wildcards.preset, wildcards.dataset),
         root=lambda wildcards: upstream(wildcards.preset, wildcards.dataset),
         settings=lambda wildcards: settings.load_dataset(wildcards.preset, wildcards.dataset)["build"],
     shell:
-        "python -m data_prep.{wildcards.dataset} --preset {wildcards.preset} --root {params.root}"
+        "python -m data_prep.{params.builder} --preset {wildcards.preset} --root {params.root}"
         " --store {output.store} --manifest {output.manifest} --report {output.report} --workers {threads}"
         " > {log} 2>&1"

@@ -61,6 +61,21 @@ def test_row_column_and_cell_settings_add_up(load):
     assert all(run["cld"]["n_iters"] == 5 for run in table.cell("10", "a").runs("demo").values())
 
 
+def test_a_preset_may_scale_rows_and_says_so(load):
+    scale = {
+        "note": "Half.",
+        "set": {"cld.n_iters": 2},
+        "rows": {"64": {"label": "64 (32)", "set": {"cld.n_groups": 32}}},
+    }
+    table = load(presets={"demo": scale})
+    assert table.note == "Half."
+    assert [row.label for row in table.rows] == ["10", "64 (32)"]
+    groups = {key: run["cld"] for key in ("10", "64") for run in table.cell(key, "a").runs("demo").values()}
+    assert (groups["10"]["n_groups"], groups["64"]["n_groups"]) == (10, 32)
+    assert groups["10"]["n_iters"] == groups["64"]["n_iters"] == 2
+    assert load(presets={"paper": scale}).note == ""
+
+
 def test_cells_that_ask_the_same_share_the_run(load):
     table = load()
     assert set(table.cell("10", "b").runs("demo")) == set(table.cell("64", "b").runs("demo"))
@@ -88,6 +103,7 @@ def test_seeds_of_a_table_replace_the_presets(load):
         ({"rows": [{"key": "../x"}]}, "rows.0.key"),
         ({"rows": [{"key": 10}]}, "quote numbers"),
         ({"cells": {"64/c": {"cld.n_iters": 9}}}, "unknown key 'cells.64/c'"),
+        ({"presets": {"demo": {"rows": {"11": {}}}}}, "unknown key 'presets.demo.rows.11'"),
         ({"published": {"65": {"a": 1.0}}}, "unknown key 'published.65/a'; did you mean 'published.64/a'?"),
     ],
 )

@@ -1,0 +1,22 @@
+"""Methods: each turns views of a batch into a loss. A new one is one file and one line here."""
+
+from collections.abc import Mapping
+
+from cld.methods.add_cld import AddCLD
+from cld.methods.contract import Method
+from cld.methods.moco import MoCo
+from cld.methods.npid import NPID
+
+METHODS = {"npid": NPID, "moco": MoCo}
+
+
+def build_method(config: Mapping, n_images: int) -> Method:
+    """The method of a run's resolved configuration, with CLD over it where ``cld.weight`` is above 0.
+
+    Weights are fresh, from torch's global generator; the base method's are the same with and without CLD.
+
+    Raises:
+        InputError: too few views.
+    """
+    method = METHODS[config["method"]].from_config(config, n_images)
+    return AddCLD.from_config(method, config) if config["cld"]["weight"] else method

@@ -1,0 +1,56 @@
+"""The trained network: a backbone and the head of the instance loss."""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from cld.models.backbones import build_backbone
+from cld.models.heads import build_head
+
+
+class Encoded(NamedTuple):
+    """One view of a batch.
+
+    Attributes:
+        features: (B, D), the backbone's.
+        embedding: (B, d), the instance head's, unit rows.
+    """
+
+    features: Tensor
+    embedding: Tensor
+
+
+class Encoder(nn.Module):
+    """Images to instance features.
+
+    Args:
+        backbone: (B, 3, S, S) to (B, D).
+        head: (B, D) to (B, d).
+        bf16: run the backbone, which is nearly all of a step's work, under bfloat16 autocast. Heads and
+            losses stay in float32: logits divided by a temperature need its digits.
+    """
+
+    def __init__(self, backbone: nn.Module, head: nn.Module, bf16: bool = False):
+        super().__init__()
+        self.backbone, self.head, self.bf16 = backbone, head, bf16
+
+    def encode(self, images: Tensor) -> Encoded:
+        """Backbone features and instance features of normalised ``images`` (B, 3, S, S)."""
+        with torch.autocast(images.device.type, torch.bfloat16, enabled=self.bf16):
+            features = self.backbone(images)  # B, D
+        features = features.float()
+        return Encoded(features, F.normalize(self.head(features), dim=1))
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Instance features (B, d), unit rows, of normalised ``images`` (B, 3, S, S)."""
+        return self.encode(images).embedding
+
+
+def build_encoder(config: Mapping, bf16: bool = False) -> Encoder:
+    """The encoder of a run's configuration, with fresh weights from torch's global generator."""
+    backbone = build_backbone(config["backbone"])
+    head = build_head(config["head"]["kind"], backbone.out_features, config["head"]["dim"])
+    return Encoder(backbone, head, bf16)

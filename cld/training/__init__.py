@@ -1,0 +1,1 @@
+"""Pre-training: the only loop, its schedule, its checkpoints and its log."""

@@ -1,0 +1,70 @@
+"""The one checkpoint format: a dictionary of plain values and tensors, read without running any code in it.
+
+==============  =====================================================================================
+``config``      resolved configuration of the run
+``data``        checksum of the store it was trained on
+``encoder``     weights of backbone and instance head: what evaluation reads
+``method``      weights, memories and momentum encoders: what training continues from
+``optimiser``   SGD's state
+``step``        steps done; with the seed it determines the schedule, the epoch's order and all that is random
+``sums``        sums of what is logged over the epoch under way
+``rows``        the log of the epochs done
+``wall_time_s``  seconds of training so far
+``provenance``  see :mod:`cld.provenance`
+==============  =====================================================================================
+"""
+
+import zipfile
+from pathlib import Path
+
+import torch
+
+from cld.errors import InputError
+from cld.files import atomic_path
+from cld.methods.encoder import Encoder, build_encoder
+
+FORMAT = "cld-checkpoint"
+VERSION = 1
+
+
+def save_checkpoint(path: str | Path, content: dict) -> None:
+    """Write ``content`` atomically. Tensors that share memory are stored once."""
+    with atomic_path(path) as temporary:
+        torch.save({"format": FORMAT, "version": VERSION, **content}, temporary)
+
+
+def load_checkpoint(path: str | Path) -> dict:
+    """Read a checkpoint onto the CPU.
+
+    Raises:
+        InputError: the file is missing, damaged, or no checkpoint of this version.
+    """
+    if not Path(path).is_file():
+        raise InputError(f"{path}: no such checkpoint; train the run first")
+    try:
+        with zipfile.ZipFile(path) as archive:  # PyTorch writes checksums and does not look at them
+            if damaged := archive.testzip():
+                raise ValueError(f"wrong checksum of {damaged}")
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # a damaged file can fail anywhere in the readers
+        reason = str(error).strip().splitlines() or [type(error).__name__]
+        raise InputError(f"{path}: cannot be read ({reason[0]}); delete it to train afresh") from None
+    if not isinstance(content, dict) or (content.get("format"), content.get("version")) != (FORMAT, VERSION):
+        raise InputError(f"{path}: not a {FORMAT} of version {VERSION}; delete it to train afresh")
+    return content
+
+
+def load_encoder(path: str | Path, device: str | torch.device = "cpu") -> tuple[Encoder, dict]:
+    """A run's encoder, for evaluation, and the run's configuration.
+
+    The encoder maps normalised images (B, 3, S, S) to instance features (B, d) with unit rows, its
+    ``backbone`` to backbone features (B, D). It is in evaluation mode and in float32 whatever the run's
+    precision.
+
+    Raises:
+        InputError: see :func:`load_checkpoint`.
+    """
+    checkpoint = load_checkpoint(path)
+    encoder = build_encoder(checkpoint["config"])
+    encoder.load_state_dict(checkpoint["encoder"])
+    return encoder.to(device).eval(), checkpoint["config"]

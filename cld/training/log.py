@@ -1,0 +1,60 @@
+"""A run's log: ``log.csv``, one row an epoch, and the same numbers as TensorBoard curves under ``tb/``.
+
+Both are written from rows that the checkpoint keeps, so a resumed run has each epoch once in both.
+"""
+
+import csv
+import io
+import shutil
+from pathlib import Path
+
+from torch.utils.tensorboard import SummaryWriter
+
+from cld.files import write_text
+
+#: Columns of every log; a method's own terms follow. ``ended`` is in seconds since 1970.
+COLUMNS = ("epoch", "step", "lr", "images_per_s", "ended", "loss")
+#: Columns that are no curves.
+NOT_CURVES = ("epoch", "step", "ended")
+
+
+class TrainingLog:
+    """Writes the log of a run folder; use as a context manager.
+
+    Args:
+        run_dir: the run's folder; an earlier log in it is replaced.
+        rows: one dictionary an epoch done so far; :meth:`append` adds to this list.
+    """
+
+    def __init__(self, run_dir: Path, rows: list[dict[str, float]]):
+        self.path, self.rows = run_dir / "log.csv", rows
+        shutil.rmtree(run_dir / "tb", ignore_errors=True)
+        self.curves = SummaryWriter(str(run_dir / "tb"))
+
+    def __enter__(self) -> "TrainingLog":
+        for row in self.rows:
+            self._draw(row)
+        self._write()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.curves.close()
+
+    def append(self, row: dict[str, float]) -> None:
+        """Add an epoch."""
+        self.rows.append(row)
+        self._draw(row)
+        self._write()
+
+    def _draw(self, row: dict[str, float]) -> None:
+        for name in row.keys() - NOT_CURVES:
+            self.curves.add_scalar(name, row[name], row["step"], walltime=row["ended"])
+
+    def _write(self) -> None:
+        self.curves.flush()
+        names = list(dict.fromkeys([*COLUMNS, *(name for row in self.rows for name in row)]))
+        text = io.StringIO()
+        table = csv.DictWriter(text, names, lineterminator="\n")
+        table.writeheader()
+        table.writerows({name: format(value, ".10g") for name, value in row.items()} for row in self.rows)
+        write_text(self.path, text.getvalue())

@@ -1,0 +1,184 @@
+"""The training loop, for every method.
+
+Whatever is random in a step follows from (seed, step), and the order of an epoch from (seed, epoch): there is
+no hidden generator state, and a run that goes on from a checkpoint is the run that was never stopped.
+"""
+
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import torch
+import yaml
+from torch import Tensor
+
+from cld.augment import Augment
+from cld.errors import InputError
+from cld.files import write_text
+from cld.methods import build_method
+from cld.progress import progress
+from cld.provenance import provenance
+from cld.store import StoreInfo, read_info, read_split
+from cld.training.checkpoint import load_checkpoint
+from cld.training.device import resolve_device
+from cld.training.log import TrainingLog
+from cld.training.schedule import learning_rate
+from cld.training.state import TrainingState, require_same_run
+
+FINAL = "checkpoint.pt"
+PARTIAL = "partial.pt"
+#: Streams of random numbers that must not coincide.
+STEPS, ORDERS = 0, 1
+
+
+def train(config: dict, store: str | Path, run_dir: str | Path, device: str | None = None) -> Path:
+    """Train a run to its end, from where it was left if it was started before.
+
+    ``run_dir`` gets ``config.yaml`` first, then ``log.csv`` and ``tb/``, ``partial.pt`` every
+    ``checkpoint_every_s`` seconds, and at the end ``checkpoint.pt`` in its place. On SIGTERM or SIGINT the
+    state is saved and the process exits with status 128 + the signal's number; a second signal does not wait.
+
+    Args:
+        config: resolved configuration, see :func:`cld.config.load_run`.
+        store: HDF5 file whose ``train`` split is learnt from, without its labels.
+        run_dir: the run's folder, made if need be.
+        device: default: the fastest there is.
+
+    Returns:
+        Path of ``checkpoint.pt``. A run that is complete already is left as it is.
+
+    Raises:
+        InputError: the store cannot be read or is smaller than a batch, the folder holds another run, or
+            training diverged.
+    """
+    device, info, run_dir = resolve_device(device), read_info(store), Path(run_dir)
+    final, partial = run_dir / FINAL, run_dir / PARTIAL
+    earlier = next((path for path in (final, partial) if path.exists()), None)
+    checkpoint = load_checkpoint(earlier) if earlier else None
+    if checkpoint:
+        require_same_run(checkpoint, config, info.checksum, earlier)
+    if earlier == final:
+        return final
+
+    settings = config["optimiser"]
+    batch_size, n_epochs = settings["batch_size"], settings["epochs"]
+    steps_per_epoch = info.sizes["train"] // batch_size  # the last, incomplete batch is left out
+    if not steps_per_epoch:
+        raise InputError(
+            f"{store}: its {info.sizes['train']} training images do not fill a batch of {batch_size}; "
+            "lower optimiser.batch_size"
+        )
+    write_text(run_dir / "config.yaml", yaml.safe_dump(config, sort_keys=False))
+    for leftover in run_dir.glob(".*.tmp.*"):  # of a process that was killed while it wrote
+        leftover.unlink()
+
+    images = torch.from_numpy(read_split(store, "train").images).to(device)  # N, H, W, 3
+    augment = Augment(config["augment"], info.image_size, info.mean, info.std)
+    state = start(config, info, device)
+    if checkpoint:
+        state.restore(checkpoint)
+
+    began, saved = time.monotonic() - state.wall_time_s, time.monotonic()
+    with (
+        TrainingLog(run_dir, state.rows) as log,
+        progress(run_dir.name, n_epochs * steps_per_epoch, "steps", done=state.step) as bar,
+        stop_signal() as stopped_by,
+    ):
+        for epoch in range(state.step // steps_per_epoch, n_epochs):
+            batches = epoch_batches(config["seed"], epoch, len(images), batch_size).to(device)
+            epoch_began, note = time.monotonic(), ""
+            todo = batches[state.step % steps_per_epoch :]
+            for index in todo:
+                lr = learning_rate(state.step, steps_per_epoch, settings)
+                torch.manual_seed(stream_seed(config["seed"], STEPS, state.step))
+                views = augment(images[index.repeat(config["views"])], torch.default_generator)
+                train_step(state, views.chunk(config["views"]), index, lr)
+                if state.step % steps_per_epoch == 0:
+                    means = state.end_epoch(steps_per_epoch)  # waits for the device
+                    speed = todo.numel() / (time.monotonic() - epoch_began)
+                    row = {"epoch": epoch + 1, "step": state.step, "lr": lr, "images_per_s": speed}
+                    log.append({**row, "ended": time.time(), **means})
+                    note = f"epoch {epoch + 1}/{n_epochs}, loss {means['loss']:.4f}"
+                state.wall_time_s = time.monotonic() - began
+                if stopped_by() or time.monotonic() - saved >= config["checkpoint_every_s"]:
+                    state.save(partial)
+                    saved = time.monotonic()
+                bar.advance(note=note)
+                if number := stopped_by():
+                    print(f"stopped: step {state.step} is saved in {partial}", file=sys.stderr, flush=True)
+                    raise SystemExit(128 + number)
+    state.save(final)
+    partial.unlink(missing_ok=True)
+    return final
+
+
+def start(config: dict, info: StoreInfo, device: torch.device) -> TrainingState:
+    """A run before its first step."""
+    torch.manual_seed(config["seed"])
+    method = build_method(config, info.sizes["train"]).to(device).train()
+    settings = config["optimiser"]
+    trained = (weights for weights in method.parameters() if weights.requires_grad)
+    optimiser = torch.optim.SGD(
+        trained, settings["lr"], settings["momentum"], weight_decay=settings["weight_decay"]
+    )
+    return TrainingState(config, info.checksum, method, optimiser, provenance())
+
+
+def train_step(state: TrainingState, views: tuple[Tensor, ...], index: Tensor, lr: float) -> None:
+    """One step of SGD on one batch.
+
+    Args:
+        views: V normalised views (B, 3, S, S).
+        index: (B,) int64, which training images they show.
+    """
+    try:
+        output = state.method(views, index)
+    except Exception:
+        state.require_finite()  # a network that has diverged may trip up clustering first
+        raise
+    state.optimiser.param_groups[0]["lr"] = lr
+    state.optimiser.zero_grad()
+    output.loss.backward()
+    state.optimiser.step()
+    state.method.after_step(output)
+    state.step += 1
+    spread = feature_spread(output.group_inputs[0].embedding.detach())
+    state.count({"loss": output.loss.detach(), **output.logs, "feature_spread": spread})
+
+
+def feature_spread(embedding: Tensor) -> Tensor:
+    """Mean deviation of unit-length features (B, d) times √d: near 1 if evenly spread, 0 if collapsed."""
+    return embedding.std(dim=0).mean() * embedding.shape[1] ** 0.5
+
+
+def epoch_batches(seed: int, epoch: int, n_images: int, batch_size: int) -> Tensor:
+    """The epoch's order of training images, in batches (steps, B) int64; the incomplete one is left out."""
+    generator = torch.Generator().manual_seed(stream_seed(seed, ORDERS, epoch))
+    order = torch.randperm(n_images, generator=generator)
+    return order[: n_images - n_images % batch_size].view(-1, batch_size)
+
+
+def stream_seed(seed: int, stream: int, position: int) -> int:
+    """A generator seed (32 bits, all that PyTorch's CPU generator takes in) for one place in a stream."""
+    return int(np.random.SeedSequence((seed, stream, position)).generate_state(1)[0])
+
+
+@contextmanager
+def stop_signal() -> Iterator[Callable[[], int | None]]:
+    """Hold back SIGTERM and SIGINT; yields a function that tells the first one received, if any."""
+    received: list[int] = []
+
+    def receive(number: int, _: object) -> None:
+        received.append(number)
+        signal.signal(number, previous[number])
+
+    previous = {number: signal.signal(number, receive) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield lambda: received[0] if received else None
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)

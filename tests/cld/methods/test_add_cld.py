@@ -1,0 +1,172 @@
+"""CLD over every base method against a slow, obvious reference."""
+
+import math
+
+import pytest
+import torch
+from torch.nn import functional as F
+from torch.optim import SGD
+
+from cld.clustering import CLUSTERINGS
+from cld.errors import InputError
+from cld.methods import METHODS, AddCLD, build_method
+
+N, B = 20, 8
+both = pytest.mark.parametrize("base", sorted(METHODS))
+
+
+def build(tiny_run, base, **cld):
+    torch.manual_seed(0)
+    return build_method(tiny_run(base, {f"cld.{key}": value for key, value in cld.items()}), N)
+
+
+def make_batch(method, n=2):
+    torch.manual_seed(1)
+    return [torch.randn(B, 3, 8, 8) for _ in range(n + method.n_key_views)], torch.randperm(N)[:B]
+
+
+def group_features(method, step):
+    """The two views' group features, by the definition."""
+    if method.settings["subspace"] == "shared":
+        return [view.embedding for view in step.group_inputs]
+    return [F.normalize(method.group_head(view.features), dim=1) for view in step.group_inputs]
+
+
+def means(features, labels, n_groups):
+    return [
+        torch.stack([f for f, l in zip(features, labels, strict=True) if l == k]).mean(0)
+        for k in range(n_groups)
+    ]
+
+
+def slow_loss(method, step):
+    """Cross-level loss from the supplement's words; differentiable, labels constant."""
+    settings, features = method.settings, group_features(method, step)
+    cluster = CLUSTERINGS[settings["clustering"]]
+    labels = [cluster(f.detach(), settings["n_groups"], settings["n_iters"])[0] for f in features]
+    total = 0
+    for view in (0, 1):
+        other = 1 - view if settings["cross_augmentation"] else view
+        centroids = means(features[other], labels[other], settings["n_groups"])
+        if not settings["gradient_through_centroids"]:
+            centroids = [centroid.detach() for centroid in centroids]
+        for f, label in zip(features[view], labels[other], strict=True):
+            scores = torch.stack([(f @ centroid / settings["temperature"]).exp() for centroid in centroids])
+            total = total - (scores[label] / scores.sum()).log()
+    return total / (2 * B)
+
+
+@both
+@pytest.mark.parametrize("clustering", sorted(CLUSTERINGS))
+@pytest.mark.parametrize("subspace", ["separate", "shared"])
+@pytest.mark.parametrize("cross_augmentation", [True, False])
+@pytest.mark.parametrize("gradient_through_centroids", [True, False])
+def test_adds_weight_times_the_cross_level_loss(
+    tiny_run, base, clustering, subspace, cross_augmentation, gradient_through_centroids
+):
+    method = build(
+        tiny_run,
+        base,
+        clustering=clustering,
+        subspace=subspace,
+        cross_augmentation=cross_augmentation,
+        gradient_through_centroids=gradient_through_centroids,
+    )
+    batch = make_batch(method)
+    step, alone = method(*batch), method.method(*batch)
+    expected = slow_loss(method, alone)
+    assert step.logs["cld_loss"].item() == pytest.approx(expected.item(), rel=1e-5)
+    assert step.loss.item() == pytest.approx((alone.loss + 0.5 * expected).item(), rel=1e-5)
+    trained = [weights for weights in method.parameters() if weights.requires_grad]
+    for ours, slow in zip(
+        torch.autograd.grad(step.loss, trained),
+        torch.autograd.grad(alone.loss + 0.5 * expected, trained),
+        strict=True,
+    ):
+        torch.testing.assert_close(ours, slow, rtol=1e-3, atol=1e-5)
+
+
+@both
+def test_its_own_gradient_reaches_backbone_and_group_head_alone(tiny_run, base):
+    method = build(tiny_run, base)
+    batch = make_batch(method)
+    (method(*batch).loss - method.method(*batch).loss).backward()
+    for module in (method.encoder.backbone, method.group_head):
+        assert all(weights.grad.abs().max() > 1e-6 for weights in module.parameters())
+    assert all(weights.grad.abs().max() < 1e-6 for weights in method.encoder.head.parameters())
+
+
+@both
+def test_weight_zero_is_the_base_method_to_the_bit(tiny_run, base):
+    config = tiny_run(base)
+    torch.manual_seed(0)
+    alone = METHODS[base].from_config(config, N)
+    torch.manual_seed(0)
+    method = AddCLD.from_config(
+        METHODS[base].from_config(config, N), {**config, "cld": {**config["cld"], "weight": 0}}
+    )
+    for trained in (alone, method):
+        optimiser = SGD([p for p in trained.parameters() if p.requires_grad], 0.1, 0.9, weight_decay=1e-4)
+        for _ in range(3):
+            optimiser.zero_grad()
+            step = trained(*make_batch(trained))
+            step.loss.backward()
+            optimiser.step()
+            trained.after_step(step)
+    state = method.method.state_dict()
+    assert all(torch.equal(value, state[name]) for name, value in alone.state_dict().items())
+
+
+@both
+def test_a_configuration_with_weight_zero_builds_the_base_method(tiny_run, base):
+    assert type(build(tiny_run, base, weight=0)) is METHODS[base]
+
+
+@both
+def test_the_base_starts_with_the_same_weights_with_and_without_cld(tiny_run, base):
+    alone, method = build(tiny_run, base, weight=0).state_dict(), build(tiny_run, base).method.state_dict()
+    assert all(torch.equal(value, method[name]) for name, value in alone.items())
+
+
+@both
+def test_a_shared_subspace_adds_no_parameters(tiny_run, base):
+    shared, separate, alone = (
+        sum(weights.numel() for weights in build(tiny_run, base, **cld).parameters())
+        for cld in ({"subspace": "shared"}, {"subspace": "separate"}, {"weight": 0})
+    )
+    assert shared == alone < separate
+
+
+@both
+def test_logs_keep_the_base_terms_and_describe_the_groups(tiny_run, base):
+    method = build(tiny_run, base)
+    step = method(*make_batch(method))
+    features = group_features(method, step)
+    sizes = [CLUSTERINGS["kmeans"](f, 3, 5)[0].bincount(minlength=3) for f in features]
+    assert step.logs["largest_group"].item() == sum(size.max().item() for size in sizes) / 2
+    assert step.logs["empty_groups"].item() == sum((size == 0).sum().item() for size in sizes) / 2
+    assert step.logs["instance_loss"].item() == pytest.approx(method.method(*make_batch(method)).loss.item())
+    assert not any(value.requires_grad for value in step.logs.values())
+
+
+@both
+def test_after_step_is_the_base_methods(tiny_run, base):
+    method, alone = build(tiny_run, base), build(tiny_run, base, weight=0)
+    for trained in (method, alone):
+        trained.after_step(trained(*make_batch(trained)))
+    state = method.method.state_dict()
+    assert all(torch.equal(value, state[name]) for name, value in alone.state_dict().items())
+
+
+@pytest.mark.parametrize(("base", "views", "enough"), [("npid", 1, 2), ("moco", 2, 3)])
+def test_too_few_views_is_an_error_that_says_how_many(tiny_run, base, views, enough):
+    with pytest.raises(InputError, match=f"views {views}: CLD .*{base}.*set views={enough} or more"):
+        build_method(tiny_run(base, {"views": views}), N)
+
+
+def test_group_numbers_are_those_of_the_settings(tiny_run):
+    method = build(tiny_run, "npid", n_groups=5)
+    labels, centroids = method.cluster(F.normalize(torch.randn(B, 8), dim=1))
+    assert centroids.shape == (5, 8)
+    assert set(labels.tolist()) <= set(range(5))
+    assert math.isfinite(centroids.sum().item())

@@ -1,0 +1,320 @@
+"""The loop: order, log, refusals, divergence, and that it learns."""
+
+import csv
+import math
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from cld.augment import normalise
+from cld.errors import InputError
+from cld.evaluation.knn import knn_accuracy, knn_classify
+from cld.methods import METHODS
+from cld.store import Split, read_info, read_split, write_store
+from cld.training.checkpoint import load_checkpoint, load_encoder
+from cld.training.loop import epoch_batches, feature_spread, stream_seed, train
+
+
+def read_log(run):
+    with open(run / "log.csv", newline="") as text:
+        return list(csv.DictReader(text))
+
+
+@given(st.integers(0, 2**31), st.integers(0, 1000), st.integers(1, 300), st.integers(1, 64))
+def test_an_epoch_shows_each_image_at_most_once_and_leaves_out_less_than_a_batch(seed, epoch, n, batch):
+    batches = epoch_batches(seed, epoch, n, batch)
+    shown = batches.flatten().tolist()
+    assert batches.shape == (n // batch, batch)
+    assert len(set(shown)) == len(shown) > n - batch
+    assert not shown or (min(shown) >= 0 and max(shown) < n)
+
+
+def test_epochs_and_seeds_differ_in_order():
+    orders = {
+        tuple(epoch_batches(seed, epoch, 50, 10).flatten().tolist())
+        for seed in range(3)
+        for epoch in range(3)
+    }
+    assert len(orders) == 9
+
+
+def test_streams_of_random_numbers_do_not_coincide():
+    seeds = [stream_seed(seed, stream, step) for seed in range(4) for stream in (0, 1) for step in range(50)]
+    assert len(set(seeds)) == len(seeds)
+
+
+def test_feature_spread_tells_even_from_collapsed():
+    torch.manual_seed(0)
+    even = torch.nn.functional.normalize(torch.randn(4000, 32), dim=1)
+    assert feature_spread(even).item() == pytest.approx(1, abs=0.02)
+    assert feature_spread(even[:1].expand(100, -1)).item() == pytest.approx(0, abs=1e-6)
+
+
+@pytest.mark.parametrize("method", sorted(METHODS))
+def test_a_run_folder_holds_configuration_log_curves_and_checkpoint(tiny_run, tiny_store, tmp_path, method):
+    config, run = tiny_run(method), tmp_path / "run"
+    assert train(config, tiny_store, run, "cpu") == run / "checkpoint.pt"
+    assert yaml.safe_load((run / "config.yaml").read_text()) == config
+    checkpoint = load_checkpoint(run / "checkpoint.pt")
+    assert checkpoint["config"] == config
+    assert checkpoint["data"] == read_info(tiny_store).checksum
+    assert checkpoint["step"] == 12
+    assert checkpoint["provenance"]["libraries"]["torch"] == torch.__version__.split("+")[0]
+    rows = read_log(run)
+    assert [(row["epoch"], row["step"]) for row in rows] == [("1", "4"), ("2", "8"), ("3", "12")]
+    for row in rows:
+        assert float(row["loss"]) == pytest.approx(float(row["instance_loss"]) + 0.5 * float(row["cld_loss"]))
+        assert float(row["lr"]) > 0
+        assert float(row["images_per_s"]) > 0
+        assert 0 < float(row["feature_spread"]) < 2
+        assert -1 <= float(row["positive_similarity"]) <= 1
+    curves = EventAccumulator(str(run / "tb")).Reload()
+    for name in ("loss", "instance_loss", "cld_loss", "lr", "feature_spread"):
+        points = [(point.step, point.value) for point in curves.Scalars(name)]
+        assert points == [(int(row["step"]), pytest.approx(float(row[name]), rel=1e-6)) for row in rows]
+
+
+def test_a_resumed_run_has_each_epoch_once_in_its_curves(tiny_run, tiny_store, tmp_path):
+    run = tmp_path / "run"
+    stop_after_epochs(tiny_run("npid"), tiny_store, run, 2)
+    train(tiny_run("npid"), tiny_store, run, "cpu")
+    points = EventAccumulator(str(run / "tb")).Reload().Scalars("loss")
+    assert [point.step for point in points] == [4, 8, 12]
+
+
+def stop_after_epochs(config, store, run, n):
+    """Leave the run as a process does that is told to stop right after the ``n``-th epoch."""
+    from cld.training.log import TrainingLog
+
+    append = TrainingLog.append
+
+    def append_and_stop(log, row):
+        append(log, row)
+        if row["epoch"] == n:
+            signal.raise_signal(signal.SIGTERM)
+
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(SystemExit) as stopped:
+        patch.setattr(TrainingLog, "append", append_and_stop)
+        train(config, store, run, "cpu")
+    assert stopped.value.code == 128 + signal.SIGTERM
+    assert load_checkpoint(run / "partial.pt")["step"] == 4 * n
+
+
+def test_bf16_trains_to_about_the_same_loss(tiny_run, tiny_store, tmp_path):
+    losses = []
+    for precision in ("fp32", "bf16"):
+        # "small": on a CPU, bfloat16 gradients of a strided convolution over a single pixel are not reliable
+        run = tiny_run("npid", {"precision": precision, "backbone.stem": "small"})
+        train(run, tiny_store, tmp_path / precision, "cpu")
+        losses.append(float(read_log(tmp_path / precision)[0]["loss"]))
+    assert losses[0] != losses[1]
+    assert losses[0] == pytest.approx(losses[1], rel=0.02)
+
+
+def test_the_same_seed_gives_the_same_weights_and_another_seed_others(tiny_run, tiny_store, tmp_path):
+    runs = {"one": 0, "again": 0, "other": 1}
+    states = []
+    for name, seed in runs.items():
+        torch.rand(seed + 3)  # whatever the process has drawn before
+        path = train(tiny_run("moco", {"optimiser.epochs": 1}, seed), tiny_store, tmp_path / name, "cpu")
+        states.append(load_checkpoint(path)["method"])
+    same = [all(torch.equal(states[0][key], state[key]) for key in states[0]) for state in states[1:]]
+    assert same == [True, False]
+
+
+def test_no_epochs_give_the_untrained_network(tiny_run, tiny_store, tmp_path):
+    path = train(tiny_run("npid", {"optimiser.epochs": 0}), tiny_store, tmp_path, "cpu")
+    assert load_checkpoint(path)["step"] == 0
+    assert read_log(tmp_path) == []
+    trained = load_checkpoint(train(tiny_run("npid"), tiny_store, tmp_path / "trained", "cpu"))
+    untrained = load_checkpoint(path)["encoder"]
+    assert untrained.keys() == trained["encoder"].keys()
+    assert not torch.equal(untrained["backbone.conv1.weight"], trained["encoder"]["backbone.conv1.weight"])
+
+
+def test_an_epoch_moves_the_memory_of_the_images_it_showed_and_of_no_other(tiny_run, tiny_store, tmp_path):
+    banks = []
+    for epochs in (0, 1):
+        path = train(
+            tiny_run("npid", {"optimiser.epochs": epochs}), tiny_store, tmp_path / str(epochs), "cpu"
+        )
+        banks.append(load_checkpoint(path)["method"]["method.bank.memory"])
+    shown = set(epoch_batches(0, 0, 36, 8).flatten().tolist())
+    moved = (banks[0] != banks[1]).any(dim=1).nonzero().flatten().tolist()
+    assert set(moved) == shown
+    assert len(shown) == 32
+
+
+def test_a_complete_run_is_left_as_it_is(tiny_run, tiny_store, tmp_path):
+    path = train(tiny_run(), tiny_store, tmp_path, "cpu")
+    before = path.stat().st_mtime_ns
+    assert train(tiny_run(), tiny_store, tmp_path, "cpu") == path
+    assert path.stat().st_mtime_ns == before
+
+
+@pytest.mark.parametrize("complete", [True, False])
+def test_a_folder_of_another_run_is_refused(tiny_run, tiny_store, other_store, tmp_path, complete):
+    if complete:
+        train(tiny_run(), tiny_store, tmp_path, "cpu")
+    else:
+        stop_after_epochs(tiny_run(), tiny_store, tmp_path, 1)
+    before = (tmp_path / "config.yaml").read_text()
+    name = r"checkpoint\.pt" if complete else r"partial\.pt"
+    changed = tiny_run("npid", {"optimiser.lr": 0.06, "cld.n_groups": 4})
+    keys = r"cld\.n_groups 3 there, 4 here, optimiser\.lr 0\.03 there, 0\.06 here"
+    with pytest.raises(
+        InputError, match=rf"{name}: belongs to another run \({keys}\); delete it to start afresh"
+    ):
+        train(changed, tiny_store, tmp_path, "cpu")
+    with pytest.raises(InputError, match=rf"{name}: was trained on other data .* delete it to start afresh"):
+        train(tiny_run(), other_store, tmp_path, "cpu")
+    assert (tmp_path / "config.yaml").read_text() == before
+
+
+def test_a_damaged_partial_checkpoint_is_one_line(tiny_run, tiny_store, tmp_path):
+    (tmp_path / "partial.pt").write_bytes(b"half a file")
+    with pytest.raises(InputError, match=r"partial\.pt: cannot be read .*; delete it to train afresh"):
+        train(tiny_run(), tiny_store, tmp_path, "cpu")
+
+
+def test_a_store_smaller_than_a_batch_is_refused(tiny_run, tiny_store, tmp_path):
+    with pytest.raises(InputError, match="36 training images do not fill a batch of 64; lower"):
+        train(tiny_run("npid", {"optimiser.batch_size": 64}), tiny_store, tmp_path, "cpu")
+
+
+def test_an_unknown_device_is_refused(tiny_run, tiny_store, tmp_path):
+    with pytest.raises(InputError, match="device 'abacus' cannot be used"):
+        train(tiny_run(), tiny_store, tmp_path, "abacus")
+
+
+@pytest.mark.parametrize("clustering", ["kmeans", "spectral"])
+def test_divergence_names_the_term_and_keeps_the_last_good_state(tiny_run, tiny_store, tmp_path, clustering):
+    config = tiny_run(
+        "npid", {"optimiser.lr": 1e30, "optimiser.warmup_epochs": 0, "cld.clustering": clustering}
+    )
+    with pytest.raises(
+        InputError, match=r"training diverged by step \d+: .* not finite; lower optimiser\.lr"
+    ):
+        train(config, tiny_store, tmp_path, "cpu")
+    assert not (tmp_path / "checkpoint.pt").exists()
+    if (tmp_path / "partial.pt").exists():
+        state = load_checkpoint(tmp_path / "partial.pt")["method"]
+        assert all(value.isfinite().all() for value in state.values())
+
+
+def test_a_term_that_is_not_finite_is_named(tiny_run, tiny_store, tmp_path, monkeypatch):
+    calls = []
+
+    def loss(features, *_):
+        calls.append(None)
+        return features.sum() * (math.nan if len(calls) == 6 else 0.0)
+
+    monkeypatch.setattr("cld.methods.add_cld.cross_level_loss", loss)
+    with pytest.raises(InputError, match="diverged by step 6: loss, cld_loss not finite"):
+        train(tiny_run(), tiny_store, tmp_path, "cpu")
+    assert load_checkpoint(tmp_path / "partial.pt")["step"] == 5
+
+
+def test_the_command_saves_and_stops_on_sigterm_and_goes_on(tiny_run, tiny_store, tmp_path):
+    config, run = tiny_run("npid", {"optimiser.epochs": 400}), tmp_path / "run"
+    overrides = ["backbone", "head", "queue", "cld", "optimiser"]
+    command = [sys.executable, "-m", "cld.training", "--preset", "demo", "--dataset", "kitchen_hc"]
+    command += ["--method", "npid", "--store", str(tiny_store), "--run", str(run), "--device", "cpu"]
+    command += [f"{part}.{key}={value}" for part in overrides for key, value in config[part].items()]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    process = subprocess.Popen([*command, "checkpoint_every_s=0"], stderr=subprocess.PIPE, env=environment)
+    while process.poll() is None and not (run / "partial.pt").exists():
+        time.sleep(0.01)
+    process.terminate()
+    _, errors = process.communicate()
+    assert process.returncode == 128 + signal.SIGTERM, errors
+    stopped_at = load_checkpoint(run / "partial.pt")["step"]
+    assert f"stopped: step {stopped_at} is saved in {run / 'partial.pt'}" in errors.decode()
+    with pytest.raises(InputError, match=r"optimiser\.epochs 400 there, 3 here"):
+        train(tiny_run(), tiny_store, run, "cpu")
+
+
+def test_a_misspelt_key_is_told_by_the_command(tiny_store, tmp_path):
+    command = [sys.executable, "-m", "cld.training", "--preset", "demo", "--dataset", "kitchen_hc"]
+    command += ["--method", "npid", "--store", str(tiny_store), "--run", str(tmp_path), "optimiser.epoch=3"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert (
+        done.stderr
+        == "error: command line: unknown key 'optimiser.epoch'; did you mean 'optimiser.epochs'?\n"
+    )
+
+
+@pytest.fixture(scope="module")
+def gratings(tmp_path_factory):
+    """Four classes of stripes by their orientation; colour, phase, contrast, light and noise say nothing."""
+    rng = np.random.default_rng(0)
+    y, x = np.mgrid[:16, :16]
+
+    def split(n):
+        labels = rng.integers(0, 4, n)
+        angle = (labels * math.pi / 4 + rng.normal(0, 0.08, n))[:, None, None]
+        wave = np.sin((x * np.cos(angle) + y * np.sin(angle)) * 1.2 + rng.uniform(0, 7, (n, 1, 1)))
+        colour = rng.uniform(-60, 60, (n, 1, 1, 3))
+        images = (
+            rng.uniform(90, 160, (n, 1, 1, 3)) + wave[..., None] * colour + rng.normal(0, 12, (n, 16, 16, 3))
+        )
+        return Split(images.clip(0, 255).astype(np.uint8), labels)
+
+    path = tmp_path_factory.mktemp("gratings") / "store.h5"
+    write_store(
+        path,
+        {"train": split(512), "test": split(256)},
+        dataset="kitchen_hc",
+        preset="demo",
+        classes=list("abcd"),
+        sources={},
+        config={},
+    )
+    return path
+
+
+def knn_top1(checkpoint, store):
+    encoder, _ = load_encoder(checkpoint)
+    info, train_split, test_split = read_info(store), read_split(store, "train"), read_split(store, "test")
+    with torch.no_grad():
+        features = [
+            encoder(normalise(torch.from_numpy(split.images), info.mean, info.std))
+            for split in (train_split, test_split)
+        ]
+    labels = [torch.from_numpy(split.labels) for split in (train_split, test_split)]
+    return knn_accuracy(knn_classify(features[0], labels[0], features[1], 4, 10, 0.1), labels[1])["top1"]
+
+
+@pytest.mark.parametrize("method", sorted(METHODS))
+def test_learns_features_better_than_an_untrained_networks(tiny_run, gratings, tmp_path, method):
+    settings = {
+        "backbone.width": 8,
+        "backbone.stem": "small_stride2",
+        "head.dim": 32,
+        "queue.size": 256,
+        "cld.n_groups": 16,
+        "cld.weight": 1.0,
+        "temperature": 0.2,
+        "optimiser.batch_size": 64,
+        "optimiser.epochs": 16,
+        "optimiser.lr": 0.02,
+        "augment.crop_scale": [0.7, 1.0],
+        "augment.flip_p": 0.0,  # a mirror image is of another class here
+        "checkpoint_every_s": 60,
+    }
+    trained = train(tiny_run(method, settings), gratings, tmp_path / "trained", "cpu")
+    untrained = train(
+        tiny_run(method, settings | {"optimiser.epochs": 0}), gratings, tmp_path / "untrained", "cpu"
+    )
+    assert knn_top1(trained, gratings) > knn_top1(untrained, gratings) + 15
