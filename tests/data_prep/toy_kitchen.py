@@ -1,6 +1,7 @@
 """A tiny kitchen in the upstream layout, ray-cast against axis-aligned blocks: every answer is known."""
 
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from xml.sax.saxutils import escape
 
@@ -9,8 +10,8 @@ from PIL import Image
 from scipy.io import savemat
 from scipy.spatial.transform import Rotation
 
-WIDTH, HEIGHT = 160, 120
-FX, FY, CX, CY = 130.0, 125.0, 81.0, 58.0
+WIDTH, HEIGHT = 320, 240
+FX, FY, CX, CY = 260.0, 250.0, 162.0, 117.0
 SCALES = {1: -6.238, 2: -2.6919, 3: -6.9887}  # as upstream gives them
 FRAMES = (3, 4, 5, 7, 8, 12, 13, 20, 21, 100)  # gaps, no zero padding, not in the order of their names
 EMPTY_FRAME, UNANNOTATED_FRAME = 101, 102
@@ -86,7 +87,9 @@ class View:
 
     def visible_fraction(self, block: Block) -> float:
         """Share of the block's silhouette that nothing hides."""
-        return np.count_nonzero(self.seen == self.blocks.index(block)) / np.isfinite(self.depth_of(block)).sum()
+        return (
+            np.count_nonzero(self.seen == self.blocks.index(block)) / np.isfinite(self.depth_of(block)).sum()
+        )
 
     def voc_box(self, block: Block) -> tuple[int, int, int, int]:
         """The whole silhouette's xmin, ymin, xmax, ymax: 1-based, inclusive."""
@@ -94,9 +97,10 @@ class View:
         return columns.min() + 1, rows.min() + 1, columns.max() + 1, rows.max() + 1
 
 
+@cache
 def view(scene: int, frame: int) -> View:
     """The camera of a frame; scene 3 has the occluder."""
-    step = (FRAMES + (EMPTY_FRAME, UNANNOTATED_FRAME)).index(frame)
+    step = (*FRAMES, EMPTY_FRAME, UNANNOTATED_FRAME).index(frame)
     rotation = Rotation.from_euler("xyz", [2, 3 - 0.8 * step, scene - 2], degrees=True).as_matrix()
     eye = np.array([0.02 * step - 0.1, 0.03 * scene, 0.05 * scene])
     blocks = [WALL, *OBJECTS.values()] + ([OCCLUDER] if scene == 3 else [])
@@ -180,7 +184,13 @@ def write_poses(
     frames = np.empty((1, len(numbers)), dtype=[(field, object) for field in fields])
     for column, number in enumerate(numbers):
         rotation, translation = pose(scene, number)
-        values = (np.zeros((1, 2)), np.array([[FX, 0.1, 0.2]]), rotation, translation[None], name.format(number))
+        values = (
+            np.zeros((1, 2)),
+            np.array([[FX, 0.1, 0.2]]),
+            rotation,
+            translation[None],
+            name.format(number),
+        )
         frames[0, column] = values[-len(fields) :]
     savemat(path, {"frames": frames})
 

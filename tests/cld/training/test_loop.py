@@ -110,11 +110,11 @@ def stop_after_epochs(config, store, run, n):
     assert load_checkpoint(run / "partial.pt")["step"] == 4 * n
 
 
-def test_bf16_trains_to_about_the_same_loss(tiny_run, tiny_store, tmp_path):
+def test_bf16_gives_about_the_same_loss(tiny_run, tiny_store, tmp_path):
     losses = []
     for precision in ("fp32", "bf16"):
-        # "small": on a CPU, bfloat16 gradients of a strided convolution over a single pixel are not reliable
-        run = tiny_run("npid", {"precision": precision, "backbone.stem": "small"})
+        # At so low a rate the weights stay the same, and only the precision tells the two runs apart.
+        run = tiny_run("npid", {"precision": precision, "optimiser.lr": 1e-6, "optimiser.min_lr": 0})
         train(run, tiny_store, tmp_path / precision, "cpu")
         losses.append(float(read_log(tmp_path / precision)[0]["loss"]))
     assert losses[0] != losses[1]

@@ -1,0 +1,156 @@
+"""Kitchen-HC from a ready-made ImageFolder: ``train/<class>/*``, ``test/<class>/*``, perhaps ``val/…``.
+
+    python -m data_prep.image_folder --preset paper --root Kitchen-HC --store kitchen_hc.h5 \\
+        --manifest kitchen_hc.csv --report kitchen_hc.md --workers 8
+
+Without ``val`` the validation split is taken from ``train``: contiguous blocks of each class's files, in the
+natural order of their names, since neighbours in that order are views of the same object.
+"""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from cld.errors import InputError, run_command
+from cld.progress import progress
+from cld.store import StoreInfo
+from data_prep.boxes import Box
+from data_prep.build_command import parse_build
+from data_prep.build_settings import BuildSettings
+from data_prep.class_names import ClassNames
+from data_prep.frame_crops import Crops
+from data_prep.gmu_kitchens import CONFIG_KEY
+from data_prep.image_files import EncodedImage, digest, resized
+from data_prep.instances import Instance
+from data_prep.parallel import ordered_map
+from data_prep.problems import problem
+from data_prep.store_build import StoreBuild, Target
+from data_prep.validation_blocks import validation_mask
+
+SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".webp", ".ppm", ".tif", ".tiff"}
+
+
+@dataclass(frozen=True)
+class ImageJob:
+    """One image of one class."""
+
+    root: Path
+    path: Path
+    label: int
+    settings: BuildSettings
+
+
+def build_from_folder(
+    root: str | Path,
+    settings: BuildSettings,
+    store: str | Path,
+    manifest: str | Path,
+    report: str | Path,
+    workers: int,
+    preset: str,
+    dataset: str = "kitchen_hc",
+) -> StoreInfo:
+    """Build a store from the ImageFolder under ``root``; arguments and outputs as ``build_from_scenes``.
+
+    Raises:
+        InputError: a missing root or split folder, a class without a folder, too many images under unknown
+            names, an empty split: at once. More bad images than ``max_bad_share``: after all were tried.
+    """
+    root = Path(root)
+    given = _given_splits(root)
+    names = ClassNames(settings)
+    target = Target(Path(store), Path(manifest), Path(report), dataset, preset)
+    splits = ("train", "val", "test") if "val" in given or settings.val_share else ("train", "test")
+    build = StoreBuild(root, settings, names, target, "images", splits)
+
+    jobs, others = {split: [] for split in splits}, 0
+    for folder_split in given:
+        for folder in _folders(root / folder_split):
+            files, n_others = _images(folder)
+            others += n_others
+            label = names.label(folder.name, len(files))
+            if label is None:
+                continue
+            validates = [False] * len(files)
+            if folder_split == "train" and "val" not in given:
+                validates = validation_mask(len(files), settings.val_share, settings.val_blocks)
+            for path, v in zip(files, validates, strict=True):
+                jobs["val" if v else folder_split].append(ImageJob(root, path, label, settings))
+    names.check(root.name, "images")
+    for split, group in jobs.items():
+        if not group:
+            raise InputError(
+                f"{root}: split '{split}' is empty: no image of a kept class; change the build settings"
+            )
+    if others:
+        build.notes.append(f"files left alone, since their suffix is no image's: {others}")
+
+    ordered = [(split, job) for split in splits for job in jobs[split]]
+    build.total = len(ordered)
+    with progress("read images", len(ordered), "images") as bar:
+        results = ordered_map(crop_image, [job for _, job in ordered], workers)
+        for (split, _), crops in zip(ordered, results, strict=True):
+            build.add(split, crops)
+            bar.advance()
+    return build.finish()
+
+
+def crop_image(job: ImageJob) -> Crops:
+    """Resize one image; one that cannot be read is reported, never raised."""
+    crops = Crops()
+    name = job.path.relative_to(job.root).as_posix()
+    try:
+        encoded = EncodedImage(job.path)
+        image = encoded.colour()
+    except InputError as error:
+        crops.problems.append(problem(name, job.path, job.root, "image unreadable", str(error)))
+        return crops
+    crops.files.append(digest(job.path, job.root, encoded.content))
+    if min(image.size) < job.settings.min_side_px:
+        crops.dropped["too small"] += 1
+        return crops
+    crops.images.append(resized(image, Box(0, 0, *image.size), job.settings.image_size))
+    crops.instances.append(Instance(name, job.label))
+    return crops
+
+
+def main() -> None:
+    """The command ``python -m data_prep.image_folder``."""
+    build_from_folder(**parse_build(__doc__))
+
+
+def _given_splits(root: Path) -> list[str]:
+    expected = "train/<class>/* and test/<class>/* (and val/<class>/*, if there)"
+    if not root.is_dir():
+        raise InputError(
+            f"{root}: no such folder; fetch a ready-made Kitchen-HC, with {expected}, and point {CONFIG_KEY} "
+            f"at it"
+        )
+    given = [split for split in ("train", "val", "test") if (root / split).is_dir()]
+    for split in ("train", "test"):
+        if split not in given:
+            raise InputError(
+                f"{root}: no folder '{split}'; point {CONFIG_KEY} at the folder that holds {expected}"
+            )
+    return given
+
+
+def _folders(split: Path) -> list[Path]:
+    return sorted(path for path in split.iterdir() if path.is_dir())
+
+
+def _images(folder: Path) -> tuple[list[Path], int]:
+    """A class's images in natural order, and the number of other files."""
+    files = [path for path in folder.iterdir() if path.is_file()]
+    images = sorted((path for path in files if path.suffix.lower() in SUFFIXES), key=_natural)
+    return images, len(files) - len(images)
+
+
+def _natural(path: Path) -> tuple[list[tuple[int, str]], str]:
+    """Sort key that has rgb_9 before rgb_10; equal keys (rgb_1, rgb_01) by the name itself."""
+    parts = re.split(r"(\d+)", path.name.lower())
+    return [(int(part), "") if part.isdigit() else (0, part) for part in parts], path.name
+
+
+if __name__ == "__main__":
+    run_command(main)

@@ -1,0 +1,234 @@
+"""Kitchen-HC from the scenes of GMU Kitchens (supplement, section 1): every 2D box becomes an instance.
+
+    python -m data_prep.kitchen_hc --preset paper --root GMU_Kitchens --store kitchen_hc.h5 \\
+        --manifest kitchen_hc.csv --report kitchen_hc.md --workers 8
+
+Test scenes are whole scenes; validation is contiguous blocks of the training scenes' frames. The supplement
+does not state its rule; ``BuildSettings`` says why this one. The result does not depend on ``workers``.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+
+import numpy as np
+
+from cld.errors import InputError, run_command
+from cld.progress import progress
+from cld.store import StoreInfo
+from data_prep import gmu_kitchens as gmu
+from data_prep import gmu_layout as layout
+from data_prep.build_command import parse_build
+from data_prep.build_settings import BuildSettings
+from data_prep.calibration_file import read_calibration
+from data_prep.class_names import ClassNames
+from data_prep.frame_crops import FrameJob, LabelledBoxes, SceneGeometry, crop_frame
+from data_prep.gmu_camera import Calibration
+from data_prep.image_files import EncodedImage, digest
+from data_prep.object_models import ObjectModel, identify, read_object
+from data_prep.parallel import ordered_map
+from data_prep.problems import without_root
+from data_prep.store_build import StoreBuild, Target
+from data_prep.validation_blocks import validation_mask
+
+VIEWS_TO_IDENTIFY = 40
+"""Frames of a scene, evenly spaced, that tell which class each of its objects is."""
+IMAGES_TO_SIZE = 5
+"""Frames of a scene, evenly spaced, that tell how large its frames are."""
+
+
+def build_from_scenes(
+    root: str | Path,
+    settings: BuildSettings,
+    store: str | Path,
+    manifest: str | Path,
+    report: str | Path,
+    workers: int,
+    preset: str,
+    dataset: str = "kitchen_hc",
+) -> StoreInfo:
+    """Build a store from the scenes under ``root``.
+
+    Args:
+        root: folder with ``gmu_scene_00<n>`` and ``gmu-kitchens_info``.
+        settings: what to keep, how to cut it out, how to split.
+        store: HDF5 file to write.
+        manifest: CSV file to write, one row an instance.
+        report: Markdown file to write; the same as JSON goes beside it.
+        workers: processes that decode.
+        preset: the scale the store is for.
+        dataset: the store's name.
+
+    Raises:
+        InputError: before an image is decoded: a missing root or scene, a class that no annotation names, too
+            many unknown names, an empty split; after all were tried: more bad frames than ``max_bad_share``.
+    """
+    root = Path(root)
+    gmu.check_root(root, settings.scenes)
+    names = ClassNames(settings)
+    target = Target(Path(store), Path(manifest), Path(report), dataset, preset)
+    splits = ("train", "val", "test") if settings.val_share else ("train", "test")
+    build = StoreBuild(root, settings, names, target, "annotated frames", splits)
+
+    scenes = _read_scenes(build)
+    boxes = {frame: _kept(frame, names) for scene in scenes for frame in scene.frames}
+    names.check(root.name, "boxes")
+    frames = {scene.number: [frame for frame in scene.frames if boxes[frame]] for scene in scenes}
+    split_of = _split(frames, settings)
+    for split in splits:
+        if split not in split_of.values():
+            raise InputError(
+                f"{root}: split '{split}' is empty: no frame with a kept object falls into it; change "
+                f"'test_scenes', 'val_share' or 'classes' of the build settings"
+            )
+    build.details["Scenes"] = [_scene_row(scene, split_of) for scene in scenes]
+    geometry = _read_geometry(build, frames, boxes) if settings.geometry else {}
+
+    jobs = [
+        FrameJob(root, frame, boxes[frame], geometry.get(frame.scene), settings)
+        for group in frames.values()
+        for frame in group
+    ]
+    with progress("cut out instances", len(jobs), "frames") as bar:
+        for job, crops in zip(jobs, ordered_map(crop_frame, jobs, workers), strict=True):
+            build.add(split_of[job.frame], crops)
+            bar.advance()
+    return build.finish()
+
+
+def main() -> None:
+    """The command ``python -m data_prep.kitchen_hc``."""
+    build_from_scenes(**parse_build(__doc__))
+
+
+def _read_scenes(build: StoreBuild) -> list[gmu.Scene]:
+    """Read every scene's annotations and poses; fails if too many frames are bad already."""
+    numbers = build.settings.scenes
+    scenes = []
+    with progress("read annotations", len(numbers), "scenes") as bar:
+        for number in numbers:
+            scene = gmu.read_scene(build.root, number, build.settings.geometry)
+            scenes.append(scene)
+            build.log.extend(scene.problems)
+            build.files += [digest(path, build.root) for path in scene.files]
+            build.notes += scene.notes
+            bar.advance()
+    build.total = sum(len(scene.frames) for scene in scenes) + build.log.bad_units
+    build.check_problems()
+    return scenes
+
+
+def _kept(frame: gmu.Frame, names: ClassNames) -> LabelledBoxes:
+    labelled = ((names.label(box.name), box) for box in frame.annotation.boxes)
+    return tuple((label, box) for label, box in labelled if label is not None)
+
+
+def _split(frames: dict[int, list[gmu.Frame]], settings: BuildSettings) -> dict[gmu.Frame, str]:
+    split_of = {}
+    for scene, group in frames.items():
+        if scene in settings.test_scenes:
+            split_of |= dict.fromkeys(group, "test")
+        else:
+            validates = validation_mask(len(group), settings.val_share, settings.val_blocks)
+            split_of |= {frame: "val" if v else "train" for frame, v in zip(group, validates, strict=True)}
+    return split_of
+
+
+def _scene_row(scene: gmu.Scene, split_of: dict[gmu.Frame, str]) -> dict:
+    counts = Counter(split_of[frame] for frame in scene.frames if frame in split_of)
+    return {
+        "scene": scene.number,
+        "images": scene.n_images,
+        "without annotation": scene.n_unannotated,
+        "without objects": scene.n_empty,
+        "bad when listed": len({problem.unit for problem in scene.problems}),
+        **{f"{split} frames": counts[split] for split in ("train", "val", "test")},
+    }
+
+
+def _read_geometry(
+    build: StoreBuild, frames: dict[int, list[gmu.Frame]], boxes: dict[gmu.Frame, LabelledBoxes]
+) -> dict[int, SceneGeometry]:
+    """Read the camera and the 3D objects of every scene that has frames."""
+    calibration_file = layout.calibration_path(build.root)
+    calibration = read_calibration(calibration_file)
+    build.files.append(digest(calibration_file, build.root))
+    build.details["Objects"] = []
+    geometry = {}
+    with progress("read 3D objects", len(frames), "scenes") as bar:
+        for scene, group in frames.items():
+            objects = {}
+            if group:
+                size = _size(group)
+                _check_calibration(calibration_file, calibration, size)
+                models = _read_objects(build, scene)
+                objects = _objects_by_label(build, scene, models, group, boxes, calibration, size)
+            geometry[scene] = SceneGeometry(calibration, layout.DEPTH_SCALES[scene], objects)
+            bar.advance()
+    return geometry
+
+
+def _check_calibration(path: Path, calibration: Calibration, size: tuple[int, int]) -> None:
+    """Refuse a calibration for frames of another size (a copy scaled down): IoU would quietly be near 0."""
+    for centre, side in zip((calibration.cx, calibration.cy), size, strict=True):
+        if not 0.25 * side < centre < 0.75 * side:
+            raise InputError(
+                f"{path}: cx, cy ({calibration.cx:g}, {calibration.cy:g}) are far from the middle of "
+                f"{size[0]}×{size[1]} frames; scale fx, fy, cx and cy to these frames, or set the build's "
+                f"'geometry' to false"
+            )
+
+
+def _read_objects(build: StoreBuild, scene: int) -> list[ObjectModel]:
+    models = []
+    for path in gmu.object_files(build.root, scene):
+        try:
+            models.append(read_object(path, build.settings.object_points))
+            build.files.append(digest(path, build.root))
+        except InputError as error:
+            reason = without_root(str(error), build.root)
+            build.notes.append(f"{reason}; without it the IoU and visibility of its boxes are unknown")
+    return models
+
+
+def _objects_by_label(
+    build: StoreBuild,
+    scene: int,
+    models: Sequence[ObjectModel],
+    frames: Sequence[gmu.Frame],
+    boxes: dict[gmu.Frame, LabelledBoxes],
+    calibration: Calibration,
+    size: tuple[int, int],
+) -> dict[int, tuple[ObjectModel, ...]]:
+    """Tell which class each object of a scene is, from where it projects to in a sample of the frames."""
+    chosen = np.unique(np.linspace(0, len(frames) - 1, VIEWS_TO_IDENTIFY).astype(int))
+    views = [
+        (frames[i].pose, [(label, annotated.box) for label, annotated in boxes[frames[i]]]) for i in chosen
+    ]
+    objects = defaultdict(tuple)
+    identified = identify(models, views, calibration, size)
+    for model, (label, score) in zip(models, identified, strict=True):
+        if label is not None:
+            objects[label] += (model,)
+        name = None if label is None else build.names.classes[label]
+        row = {"scene": scene, "file": model.path.name, "class": name, "mean IoU": round(score, 3)}
+        build.details["Objects"].append(row)
+    without = {label for frame in frames for label, _ in boxes[frame]} - objects.keys()
+    if without:
+        names = ", ".join(build.names.classes[label] for label in sorted(without))
+        build.notes.append(f"scene {scene} has no 3D object for {names}: IoU and visibility are unknown")
+    return dict(objects)
+
+
+def _size(frames: Sequence[gmu.Frame]) -> tuple[int, int]:
+    """(width, height) of a scene's frames: that of most of a few, since any one may be bad."""
+    sizes = Counter()
+    for i in np.linspace(0, len(frames) - 1, IMAGES_TO_SIZE).astype(int):
+        with suppress(InputError):
+            sizes[EncodedImage(frames[i].image).size] += 1
+    return max(sizes, key=sizes.get, default=layout.FRAME_SIZE)
+
+
+if __name__ == "__main__":
+    run_command(main)

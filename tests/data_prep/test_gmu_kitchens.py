@@ -1,0 +1,303 @@
+import numpy as np
+import pytest
+import toy_kitchen as toy
+from scipy.io import savemat
+
+from cld.errors import InputError
+from data_prep import gmu_layout as layout
+from data_prep.boxes import Box
+from data_prep.calibration_file import read_calibration
+from data_prep.gmu_kitchens import (
+    check_root,
+    object_files,
+    read_annotation,
+    read_boxes,
+    read_poses,
+    read_scene,
+    trailing_number,
+)
+
+# Poses
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        ("unused", "intrinsics", "Rw2c", "Tw2c", "imgName"),
+        ("intrinsics", "Rw2c", "Tw2c", "imgName"),  # some scenes lack the first field
+        ("a", "b", "c", "d", "e"),  # told by shape
+        ("b", "c", "d", "e"),
+    ],
+)
+def test_poses_are_found_by_name_or_shape(tmp_path, fields):
+    toy.write_poses(tmp_path / "poses.mat", scene=1, fields=fields)
+    poses = read_poses(tmp_path / "poses.mat")
+    assert list(poses) == list(toy.FRAMES)
+    for number, pose in poses.items():
+        rotation, translation = toy.pose(1, number)
+        np.testing.assert_allclose(pose.rotation, rotation)
+        np.testing.assert_allclose(pose.translation, translation)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["rgb_{}.png", "rgb_{}", "gmu_scene_001/Images/rgb_{}.png", "C:\\kitchen\\2\\rgb_{}.PNG", " rgb_{}.png "],
+)
+def test_image_names_come_with_and_without_folder_and_extension(tmp_path, name):
+    toy.write_poses(tmp_path / "poses.mat", scene=1, name=name)
+    assert list(read_poses(tmp_path / "poses.mat")) == list(toy.FRAMES)
+
+
+@pytest.mark.parametrize("name", ["rgb.png", "", "scene_3/rgb.png"])
+def test_a_name_without_a_number_has_none(name):
+    assert trailing_number(name) is None
+
+
+def test_an_entry_that_is_no_rotation_has_no_pose(tmp_path):
+    frames = np.empty((1, 3), dtype=[("Rw2c", object), ("Tw2c", object), ("imgName", object)])
+    frames[0, 0] = (np.zeros((3, 3)), np.zeros((1, 3)), "rgb_1.png")
+    frames[0, 1] = (np.zeros((0, 0)), np.zeros((1, 3)), "rgb_2.png")
+    frames[0, 2] = (np.eye(3), np.full((1, 3), np.nan), "rgb_3.png")
+    savemat(tmp_path / "poses.mat", {"frames": frames})
+    assert read_poses(tmp_path / "poses.mat") == {1: None, 2: None, 3: None}
+
+
+def test_a_single_frame_is_read(tmp_path):
+    toy.write_poses(tmp_path / "poses.mat", scene=1, numbers=(7,))
+    assert list(read_poses(tmp_path / "poses.mat")) == [7]
+
+
+@pytest.mark.parametrize("cut", [0, 1, 64, 130, 500, -7])
+def test_a_broken_mat_is_an_input_error(tmp_path, cut):
+    path = tmp_path / "poses.mat"
+    toy.write_poses(path, scene=1)
+    path.write_bytes(path.read_bytes()[:cut])
+    with pytest.raises(InputError, match=r"poses\.mat: not readable as a MATLAB file"):
+        read_poses(path)
+
+
+def test_a_missing_mat_and_one_without_frames_are_input_errors(tmp_path):
+    with pytest.raises(InputError, match="no such file"):
+        read_poses(tmp_path / "none.mat")
+    savemat(tmp_path / "other.mat", {"poses": 1})
+    with pytest.raises(InputError, match="no variable 'frames'"):
+        read_poses(tmp_path / "other.mat")
+    savemat(tmp_path / "number.mat", {"frames": 1})
+    with pytest.raises(InputError, match="names no frame"):
+        read_poses(tmp_path / "number.mat")
+
+
+# Pascal VOC
+
+
+def test_annotation_coordinates_become_zero_based_edges(tmp_path):
+    toy.write_voc(tmp_path / "rgb_1.xml", [("red_bull", (1, 2, 10, 20))], filename="rgb_1.png")
+    annotation = read_annotation(tmp_path / "rgb_1.xml")
+    assert annotation.size == (toy.WIDTH, toy.HEIGHT)
+    assert [(box.name, box.box) for box in annotation.boxes] == [("red_bull", Box(0, 1, 10, 20))]
+
+
+def test_annotation_coordinates_may_be_floats(tmp_path):
+    toy.write_voc(
+        tmp_path / "rgb_1.xml", [("red_bull", ("1.0", "2.25", " 10.5 ", "2e1"))], size=("320.0", "240")
+    )
+    annotation = read_annotation(tmp_path / "rgb_1.xml")
+    assert annotation.size == (320, 240)
+    assert annotation.boxes[0].box == Box(0, 1.25, 10.5, 20)
+
+
+@pytest.mark.parametrize(
+    ("flags", "expected"),
+    [
+        ("", (False, False)),
+        ("<truncated>1</truncated><difficult>0</difficult>", (True, False)),
+        ("<difficult> 1 </difficult><truncated>Unspecified</truncated>", (False, True)),
+        ("<truncated>True</truncated><difficult/>", (True, False)),
+    ],
+)
+def test_annotation_flags(tmp_path, flags, expected):
+    toy.write_voc(tmp_path / "rgb_1.xml", [("red_bull", (1, 2, 10, 20))], flags=flags)
+    box = read_annotation(tmp_path / "rgb_1.xml").boxes[0]
+    assert (box.truncated, box.difficult) == expected
+
+
+def test_annotation_without_size_or_objects(tmp_path):
+    (tmp_path / "rgb_1.xml").write_text("<annotation><filename>rgb_1.png</filename></annotation>")
+    annotation = read_annotation(tmp_path / "rgb_1.xml")
+    assert (annotation.size, annotation.boxes) == (None, ())
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("", "not readable as XML"),
+        ("<annotation><object>", "not readable as XML"),
+        ("<annotation>\x00</annotation>", "not readable as XML"),
+        ('<?xml version="1.0" encoding="klingon"?><annotation/>', "not readable as XML"),
+        ("<html/>", "its root is <html>"),
+        ("<annotation><object><name> </name></object></annotation>", "an object without a name"),
+        ("<annotation><object><name>a</name></object></annotation>", "<bndbox/xmin> is None, not a number"),
+        (
+            "<annotation><object><name>a</name><bndbox><xmin>nan</xmin></bndbox></object></annotation>",
+            "<bndbox/xmin> is 'nan', not a number",
+        ),
+    ],
+)
+def test_broken_annotations_are_input_errors(tmp_path, content, message):
+    (tmp_path / "rgb_1.xml").write_text(content)
+    with pytest.raises(InputError, match=rf"rgb_1\.xml: {message}"):
+        read_annotation(tmp_path / "rgb_1.xml")
+
+
+# Scenes
+
+
+def test_a_scene_is_read_in_the_frames_order(kitchen):
+    scene = read_scene(kitchen, 1)
+    assert [frame.number for frame in scene.frames] == list(toy.FRAMES)
+    assert (scene.n_images, scene.n_unannotated, scene.n_empty) == (12, 1, 1)
+    assert scene.problems == ()
+    frame = scene.frames[-1]
+    assert frame.image == layout.image_path(kitchen, 1, 100)
+    assert frame.depth == layout.depth_path(kitchen, 1, 100)
+    np.testing.assert_allclose(frame.pose.rotation, toy.pose(1, 100)[0])
+    assert [box.name for box in frame.annotation.boxes] == list(toy.OBJECTS)
+
+
+def test_missing_files_of_a_frame_are_reported_by_path_and_reason(kitchen):
+    layout.image_path(kitchen, 1, 4).unlink()
+    layout.depth_path(kitchen, 1, 5).unlink()
+    layout.annotation_path(kitchen, 1, 7).write_text("<annotation>")
+    toy.write_poses(layout.pose_path(kitchen, 1), 1, [number for number in toy.FRAMES if number != 8])
+    scene = read_scene(kitchen, 1)
+    assert [frame.number for frame in scene.frames] == [3, 12, 13, 20, 21, 100]
+    assert {(problem.unit, problem.path, problem.reason) for problem in scene.problems} == {
+        ("scene 1 frame 4", "gmu_scene_001/Images/rgb_4.png", "image missing"),
+        ("scene 1 frame 5", "gmu_scene_001/Depths/depth_5.png", "depth missing"),
+        ("scene 1 frame 7", "gmu_scene_001/Annotations/rgb_7.xml", "annotation unreadable"),
+        (
+            "scene 1 frame 8",
+            "gmu-kitchens_info/scene_pose_info/scene_1_reconstruct_info_frame_sort.mat",
+            "pose missing",
+        ),
+    }
+
+
+def test_a_broken_pose_file_is_the_problem_of_every_frame(kitchen):
+    layout.pose_path(kitchen, 1).write_bytes(b"MATLAB 5.0 no more")
+    scene = read_scene(kitchen, 1)
+    assert scene.frames == ()
+    assert [problem.reason for problem in scene.problems] == ["pose file unreadable"] * len(toy.FRAMES)
+
+
+def test_depth_and_pose_are_needed_for_geometry_only(kitchen):
+    layout.pose_path(kitchen, 1).unlink()
+    for number in toy.FRAMES:
+        layout.depth_path(kitchen, 1, number).unlink()
+    assert len(read_scene(kitchen, 1, geometry=False).frames) == len(toy.FRAMES)
+
+
+def _drop_annotations(kitchen):
+    for path in layout.annotations_folder(kitchen, 1).iterdir():
+        path.unlink()
+    layout.annotations_folder(kitchen, 1).rmdir()
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_a_scene_without_annotations_is_read_from_its_bboxes(kitchen, named):
+    from_xml = read_scene(kitchen, 1).frames
+    _drop_annotations(kitchen)
+    if named:  # the images' names count, not the order
+        boxes = [[(box.name, voc(box.box)) for box in frame.annotation.boxes] for frame in reversed(from_xml)]
+        names = [frame.image.name for frame in reversed(from_xml)]
+        toy.write_bboxes(layout.boxes_path(kitchen, 1), boxes, names)
+    scene = read_scene(kitchen, 1)
+    assert [frame.number for frame in scene.frames] == list(toy.FRAMES)
+    for frame, expected in zip(scene.frames, from_xml, strict=True):
+        assert frame.annotation.boxes == expected.annotation.boxes
+        assert frame.annotation.size is None
+    assert scene.problems == ()
+    assert "scene 1 has no Annotations" in scene.notes[0]
+
+
+def voc(box: Box) -> tuple:
+    return box.left + 1, box.top + 1, box.right, box.bottom
+
+
+def test_bboxes_that_match_no_frames_are_an_input_error(kitchen):
+    _drop_annotations(kitchen)
+    toy.write_bboxes(layout.boxes_path(kitchen, 1), [[("red_bull", (1, 1, 9, 9))]] * 5)
+    with pytest.raises(
+        InputError, match="5 entries that name no image cannot be matched with 12 or 12 frames"
+    ):
+        read_scene(kitchen, 1)
+
+
+def test_a_bbox_without_a_side_is_an_input_error(tmp_path):
+    cell = np.empty((1, 1), dtype=object)
+    cell[0, 0] = np.array([[("red_bull", 3.0)]], dtype=[("category", object), ("top", object)])
+    savemat(tmp_path / "boxes.mat", {"bboxes": cell})
+    with pytest.raises(InputError, match=r"entry 1 has a box that cannot be read \('left'"):
+        read_boxes(tmp_path / "boxes.mat", [[1]])
+
+
+def test_object_files_are_in_numerical_order(kitchen):
+    folder = layout.objects_folder(kitchen, 1)
+    for name in ("object11.ply", "object2.ply", "readme.txt"):
+        (folder / name).touch()
+    names = [path.name for path in object_files(kitchen, 1)]
+    assert names == ["object2.ply", "object4.ply", "object7.ply", "object11.ply"]
+    assert object_files(kitchen, 9) == []
+
+
+def test_a_missing_root_says_what_to_fetch_and_where_to_say_so(tmp_path):
+    with pytest.raises(InputError) as error:
+        check_root(tmp_path / "none", (1, 2))
+    for part in ("none", "GMU Kitchens", "gmu_scene_001", "gmu-kitchens_info", "data.kitchen_hc"):
+        assert part in str(error.value)
+    with pytest.raises(InputError, match="holds no gmu_scene_00<n>/Images"):
+        check_root(tmp_path, (1, 2))
+
+
+def test_missing_scenes_are_named(kitchen):
+    with pytest.raises(InputError, match=r"no folder gmu_scene_004/Images; .*'scenes' to \[1, 2, 3\]"):
+        check_root(kitchen, (1, 2, 3, 4))
+
+
+# Calibration
+
+MATRIX = "[ 1047.76, 0., 959.26, 0., 1051.17, 529.11, 0., 0., 1. ]"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "fx: 1047.76\nfy: 1051.17\ncx: 959.26\ncy: 529.11\n",
+        "colour:\n  fx_rgb: 1047.76\n  fy_rgb: 1051.17\n  cx_rgb: 959.26\n  cy_rgb: 529.11\n",
+        "%YAML:1.0\nfx: 1047.76\nfy: 1051.17\ncx: 959.26\ncy: 529.11\n",
+        "%YAML:1.0\n---\ndistortion: !!opencv-matrix\n   rows: 1\n   cols: 2\n   dt: d\n   data: [ 0., 0. ]\n"
+        f"cameraMatrix: !!opencv-matrix\n   rows: 3\n   cols: 3\n   dt: d\n   data: {MATRIX}\n",
+        "rgb_intrinsics: [[1047.76, 0, 959.26], [0, 1051.17, 529.11], [0, 0, 1]]\n",
+    ],
+)
+def test_calibration_formats(tmp_path, text):
+    (tmp_path / "calib.yaml").write_text(text)
+    camera = read_calibration(tmp_path / "calib.yaml")
+    assert (camera.fx, camera.fy, camera.cx, camera.cy) == (1047.76, 1051.17, 959.26, 529.11)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("fx: [", "not readable as YAML"),
+        ("fx: 1\nfy: 2\n", "neither the keys"),
+        ("", "neither the keys"),
+        ("cameraMatrix: !!opencv-matrix\n   rows: 3\n   cols: 3\n   data: [ 1 ]\n", "neither the keys"),
+        (None, "fetch it again, or write the published values: fx: 1047.76"),
+    ],
+)
+def test_broken_calibrations_are_input_errors(tmp_path, text, message):
+    if text is not None:
+        (tmp_path / "calib.yaml").write_text(text)
+    with pytest.raises(InputError, match=rf"calib\.yaml: .*{message}"):
+        read_calibration(tmp_path / "calib.yaml")

@@ -1,0 +1,153 @@
+import numpy as np
+import pytest
+import toy_kitchen as toy
+
+from cld.errors import InputError
+from data_prep.boxes import Box, from_voc
+from data_prep.gmu_camera import Calibration, Pose
+from data_prep.object_models import box_distance, identify, object_iou, projected_box, read_object, visibility
+
+CALIBRATION = Calibration(toy.FX, toy.FY, toy.CX, toy.CY)
+SIZE = (toy.WIDTH, toy.HEIGHT)
+TOLERANCE_M = 0.05
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory):
+    """The toy kitchen's objects, in the world of scene 1."""
+    folder = tmp_path_factory.mktemp("objects")
+    rng = np.random.default_rng(0)
+    for name, block in toy.OBJECTS.items():
+        toy.write_ply(folder / f"{name}.ply", toy.to_file_world(block.surface(4000, rng), 1))
+    return {name: read_object(folder / f"{name}.ply", 1000) for name in toy.OBJECTS}
+
+
+def pose(frame: int) -> Pose:
+    return Pose(*toy.pose(1, frame))
+
+
+def millimetres(depth: np.ndarray) -> np.ndarray:
+    return np.rint(np.where(np.isfinite(depth), depth, 0) * 1000).astype(np.uint16)
+
+
+@pytest.mark.parametrize("frame", [3, 12, 100])
+@pytest.mark.parametrize("name", toy.OBJECTS)
+def test_projected_box_is_the_silhouettes(models, name, frame):
+    silhouette = from_voc(*toy.view(1, frame).voc_box(toy.OBJECTS[name]))
+    box = projected_box(models[name], pose(frame), CALIBRATION)
+    np.testing.assert_allclose(box, silhouette, atol=1)
+    assert object_iou(silhouette, models[name], pose(frame), CALIBRATION, SIZE) > 0.92
+
+
+def test_an_object_behind_the_camera_has_no_box(models):
+    rotation, translation = toy.pose(1, 3)
+    turned = Pose(np.diag([-1, 1, -1]) @ rotation, np.diag([-1, 1, -1]) @ translation)
+    assert projected_box(models[toy.COLA], turned, CALIBRATION) is None
+    assert object_iou(Box(0, 0, 50, 50), models[toy.COLA], turned, CALIBRATION, SIZE) == 0
+    seen = visibility(models[toy.COLA], turned, CALIBRATION, millimetres(toy.view(1, 3).depth), -6.238, 0.05)
+    assert seen.fraction == 0
+    assert np.isnan(seen.distance_m)
+
+
+@pytest.mark.parametrize("frame", [3, 12, 100])
+@pytest.mark.parametrize("name", toy.OBJECTS)
+def test_a_free_object_is_visible_at_its_distance(models, name, frame):
+    view, block = toy.view(1, frame), toy.OBJECTS[name]
+    seen = visibility(
+        models[name], pose(frame), CALIBRATION, millimetres(view.depth), toy.SCALES[1], TOLERANCE_M
+    )
+    assert seen.fraction > 0.9
+    assert seen.distance_m == pytest.approx(view.distance(block), rel=0.02)
+
+
+@pytest.mark.parametrize("hidden", [0.0, 0.25, 0.5, 0.9, 1.0])
+def test_what_stands_before_an_object_hides_its_share(models, hidden):
+    view, block = toy.view(1, 12), toy.OBJECTS[toy.COLA]
+    xmin, _, xmax, _ = view.voc_box(block)
+    depth = millimetres(view.depth)
+    depth[:, : round(xmin - 1 + hidden * (xmax - xmin + 1))] = 700  # nearer than the object
+    seen = visibility(models[toy.COLA], pose(12), CALIBRATION, depth, toy.SCALES[1], TOLERANCE_M)
+    assert seen.fraction == pytest.approx(1 - hidden, abs=0.07)
+
+
+def test_holes_count_neither_way(models):
+    view = toy.view(1, 12)
+    depth = millimetres(view.depth)
+    full = visibility(models[toy.COLA], pose(12), CALIBRATION, depth, toy.SCALES[1], TOLERANCE_M)
+    depth[np.random.default_rng(0).random(depth.shape) < 0.5] = 0
+    half = visibility(models[toy.COLA], pose(12), CALIBRATION, depth, toy.SCALES[1], TOLERANCE_M)
+    assert half.fraction == pytest.approx(full.fraction, abs=0.04)
+    none = visibility(models[toy.COLA], pose(12), CALIBRATION, 0 * depth, toy.SCALES[1], TOLERANCE_M)
+    assert np.isnan(none.fraction)
+    assert np.isnan(none.distance_m)
+
+
+def test_the_part_outside_the_frame_counts_as_hidden(models):
+    view, block = toy.view(1, 12), toy.OBJECTS[toy.COLA]
+    xmin, _, xmax, _ = view.voc_box(block)
+    depth = millimetres(view.depth)
+    whole, left_half = (
+        visibility(models[toy.COLA], pose(12), CALIBRATION, frame, toy.SCALES[1], TOLERANCE_M)
+        for frame in (depth, depth[:, : (xmin + xmax) // 2])
+    )
+    assert left_half.fraction == pytest.approx(whole.fraction / 2, abs=0.07)
+
+
+def test_box_distance_is_that_of_its_central_half():
+    depth = np.full((40, 60), 3000, dtype=np.uint16)
+    depth[10:30, 10:30] = 1000
+    depth[18:22, 15:25] = 0  # a hole
+    calibration = Calibration(1e6, 1e6, 30, 20)  # rays as good as parallel
+    assert box_distance(Box(5, 5, 35, 35), depth, calibration) == pytest.approx(1.0, rel=1e-3)
+    assert box_distance(Box(40, 0, 60, 40), depth, calibration) == pytest.approx(3.0, rel=1e-3)
+    assert box_distance(Box(59.2, 39.2, 60, 40), depth, calibration) == pytest.approx(3.0, rel=1e-3)
+    assert np.isnan(box_distance(Box(16, 19, 24, 21), depth, calibration))
+
+
+def test_objects_are_identified_by_where_they_project_to(models):
+    labels = {toy.COLA: 5, toy.BULL: 2}
+    views = [
+        (
+            pose(frame),
+            [(labels[name], from_voc(*toy.view(1, frame).voc_box(toy.OBJECTS[name]))) for name in labels],
+        )
+        for frame in toy.FRAMES
+    ]
+    only_cola = [(p, [box for box in boxes if box[0] == 5]) for p, boxes in views[:-2]] + views[-2:]
+    for shown in (views, only_cola):  # a class seldom annotated is found all the same
+        found = identify([models[toy.BULL], models[toy.COLA]], shown, CALIBRATION, SIZE)
+        assert [label for label, _ in found] == [2, 5]
+        assert min(score for _, score in found) > 0.9
+
+
+def test_an_object_that_meets_no_box_stays_unidentified(models):
+    views = [(pose(3), [(0, Box(0, 0, 20, 20))])]
+    assert identify([models[toy.COLA]], views, CALIBRATION, SIZE) == [(None, 0.0)]
+    assert identify([models[toy.COLA]], [], CALIBRATION, SIZE) == [(None, 0.0)]
+
+
+def test_stray_points_do_not_widen_an_object(models, tmp_path):
+    rng = np.random.default_rng(1)
+    points = toy.OBJECTS[toy.COLA].surface(3000, rng)
+    stray = np.array(toy.OBJECTS[toy.COLA].centre) + rng.normal(0, 0.5, (6, 3))
+    toy.write_ply(tmp_path / "object1.ply", toy.to_file_world(np.concatenate([points, stray]), 1))
+    box = projected_box(read_object(tmp_path / "object1.ply", 500), pose(3), CALIBRATION)
+    np.testing.assert_allclose(box, projected_box(models[toy.COLA], pose(3), CALIBRATION), atol=1.5)
+
+
+@pytest.mark.parametrize("content", ["missing", "empty", "cut short", "text", "flat"])
+def test_broken_point_clouds_are_input_errors(tmp_path, content):
+    path = tmp_path / "object1.ply"
+    points = np.random.default_rng(0).random((200, 3))
+    if content == "flat":
+        points[:, 2] = 0.5
+    if content != "missing":
+        toy.write_ply(path, points)
+    if content == "empty":
+        path.write_text("")
+    if content == "cut short":
+        path.write_bytes(path.read_bytes()[:2000])
+    if content == "text":
+        path.write_text("not a point cloud")
+    with pytest.raises(InputError, match=r"object1\.ply: "):
+        read_object(path, 100)
