@@ -232,7 +232,7 @@ def load_run(
     if run["cld"]["weight"] and run["cld"]["n_groups"] > run["optimiser"]["batch_size"]:
         raise InputError(
             f"{where}: cld.n_groups {run['cld']['n_groups']} exceeds optimiser.batch_size "
-            f"{run['optimiser']['batch_size']}; a batch is split into groups, so lower the one or raise the other"
+            f"{run['optimiser']['batch_size']}; a batch is split into groups: lower one or raise the other"
         )
     return run
 
@@ -250,7 +250,7 @@ def identity(run: Mapping) -> dict:
 
 
 def run_id(run: Mapping) -> str:
-    """A run's name: what a person looks for, then a hash of its identity (``kitchen_hc-npid-s0-1f0c9a2b``)."""
+    """A run's name: what a person looks for, then a hash of its identity: ``kitchen_hc-npid-s0-1f0c9a2b``."""
     digest = hashlib.sha256(json.dumps(identity(run), sort_keys=True).encode()).hexdigest()[:8]
     parts = [run["dataset"], run["method"]]
     if run["cld"]["weight"]:

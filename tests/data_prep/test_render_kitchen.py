@@ -240,8 +240,10 @@ def test_bad_settings_are_named(mapping, message):
 
 
 def test_command_says_bad_settings_in_one_line(tmp_path):
-    command = [sys.executable, "-m", "data_prep.render_kitchen", "--preset", "demo", "--out", str(tmp_path / "x")]
-    done = subprocess.run([*command, "frames=4"], capture_output=True, text=True)
+    command = [sys.executable, "-m", "data_prep.render_kitchen", "--preset", "demo"]
+    done = subprocess.run(
+        [*command, "--out", str(tmp_path / "x"), "frames=4"], capture_output=True, text=True
+    )
     assert done.returncode == 2
     assert done.stderr.startswith("error: render settings: unknown key 'frames'; the keys are n_scenes,")
     assert done.stderr.count("\n") == 1
