@@ -14,18 +14,18 @@ from pathlib import Path
 from cld.errors import InputError, run_command
 from cld.progress import progress
 from cld.store import StoreInfo
-from data_prep.boxes import Box
-from data_prep.build_command import parse_build
-from data_prep.build_settings import BuildSettings
-from data_prep.class_names import ClassNames
-from data_prep.frame_crops import Crops
-from data_prep.gmu_kitchens import CONFIG_KEY
-from data_prep.image_files import EncodedImage, digest, resized
-from data_prep.instances import Instance
+from data_prep.build.boxes import Box
+from data_prep.build.class_names import ClassNames
+from data_prep.build.command import parse_build
+from data_prep.build.frame_crops import Crops
+from data_prep.build.image_files import EncodedImage, digest, resized
+from data_prep.build.instances import Instance
+from data_prep.build.problems import problem
+from data_prep.build.settings import BuildSettings
+from data_prep.build.store_build import StoreBuild, Target
+from data_prep.build.validation_blocks import validation_mask
+from data_prep.gmu.reader import CONFIG_KEY
 from data_prep.parallel import ordered_map
-from data_prep.problems import problem
-from data_prep.store_build import StoreBuild, Target
-from data_prep.validation_blocks import validation_mask
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".webp", ".ppm", ".tif", ".tiff"}
 

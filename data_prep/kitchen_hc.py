@@ -17,20 +17,19 @@ import numpy as np
 from cld.errors import InputError, run_command
 from cld.progress import progress
 from cld.store import StoreInfo
-from data_prep import gmu_kitchens as gmu
-from data_prep import gmu_layout as layout
-from data_prep.build_command import parse_build
-from data_prep.build_settings import BuildSettings
-from data_prep.calibration_file import read_calibration
-from data_prep.class_names import ClassNames
-from data_prep.frame_crops import FrameJob, LabelledBoxes, SceneGeometry, crop_frame
-from data_prep.gmu_camera import Calibration
-from data_prep.image_files import EncodedImage, digest
-from data_prep.object_models import ObjectModel, identify, read_object
+from data_prep.build.class_names import ClassNames
+from data_prep.build.command import parse_build
+from data_prep.build.frame_crops import FrameJob, LabelledBoxes, SceneGeometry, crop_frame
+from data_prep.build.image_files import EncodedImage, digest
+from data_prep.build.object_models import ObjectModel, identify, read_object
+from data_prep.build.problems import without_root
+from data_prep.build.settings import BuildSettings
+from data_prep.build.store_build import StoreBuild, Target
+from data_prep.build.validation_blocks import validation_mask
+from data_prep.gmu import layout, reader
+from data_prep.gmu.calibration_file import read_calibration
+from data_prep.gmu.camera import Calibration
 from data_prep.parallel import ordered_map
-from data_prep.problems import without_root
-from data_prep.store_build import StoreBuild, Target
-from data_prep.validation_blocks import validation_mask
 
 VIEWS_TO_IDENTIFY = 40
 """Frames of a scene, evenly spaced, that tell which class each of its objects is."""
@@ -65,7 +64,7 @@ def build_from_scenes(
             many unknown names, an empty split; after all were tried: more bad frames than ``max_bad_share``.
     """
     root = Path(root)
-    gmu.check_root(root, settings.scenes)
+    reader.check_root(root, settings.scenes)
     names = ClassNames(settings)
     target = Target(Path(store), Path(manifest), Path(report), dataset, preset)
     splits = ("train", "val", "test") if settings.val_share else ("train", "test")
@@ -102,13 +101,13 @@ def main() -> None:
     build_from_scenes(**parse_build(__doc__))
 
 
-def _read_scenes(build: StoreBuild) -> list[gmu.Scene]:
+def _read_scenes(build: StoreBuild) -> list[reader.Scene]:
     """Read every scene's annotations and poses; fails if too many frames are bad already."""
     numbers = build.settings.scenes
     scenes = []
     with progress("read annotations", len(numbers), "scenes") as bar:
         for number in numbers:
-            scene = gmu.read_scene(build.root, number, build.settings.geometry)
+            scene = reader.read_scene(build.root, number, build.settings.geometry)
             scenes.append(scene)
             build.log.extend(scene.problems)
             build.files += [digest(path, build.root) for path in scene.files]
@@ -119,12 +118,12 @@ def _read_scenes(build: StoreBuild) -> list[gmu.Scene]:
     return scenes
 
 
-def _kept(frame: gmu.Frame, names: ClassNames) -> LabelledBoxes:
+def _kept(frame: reader.Frame, names: ClassNames) -> LabelledBoxes:
     labelled = ((names.label(box.name), box) for box in frame.annotation.boxes)
     return tuple((label, box) for label, box in labelled if label is not None)
 
 
-def _split(frames: dict[int, list[gmu.Frame]], settings: BuildSettings) -> dict[gmu.Frame, str]:
+def _split(frames: dict[int, list[reader.Frame]], settings: BuildSettings) -> dict[reader.Frame, str]:
     split_of = {}
     for scene, group in frames.items():
         if scene in settings.test_scenes:
@@ -135,7 +134,7 @@ def _split(frames: dict[int, list[gmu.Frame]], settings: BuildSettings) -> dict[
     return split_of
 
 
-def _scene_row(scene: gmu.Scene, split_of: dict[gmu.Frame, str]) -> dict:
+def _scene_row(scene: reader.Scene, split_of: dict[reader.Frame, str]) -> dict:
     counts = Counter(split_of[frame] for frame in scene.frames if frame in split_of)
     return {
         "scene": scene.number,
@@ -148,7 +147,7 @@ def _scene_row(scene: gmu.Scene, split_of: dict[gmu.Frame, str]) -> dict:
 
 
 def _read_geometry(
-    build: StoreBuild, frames: dict[int, list[gmu.Frame]], boxes: dict[gmu.Frame, LabelledBoxes]
+    build: StoreBuild, frames: dict[int, list[reader.Frame]], boxes: dict[reader.Frame, LabelledBoxes]
 ) -> dict[int, SceneGeometry]:
     """Read the camera and the 3D objects of every scene that has frames."""
     calibration_file = layout.calibration_path(build.root)
@@ -182,7 +181,7 @@ def _check_calibration(path: Path, calibration: Calibration, size: tuple[int, in
 
 def _read_objects(build: StoreBuild, scene: int) -> list[ObjectModel]:
     models = []
-    for path in gmu.object_files(build.root, scene):
+    for path in reader.object_files(build.root, scene):
         try:
             models.append(read_object(path, build.settings.object_points))
             build.files.append(digest(path, build.root))
@@ -196,8 +195,8 @@ def _objects_by_label(
     build: StoreBuild,
     scene: int,
     models: Sequence[ObjectModel],
-    frames: Sequence[gmu.Frame],
-    boxes: dict[gmu.Frame, LabelledBoxes],
+    frames: Sequence[reader.Frame],
+    boxes: dict[reader.Frame, LabelledBoxes],
     calibration: Calibration,
     size: tuple[int, int],
 ) -> dict[int, tuple[ObjectModel, ...]]:
@@ -221,7 +220,7 @@ def _objects_by_label(
     return dict(objects)
 
 
-def _size(frames: Sequence[gmu.Frame]) -> tuple[int, int]:
+def _size(frames: Sequence[reader.Frame]) -> tuple[int, int]:
     """(width, height) of a scene's frames: that of most of a few, since any one may be bad."""
     sizes = Counter()
     for i in np.linspace(0, len(frames) - 1, IMAGES_TO_SIZE).astype(int):

@@ -22,13 +22,13 @@ from pathlib import Path
 from cld.config import load_dataset, parse_overrides
 from cld.errors import InputError, run_command
 from cld.progress import progress
-from data_prep import gmu_layout as layout
-from data_prep.gmu_writer import write_annotation, write_boxes, write_calibration, write_png, write_poses
-from data_prep.kitchen_annotation import AnnotatedObject
-from data_prep.kitchen_camera import scaled_calibration
-from data_prep.kitchen_recording import Recording
+from data_prep.gmu import layout
+from data_prep.gmu.writer import write_annotation, write_boxes, write_calibration, write_png, write_poses
 from data_prep.parallel import ordered_map
-from data_prep.render_settings import RenderSettings
+from data_prep.render.annotation import AnnotatedObject
+from data_prep.render.camera import scaled_calibration
+from data_prep.render.recording import Recording
+from data_prep.render.settings import RenderSettings
 
 MARKER = "render_settings.json"
 """Tells a rendered root from the published data."""
@@ -154,7 +154,7 @@ def main() -> None:
         "overrides",
         nargs="*",
         metavar="key=value",
-        help="changes to data_prep.render_settings.RenderSettings",
+        help="changes to data_prep.render.settings.RenderSettings",
     )
     options = parser.parse_args()
     settings = load_dataset(options.preset, "kitchen_hc")["render"] or {}

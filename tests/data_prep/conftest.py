@@ -3,7 +3,7 @@ import shutil
 import pytest
 import toy_kitchen
 
-from data_prep.build_settings import BuildSettings
+from data_prep.build.settings import BuildSettings
 
 
 @pytest.fixture(scope="session")

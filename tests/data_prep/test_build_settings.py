@@ -1,7 +1,7 @@
 import pytest
 
 from cld.errors import InputError
-from data_prep.build_settings import BuildSettings
+from data_prep.build.settings import BuildSettings
 
 
 def test_lists_from_a_configuration_file_are_accepted():

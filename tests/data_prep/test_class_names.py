@@ -3,9 +3,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cld.errors import InputError
-from data_prep.build_settings import BuildSettings
-from data_prep.class_names import ClassNames
-from data_prep.gmu_layout import ALIASES, INSTANCES
+from data_prep.build.class_names import ClassNames
+from data_prep.build.settings import BuildSettings
+from data_prep.gmu.layout import ALIASES, INSTANCES
 
 
 @pytest.mark.parametrize(

@@ -4,10 +4,10 @@ import toy_kitchen as toy
 from scipy.io import savemat
 
 from cld.errors import InputError
-from data_prep import gmu_layout as layout
-from data_prep.boxes import Box
-from data_prep.calibration_file import read_calibration
-from data_prep.gmu_kitchens import (
+from data_prep.build.boxes import Box
+from data_prep.gmu import layout
+from data_prep.gmu.calibration_file import read_calibration
+from data_prep.gmu.reader import (
     check_root,
     object_files,
     read_annotation,

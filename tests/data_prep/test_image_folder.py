@@ -9,7 +9,7 @@ from PIL import Image
 
 from cld.errors import InputError
 from cld.store import read_info, read_split
-from data_prep.build_settings import BuildSettings
+from data_prep.build.settings import BuildSettings
 from data_prep.image_folder import build_from_folder
 
 CLASSES = ["red_bull", "pringles_bbq"]

@@ -14,8 +14,8 @@ from PIL import Image
 
 from cld.errors import InputError
 from cld.store import read_info, read_split
-from data_prep import gmu_layout as layout
-from data_prep import image_files
+from data_prep.build import image_files
+from data_prep.gmu import layout
 from data_prep.kitchen_hc import build_from_scenes
 
 COMMAND = [sys.executable, "-m", "data_prep.kitchen_hc"]
@@ -260,7 +260,7 @@ def no_decoding(monkeypatch):
     def fail(path):
         raise AssertionError(f"{path} was opened")
 
-    monkeypatch.setattr("data_prep.frame_crops.EncodedImage", fail)
+    monkeypatch.setattr("data_prep.build.frame_crops.EncodedImage", fail)
 
 
 @pytest.mark.parametrize(

@@ -3,9 +3,16 @@ import pytest
 import toy_kitchen as toy
 
 from cld.errors import InputError
-from data_prep.boxes import Box, from_voc
-from data_prep.gmu_camera import Calibration, Pose
-from data_prep.object_models import box_distance, identify, object_iou, projected_box, read_object, visibility
+from data_prep.build.boxes import Box, from_voc
+from data_prep.build.object_models import (
+    box_distance,
+    identify,
+    object_iou,
+    projected_box,
+    read_object,
+    visibility,
+)
+from data_prep.gmu.camera import Calibration, Pose
 
 CALIBRATION = Calibration(toy.FX, toy.FY, toy.CX, toy.CY)
 SIZE = (toy.WIDTH, toy.HEIGHT)

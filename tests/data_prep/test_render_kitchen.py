@@ -15,11 +15,12 @@ from scipy.io import loadmat
 from scipy.spatial import cKDTree
 
 from cld.errors import InputError
-from data_prep import gmu_layout as layout
-from data_prep.boxes import iou
-from data_prep.calibration_file import read_calibration
-from data_prep.gmu_camera import back_project
-from data_prep.gmu_kitchens import (
+from data_prep.build.boxes import iou
+from data_prep.build.object_models import projected_box, read_object
+from data_prep.gmu import layout
+from data_prep.gmu.calibration_file import read_calibration
+from data_prep.gmu.camera import back_project
+from data_prep.gmu.reader import (
     check_root,
     object_files,
     read_boxes,
@@ -27,9 +28,8 @@ from data_prep.gmu_kitchens import (
     read_scene,
     trailing_number,
 )
-from data_prep.object_models import projected_box, read_object
+from data_prep.render.settings import RenderSettings
 from data_prep.render_kitchen import MARKER, render_kitchen
-from data_prep.render_settings import RenderSettings
 
 TINY = RenderSettings(
     n_scenes=3,

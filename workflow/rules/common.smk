@@ -8,8 +8,8 @@ sys.path.insert(0, str(Path(workflow.basedir).parent))
 
 from cld import config as settings
 from cld.errors import InputError
-from data_prep.build_settings import BuildSettings
-from data_prep.render_settings import RenderSettings
+from data_prep.build.settings import BuildSettings
+from data_prep.render.settings import RenderSettings
 from cld.tables.spec import STORE_PROTOCOLS, load_table, table_names
 
 PRESET = config["preset"]

@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 
 from cld.errors import InputError
-from data_prep.boxes import Box, clip, iou
-from data_prep.gmu_camera import Calibration, Pose, distances, project
-from data_prep.gmu_layout import DEPTH_UNITS_PER_METRE
+from data_prep.build.boxes import Box, clip, iou
+from data_prep.gmu.camera import Calibration, Pose, distances, project
+from data_prep.gmu.layout import DEPTH_UNITS_PER_METRE
+from data_prep.gmu.ply_files import check_complete
 from data_prep.open3d_import import import_open3d
-from data_prep.ply_files import check_complete
 
 OUTLIER_NEIGHBOURS, OUTLIER_STD = 20, 3.0
 # Points that a normal is fitted to. On 1,000 points of a box, a can and a bottle, clean or with 3 mm of

@@ -4,9 +4,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from data_prep.gmu_camera import Calibration, Pose
-from data_prep.kitchen_meshes import Mesh
+from data_prep.gmu.camera import Calibration, Pose
 from data_prep.open3d_import import import_open3d
+from data_prep.render.meshes import Mesh
 
 
 @dataclass(frozen=True)

@@ -9,12 +9,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from data_prep.gmu_layout import INSTANCES, SCENES
-from data_prep.kitchen_clutter import CLUTTER, STANDING_CLUTTER, clutter
-from data_prep.kitchen_materials import TILE_M, counter_material, wall_material
-from data_prep.kitchen_meshes import Mesh, Surface, box, merged, quad
-from data_prep.kitchen_products import product
-from data_prep.label_art import BLACK, STEEL, hsv, plain
+from data_prep.gmu.layout import INSTANCES, SCENES
+from data_prep.render.clutter import CLUTTER, STANDING_CLUTTER, clutter
+from data_prep.render.label_art import BLACK, STEEL, hsv, plain
+from data_prep.render.materials import TILE_M, counter_material, wall_material
+from data_prep.render.meshes import Mesh, Surface, box, merged, quad
+from data_prep.render.products import product
 
 WALL_Y, FRONT_Y, FLOOR_Z, CEILING_Z, HALF_LENGTH = 0.32, -0.34, -0.9, 1.5, 2.2
 PLACED_X, PLACED_Y = 0.52, (-0.22, 0.22)

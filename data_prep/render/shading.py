@@ -3,11 +3,11 @@
 import numpy as np
 from PIL import Image, ImageFilter
 
-from data_prep.gmu_camera import Calibration, Pose
-from data_prep.kitchen_meshes import Mesh
-from data_prep.kitchen_scene import Lamp
-from data_prep.ray_caster import Hits, RayCaster
-from data_prep.texture_atlas import TextureAtlas
+from data_prep.gmu.camera import Calibration, Pose
+from data_prep.render.meshes import Mesh
+from data_prep.render.ray_caster import Hits, RayCaster
+from data_prep.render.scene import Lamp
+from data_prep.render.texture_atlas import TextureAtlas
 
 SHADOW_OFFSET_M = 0.002
 """Shadow rays start this far off the surface, or it would shade itself."""

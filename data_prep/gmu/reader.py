@@ -18,11 +18,11 @@ from xml.etree import ElementTree
 import numpy as np
 
 from cld.errors import InputError
-from data_prep import gmu_layout as layout
-from data_prep.boxes import Box, from_voc
-from data_prep.gmu_camera import Pose
-from data_prep.matlab_structs import load_variable, numbers, records, text, unwrap
-from data_prep.problems import Problem, problem
+from data_prep.build.boxes import Box, from_voc
+from data_prep.build.problems import Problem, problem
+from data_prep.gmu import layout
+from data_prep.gmu.camera import Pose
+from data_prep.gmu.matlab_structs import load_variable, numbers, records, text, unwrap
 
 SOURCE = (
     "GMU Kitchens (multi-view RGB-D kitchen dataset, 3DV 2016: the folders gmu_scene_001 … gmu_scene_009, "

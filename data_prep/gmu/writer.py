@@ -9,9 +9,9 @@ import numpy as np
 from PIL import Image
 from scipy.io import savemat
 
-from data_prep.gmu_camera import Calibration, Pose
-from data_prep.gmu_layout import INSTANCES
-from data_prep.kitchen_annotation import AnnotatedObject
+from data_prep.gmu.camera import Calibration, Pose
+from data_prep.gmu.layout import INSTANCES
+from data_prep.render.annotation import AnnotatedObject
 
 _LABELS = {name: label for label, name in enumerate(INSTANCES, start=1)}
 PNG_LEVEL = 4

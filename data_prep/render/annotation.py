@@ -6,9 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage
 
-from data_prep.gmu_camera import Calibration, Pose, project
-from data_prep.kitchen_meshes import Mesh
-from data_prep.ray_caster import RayCaster, pixel_grid
+from data_prep.gmu.camera import Calibration, Pose, project
+from data_prep.render.meshes import Mesh
+from data_prep.render.ray_caster import RayCaster, pixel_grid
 
 MIN_VISIBLE_SHARE, MIN_VISIBLE_PX = 0.12, 40
 """What shows less of itself is not annotated."""

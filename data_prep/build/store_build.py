@@ -10,13 +10,13 @@ import numpy as np
 
 from cld.errors import InputError
 from cld.store import Split, StoreInfo, content_checksum, write_store
-from data_prep.build_report import write_report
-from data_prep.build_settings import BuildSettings
-from data_prep.class_names import KEPT, NOT_KEPT, UNKNOWN, ClassNames
-from data_prep.frame_crops import Crops
-from data_prep.image_files import FileDigest
-from data_prep.instances import Instance, write_manifest
-from data_prep.problems import ProblemLog
+from data_prep.build.class_names import KEPT, NOT_KEPT, UNKNOWN, ClassNames
+from data_prep.build.frame_crops import Crops
+from data_prep.build.image_files import FileDigest
+from data_prep.build.instances import Instance, write_manifest
+from data_prep.build.problems import ProblemLog
+from data_prep.build.report import write_report
+from data_prep.build.settings import BuildSettings
 
 PUBLISHED = {"train": 20_800, "val": 4_000, "test": 14_400}
 """Kitchen-HC's instances (supplement, section 1)."""

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 from PIL import Image
 
-from data_prep.label_art import hsv
+from data_prep.render.label_art import hsv
 
 TILE_M = 0.6
 """Side in metres of the square that a material's image covers."""

@@ -8,8 +8,8 @@ import numpy as np
 import yaml
 
 from cld.errors import InputError
-from data_prep import gmu_layout as layout
-from data_prep.gmu_camera import Calibration
+from data_prep.gmu import layout
+from data_prep.gmu.camera import Calibration
 
 
 def read_calibration(path: Path) -> Calibration:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image
 
-from data_prep.kitchen_meshes import Surface
+from data_prep.render.meshes import Surface
 
 LEVELS = 6
 """Scales kept of each image: full, half, … 1/32."""

@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from cld.errors import InputError
-from data_prep.boxes import Box
+from data_prep.build.boxes import Box
 
 
 class FileDigest(NamedTuple):

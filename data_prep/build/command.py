@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from cld.config import load_dataset, parse_overrides
-from data_prep.build_settings import BuildSettings
+from data_prep.build.settings import BuildSettings
 
 
 def parse_build(description: str) -> dict[str, object]:
@@ -25,7 +25,7 @@ def parse_build(description: str) -> dict[str, object]:
     )
     parser.add_argument("--workers", type=int, default=1, help="processes that decode (default 1)")
     parser.add_argument(
-        "overrides", nargs="*", metavar="key=value", help="changes to data_prep.build_settings.BuildSettings"
+        "overrides", nargs="*", metavar="key=value", help="changes to data_prep.build.settings.BuildSettings"
     )
     arguments = vars(parser.parse_args())
     build = load_dataset(arguments["preset"], "kitchen_hc")["build"]

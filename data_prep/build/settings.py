@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from cld.errors import InputError
-from data_prep.gmu_layout import DETECTION_TEST_SCENES, INSTANCES, SCENES
+from data_prep.gmu.layout import DETECTION_TEST_SCENES, INSTANCES, SCENES
 
 FITS = ("stretch", "square")
 
@@ -27,7 +27,7 @@ class BuildSettings:
             boxes".
         context: margin on each side of the box, as a share of its side, *scenes*. 0: as above.
         classes: names to keep, in the order of the labels. The 11 annotated instances.
-        aliases: further spellings, each with its class; they add to ``gmu_layout.ALIASES``.
+        aliases: further spellings, each with its class; they add to ``layout.ALIASES``.
         ignore: names to drop without counting them as unknown.
         max_unknown_share: share (0..1) of boxes or images whose name is neither kept, an instance nor
             ignored, above which the build fails. 0.05: a few extra objects are expected, a misspelt

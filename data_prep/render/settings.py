@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from cld.errors import InputError
-from data_prep.gmu_layout import INSTANCES, SCENES
-from data_prep.kitchen_clutter import CLUTTER
+from data_prep.gmu.layout import INSTANCES, SCENES
+from data_prep.render.clutter import CLUTTER
 
 
 @dataclass(frozen=True)

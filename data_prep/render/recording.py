@@ -6,19 +6,19 @@ from pathlib import Path
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from data_prep import gmu_layout as layout
-from data_prep.depth_sensor import sense
-from data_prep.gmu_camera import Pose
-from data_prep.gmu_layout import INSTANCES
-from data_prep.gmu_writer import write_point_cloud
-from data_prep.kitchen_annotation import AnnotatedObject, Silhouette, annotate
-from data_prep.kitchen_camera import camera_path, scaled_calibration, to_reconstruction
-from data_prep.kitchen_meshes import merged, surface_points
-from data_prep.kitchen_scene import compose_kitchen
-from data_prep.kitchen_shading import Shader, develop, exposures
-from data_prep.ray_caster import RayCaster, pixel_grid, ray_directions
-from data_prep.render_settings import RenderSettings
-from data_prep.upstream_quirks import quirks_of
+from data_prep.gmu import layout
+from data_prep.gmu.camera import Pose
+from data_prep.gmu.layout import INSTANCES
+from data_prep.gmu.writer import write_point_cloud
+from data_prep.render.annotation import AnnotatedObject, Silhouette, annotate
+from data_prep.render.camera import camera_path, scaled_calibration, to_reconstruction
+from data_prep.render.depth_sensor import sense
+from data_prep.render.meshes import merged, surface_points
+from data_prep.render.ray_caster import RayCaster, pixel_grid, ray_directions
+from data_prep.render.scene import compose_kitchen
+from data_prep.render.settings import RenderSettings
+from data_prep.render.shading import Shader, develop, exposures
+from data_prep.render.upstream_quirks import quirks_of
 
 FIRST_NUMBERS, NUMBER_STEPS = 40, (1, 1, 1, 2, 2, 3, 7)
 """Frame numbers start below the first and go on by one of the second."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cld.files import atomic_path
-from data_prep.boxes import Box
+from data_prep.build.boxes import Box
 
 COLUMNS = (
     *("split", "row", "class", "label", "scene", "frame", "image", "left", "top", "right", "bottom"),

@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Iterable
 
 from cld.errors import InputError
-from data_prep.build_settings import BuildSettings
-from data_prep.gmu_layout import ALIASES, INSTANCES
+from data_prep.build.settings import BuildSettings
+from data_prep.gmu.layout import ALIASES, INSTANCES
 
 KEPT, NOT_KEPT, UNKNOWN = "kept", "not kept", "unknown"
 NAMES_SHOWN = 20

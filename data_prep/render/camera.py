@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from data_prep.gmu_camera import Calibration, Pose
-from data_prep.gmu_layout import CALIBRATION, FRAME_SIZE
+from data_prep.gmu.camera import Calibration, Pose
+from data_prep.gmu.layout import CALIBRATION, FRAME_SIZE
 
 UP = np.array([0.0, 0.0, 1.0])
 

@@ -9,9 +9,9 @@ from functools import cache
 
 import numpy as np
 
-from data_prep.gmu_layout import INSTANCES
-from data_prep.kitchen_meshes import Mesh, Surface, base, box, disc, merged, pouch, revolution
-from data_prep.label_art import BLACK, STEEL, WHITE, Colour, Label, drawn, lattice, plain
+from data_prep.gmu.layout import INSTANCES
+from data_prep.render.label_art import BLACK, STEEL, WHITE, Colour, Label, drawn, lattice, plain
+from data_prep.render.meshes import Mesh, Surface, base, box, disc, merged, pouch, revolution
 
 RED, DARK_RED, YELLOW, GREEN, BLUE = (
     (200, 22, 30),
@@ -27,7 +27,7 @@ FRONT_AND_BACK = (0.5, 0.0, 1.0)
 
 @cache
 def product(name: str) -> Mesh:
-    """Mesh of one of ``gmu_layout.INSTANCES``, standing upright with its front towards -y."""
+    """Mesh of one of ``layout.INSTANCES``, standing upright with its front towards -y."""
     return _BUILDERS[name]()
 
 

@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from data_prep.kitchen_meshes import Mesh, Surface, base, box, disc, merged, revolution
-from data_prep.label_art import BLACK, STEEL, WHITE, Colour, Label, drawn, hsv, plain
+from data_prep.render.label_art import BLACK, STEEL, WHITE, Colour, Label, drawn, hsv, plain
+from data_prep.render.meshes import Mesh, Surface, base, box, disc, merged, revolution
 
 
 def clutter(kind: str, rng: np.random.Generator) -> Mesh:

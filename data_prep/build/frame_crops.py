@@ -7,14 +7,14 @@ from pathlib import Path
 import numpy as np
 
 from cld.errors import InputError
-from data_prep.boxes import Box, clip, crop_region
-from data_prep.build_settings import BuildSettings
-from data_prep.gmu_camera import Calibration
-from data_prep.gmu_kitchens import AnnotatedBox, Frame
-from data_prep.image_files import EncodedImage, FileDigest, digest, resized
-from data_prep.instances import UNKNOWN, Instance
-from data_prep.object_models import ObjectModel, box_distance, object_iou, visibility
-from data_prep.problems import Problem, problem
+from data_prep.build.boxes import Box, clip, crop_region
+from data_prep.build.image_files import EncodedImage, FileDigest, digest, resized
+from data_prep.build.instances import UNKNOWN, Instance
+from data_prep.build.object_models import ObjectModel, box_distance, object_iou, visibility
+from data_prep.build.problems import Problem, problem
+from data_prep.build.settings import BuildSettings
+from data_prep.gmu.camera import Calibration
+from data_prep.gmu.reader import AnnotatedBox, Frame
 
 LabelledBoxes = tuple[tuple[int, AnnotatedBox], ...]
 """A frame's boxes of kept classes, each behind its label."""

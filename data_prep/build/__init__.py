@@ -1,0 +1,1 @@
+"""Building a Kitchen-HC store: settings, crops, geometry, problems, manifest and report."""

@@ -1,0 +1,1 @@
+"""The demo's kitchens: products, scenes, ray casting, shading, sensor and annotation."""
