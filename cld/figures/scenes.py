@@ -1,6 +1,7 @@
 """Figure A.1: views of the kitchen scenes with their boxes, and the crops that make Kitchen-HC."""
 
 import argparse
+import textwrap
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,8 @@ from cld.store import read_info, read_split
 
 N_SCENES = 2
 N_VIEWS = 4  # of each scene, spread over the camera's path
-N_CROPS = 22  # of each class, in the order of the camera's path
+N_CROPS = 20  # of each class, in the order of the camera's path
+VIEW_HEIGHT, STRIP_HEIGHT = 1.1, 0.235  # of a row of views and a row of crops, in inches
 
 
 def pick_views(manifest: pd.DataFrame) -> pd.DataFrame:
@@ -49,12 +51,13 @@ def draw(manifest: pd.DataFrame, root: Path, store: str, heading: str) -> Figure
     views = pick_views(manifest)
     classes, crops = read_info(store).classes, read_split(store, "train").images
     n_rows = -(-len(views) // N_VIEWS)
-    height = 0.3 + n_rows * 1.05 + len(classes) * 0.235
-    figure = plt.figure(figsize=(TEXT_WIDTH, height), layout="constrained")
-    figure.suptitle(heading, fontsize=8)
-    above, below = figure.subfigures(2, 1, height_ratios=[max(n_rows * 1.05, 0.01), len(classes) * 0.235])
+    heights = [0.45 + n_rows * VIEW_HEIGHT, len(classes) * STRIP_HEIGHT]
+    figure = plt.figure(figsize=(TEXT_WIDTH, sum(heights)))
+    above, below = figure.subfigures(2, 1, height_ratios=heights)
+    above.suptitle(heading, fontsize=8, y=1 - 0.05 / heights[0], va="top")
     if n_rows:
         axes = above.subplots(n_rows, N_VIEWS, squeeze=False)
+        above.subplots_adjust(0.01, 0.02, 0.99, 1 - 0.5 / heights[0], wspace=0.04, hspace=0.15)
         for axis in axes.flat:
             axis.axis("off")
         for axis, view in zip(axes.flat, views.itertuples(), strict=False):
@@ -62,12 +65,14 @@ def draw(manifest: pd.DataFrame, root: Path, store: str, heading: str) -> Figure
             _draw_view(axis, root / view.image, boxes)
             axis.set_title(f"scene {view.scene:.0f}, frame {view.frame:.0f}", pad=2)
     strips = below.subplots(len(classes), 1, squeeze=False)[:, 0]
+    below.subplots_adjust(0.33, 0.02, 0.99, 0.98, hspace=0.06)
     for label, (axis, name) in enumerate(zip(strips, classes, strict=True)):
-        axis.imshow(_strip(crops[pick_crops(manifest, label)]), interpolation="lanczos")
-        axis.text(
-            -0.01, 0.5, name.replace("_", " "), transform=axis.transAxes, ha="right", va="center", fontsize=5
-        )
-        axis.plot(-4, 8, "s", color=COLOURS[label % len(COLOURS)], clip_on=False)
+        axis.imshow(_strip(crops[pick_crops(manifest, label)]), interpolation="lanczos", aspect="auto")
+        place = {"transform": axis.transAxes, "clip_on": False}
+        label_text = textwrap.fill(name.replace("_", " "), 36)
+        axis.text(-0.03, 0.5, label_text, ha="right", va="center", fontsize=5.5, **place)
+        colour = COLOURS[label % len(COLOURS)]
+        axis.plot(-0.015, 0.5, "s", color=colour, markeredgecolor="black", markeredgewidth=0.4, **place)
         axis.axis("off")
     return figure
 

@@ -36,7 +36,7 @@ plt.rcParams.update({"font.size": 7, "axes.titlesize": 7, "figure.dpi": 200, "pd
 def caption(text: str, preset: str) -> str:
     """A figure's heading, with the warning that demo figures carry."""
     scale = load_preset(preset)
-    warning = ". Rendered data: no reproduction of the published figure" if scale["synthetic"] else ""
+    warning = "\nRendered data: no reproduction of the published figure" if scale["synthetic"] else ""
     return f"{text}, {scale['title']}{warning}"
 
 

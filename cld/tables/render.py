@@ -106,8 +106,8 @@ def view(table: Table, cells: Mapping[tuple[str, str], dict], preset: str) -> di
         "metric": {"top1": "top-1", "top5": "top-5"}[table.metric],
         "notes": [table.note] * bool(table.note)
         + [
-            f"Ours: mean ± standard deviation over {' or '.join(map(str, seeds))} seed(s), in percent. "
-            "Published: the supplement's number, in percent.",
+            f"Ours: mean ± standard deviation over {' or '.join(map(str, seeds))} seed(s). "
+            "Published: the supplement's number.",
             f"Preset {preset}, dataset {table.dataset} ({scores[0]['provenance']['data_checksum'][:12]}), "
             f"{len(runs)} runs, code {', '.join(versions)}.",
         ],
