@@ -34,7 +34,7 @@ if [ ! -x "$venv/bin/pip" ]; then
     fi
     "$python" -m venv "$venv"
 fi
-"$venv/bin/pip" install --disable-pip-version-check --quiet --constraint requirements.lock --editable "$requirement"
+"$venv/bin/pip" install --disable-pip-version-check --quiet --use-pep517 --constraint requirements.lock --editable "$requirement"
 
 # Open3D is linked against libraries of the desktop that a server lacks; it uses none of them here.
 if ! "$venv/bin/python" -c 'import data_prep.open3d_import as o; o.import_open3d()' 2>/dev/null; then

@@ -22,7 +22,7 @@ evaluation:
   pixel_knn: {k: 5}
 datasets:
   kitchen_hc:
-    render: {frames_per_scene: 4, width: 240, height: 136}
+    render: {frames_per_scene: 8, empty_per_scene: 0, unannotated_per_scene: 0, width: 240, height: 136}
     build: {min_side_px: 4}
 """
 

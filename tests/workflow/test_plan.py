@@ -75,7 +75,12 @@ def test_the_two_commands_of_the_readme_plan_table_a1(preset, arguments):
         ("config/tables/table_t.yaml", "cld.n_groups: 4", "cld.groups: 4", "did you mean 'cld.n_groups'?"),
         ("config/presets/tiny.yaml", "epochs: 2", "epochs: -2", "optimiser.epochs: -2"),
         ("config/presets/tiny.yaml", "min_side_px: 4", "min_side_p: 4", "did you mean 'min_side_px'?"),
-        ("config/presets/tiny.yaml", "frames_per_scene: 4", "frames: 4", "datasets.kitchen_hc.render"),
+        (
+            "config/presets/tiny.yaml",
+            "frames_per_scene: 8",
+            "frames: 8",
+            "unknown key 'frames'; the keys are n_scenes",
+        ),
     ],
 )
 def test_a_mistake_is_one_line_before_any_job(checkout, file, old, new, message):

@@ -12,6 +12,16 @@ from data_prep.build.settings import BuildSettings
 from data_prep.render.settings import RenderSettings
 from cld.tables.spec import STORE_PROTOCOLS, load_table, table_names
 
+
+def or_exit(function, *arguments):
+    """Call a function; bad input ends the workflow with one line, before any job."""
+    try:
+        return function(*arguments)
+    except InputError as error:
+        sys.exit(f"error: {error}")
+
+
+or_exit(settings.validate, config, "config", "config/config.yaml")
 PRESET = config["preset"]
 RESULTS = config["results"]
 PRESETS = sorted(path.stem for path in (settings.CONFIG / "presets").glob("*.yaml"))
@@ -115,21 +125,13 @@ def rendered(dataset=None):
     return paths
 
 
-def check_dataset(name):
-    dataset = settings.load_dataset(PRESET, name)
+def check():
+    """Resolve everything the chosen preset asks for, so that a mistake costs a second and not a night."""
+    runs(PRESET)
+    dataset = settings.load_dataset(PRESET, "kitchen_hc")
     BuildSettings.from_mapping(dataset["build"])
     if dataset["render"] is not None:
         RenderSettings.from_mapping(dataset["render"])
 
 
-def check():
-    """Resolve everything the chosen preset asks for, so that a mistake costs a second and not a night."""
-    try:
-        settings.validate(config, "config", "config/config.yaml")
-        runs(PRESET)
-        check_dataset("kitchen_hc")
-    except InputError as error:
-        sys.exit(f"error: {error}")
-
-
-check()
+or_exit(check)
