@@ -29,7 +29,7 @@ def main() -> None:
     info = read_info(args.store)
     if protocol.needs_run and not args.checkpoint:
         raise InputError(f"{args.protocol}: scores a run; name its checkpoint with --checkpoint")
-    subject = {"checkpoint": args.checkpoint, "device": args.device} if protocol.needs_run else {}
+    subject = {"checkpoint": args.checkpoint, "device_name": args.device} if protocol.needs_run else {}
     score = protocol.score(args.store, settings, **subject)
     write_json(
         args.score,

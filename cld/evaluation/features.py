@@ -10,7 +10,7 @@ BATCH = 512
 
 
 @torch.inference_mode()
-def extract_features(encoder: nn.Module, split: Split, info: StoreInfo, device: str) -> Tensor:
+def extract_features(encoder: nn.Module, split: Split, info: StoreInfo, device: torch.device) -> Tensor:
     """Encode every image of ``split`` once, in order.
 
     Returns:

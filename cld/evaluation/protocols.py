@@ -15,7 +15,7 @@ from cld.evaluation.features import extract_features
 from cld.evaluation.knn import knn_accuracy, knn_classify
 from cld.store import Split, read_info, read_split
 from cld.training.checkpoint import load_encoder
-from cld.training.device import fastest_device
+from cld.training.device import resolve_device
 
 
 @dataclass(frozen=True)
@@ -26,13 +26,13 @@ class Protocol:
     needs_run: bool
 
 
-def score_knn(store: str, settings: Mapping, checkpoint: str, device: str | None = None) -> dict:
+def score_knn(store: str, settings: Mapping, checkpoint: str, device_name: str | None = None) -> dict:
     """Weighted kNN on a run's instance features (supplement, Tables A.1, A.2 and A.4).
 
     Neighbours are the training images under test transforms; a vote weighs exp(similarity / T), with T
     the run's T_I unless the settings name one.
     """
-    device = device or fastest_device()
+    device = resolve_device(device_name)
     encoder, config = load_encoder(checkpoint, device)
     info = read_info(store)
     train, test = read_split(store, "train"), read_split(store, settings["split"])

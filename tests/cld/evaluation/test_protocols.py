@@ -1,0 +1,87 @@
+"""Scoring by the command: runs, raw pixels and chance, each against a slow and obvious reference."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from sklearn.neighbors import KNeighborsClassifier
+
+from cld.config import run_id
+from cld.evaluation.protocols import score_chance, score_knn, score_pixel_knn
+from cld.store import Split, read_info, read_split, write_store
+from cld.training.loop import train
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    """Three classes of noise around a colour each; the last is rare."""
+    rng = np.random.default_rng(0)
+    splits = {}
+    for name, counts in (("train", (20, 15, 5)), ("test", (4, 9, 7))):
+        labels = np.repeat([0, 1, 2], counts)
+        colours = np.array([[90, 120, 120], [120, 90, 120], [120, 120, 90]])[labels][:, None, None]
+        images = (colours + rng.normal(0, 40, (len(labels), 8, 8, 3))).clip(0, 255).astype(np.uint8)
+        splits[name] = Split(images, labels)
+    path = tmp_path_factory.mktemp("protocols") / "s.h5"
+    facts = {"dataset": "kitchen_hc", "preset": "demo", "sources": {}, "config": {}}
+    write_store(path, splits, classes=["a", "b", "c"], **facts)
+    return path
+
+
+def test_chance_answers_the_most_frequent_training_class(store):
+    metrics = score_chance(store, {"split": "test"})["metrics"]
+    assert metrics == {"top1": pytest.approx(100 * 4 / 20), "top5": 100}
+
+
+def test_pixels_agree_with_scikit_learn(store):
+    info, train_split, test_split = read_info(store), read_split(store, "train"), read_split(store, "test")
+
+    def pixels(split):
+        return ((split.images / 255 - info.mean) / info.std).reshape(len(split), -1)
+
+    # Vote weights exp((1 - distance) / T) of cosine distances are exp(similarity / T).
+    reference = KNeighborsClassifier(7, weights=lambda d: np.exp((1 - d) / 0.1), metric="cosine")
+    reference.fit(pixels(train_split), train_split.labels)
+    expected = 100 * reference.score(pixels(test_split), test_split.labels)
+    ours = score_pixel_knn(store, {"k": 7, "temperature": 0.1, "split": "test"})
+    assert ours["metrics"]["top1"] == pytest.approx(expected)
+
+
+def test_a_runs_score_uses_its_temperature_and_names_it(store, tiny_run, tmp_path):
+    config = tiny_run(overrides={"optimiser.epochs": 1, "temperature": 0.37}, seed=3)
+    checkpoint = train(config, store, tmp_path, "cpu")
+    score = score_knn(store, {"k": 5, "temperature": None, "split": "test"}, str(checkpoint))
+    assert score["run"] == run_id(config) and score["seed"] == 3
+    assert score["settings"]["temperature"] == 0.37
+    named = score_knn(store, {"k": 5, "temperature": 0.37, "split": "test"}, str(checkpoint))
+    assert named["metrics"] == score["metrics"]
+
+
+def evaluate(store, out, *arguments):
+    command = [sys.executable, "-m", "cld.evaluation", *arguments]
+    command += ["--preset", "demo", "--store", str(store), "--score", str(out)]
+    return subprocess.run(command, capture_output=True, text=True)
+
+
+def test_the_command_writes_a_score_with_its_provenance(store, tmp_path):
+    assert evaluate(store, tmp_path / "score.json", "chance").returncode == 0
+    score = json.loads((tmp_path / "score.json").read_text())
+    assert score["provenance"]["data_checksum"] == read_info(store).checksum
+    assert {"code", "libraries", "device", "threads", "date", "wall_time_s"} <= set(score["provenance"])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["knn"], "error: knn: scores a run; name its checkpoint with --checkpoint"),
+        (["knn", "--checkpoint", "none.pt"], "error: none.pt: no such checkpoint"),
+        (["knn", "--checkpoint", "none.pt", "--device", "abacus"], "error: device 'abacus' cannot be used"),
+    ],
+)
+def test_bad_input_is_one_line(store, tmp_path, arguments, message):
+    failed = evaluate(store, tmp_path / "score.json", *arguments)
+    assert failed.returncode == 2
+    assert failed.stderr.startswith(message) and failed.stderr.count("\n") == 1
+    assert not (tmp_path / "score.json").exists()
