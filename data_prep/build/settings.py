@@ -1,10 +1,10 @@
 """Settings of the Kitchen-HC builders, for scenes and for a ready-made ImageFolder."""
 
 import dataclasses
-import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from cld.config import unknown_key
 from cld.errors import InputError
 from data_prep.gmu.layout import DETECTION_TEST_SCENES, INSTANCES, SCENES
 
@@ -125,9 +125,7 @@ class BuildSettings:
         known = [entry.name for entry in dataclasses.fields(cls)]
         for key in mapping:
             if key not in known:
-                near = difflib.get_close_matches(str(key), known, 1)
-                hint = f"did you mean '{near[0]}'?" if near else f"the keys are {', '.join(known)}"
-                raise InputError(f"build settings: unknown key '{key}'; {hint}")
+                raise unknown_key(str(key), known, "build settings")
         return cls(**mapping)
 
     def _check_number(self, name: str, low: float, high: float = float("inf")) -> None:

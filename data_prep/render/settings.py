@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from cld.config import unknown_key
 from cld.errors import InputError
 from data_prep.gmu.layout import INSTANCES, SCENES
 from data_prep.render.clutter import CLUTTER
@@ -64,5 +65,5 @@ class RenderSettings:
         known = [field.name for field in dataclasses.fields(cls)]
         for key in mapping:
             if key not in known:
-                raise InputError(f"render settings: unknown key '{key}'; the keys are {', '.join(known)}")
+                raise unknown_key(str(key), known, "render settings")
         return cls(**mapping)

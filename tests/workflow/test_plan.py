@@ -79,7 +79,7 @@ def test_the_two_commands_of_the_readme_plan_table_a1(preset, arguments):
             "config/presets/tiny.yaml",
             "frames_per_scene: 8",
             "frames: 8",
-            "unknown key 'frames'; the keys are n_scenes",
+            "unknown key 'frames'",
         ),
     ],
 )
