@@ -81,6 +81,7 @@ def train(config: dict, store: str | Path, run_dir: str | Path, device: str | No
     state = start(config, info, device)
     if checkpoint:
         state.restore(checkpoint)
+        print(f"resumed from step {state.step} of {partial}", file=sys.stderr, flush=True)
 
     began, saved = time.monotonic() - state.wall_time_s, time.monotonic()
     with (
