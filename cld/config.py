@@ -159,6 +159,14 @@ def nested(dotted: Mapping[str, object]) -> dict:
     return tree
 
 
+def flat(tree: Mapping, prefix: str = "") -> dict[str, object]:
+    """``{"cld": {"weight": 1}}`` as ``{"cld.weight": 1}``: the inverse of :func:`nested`."""
+    leaves = {}
+    for key, value in tree.items():
+        leaves |= flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value}
+    return leaves
+
+
 def parse_overrides(arguments: Iterable[str]) -> dict[str, object]:
     """``["cld.weight=0.5"]`` as ``{"cld.weight": 0.5}``; values are YAML."""
     overrides = {}
@@ -168,6 +176,23 @@ def parse_overrides(arguments: Iterable[str]) -> dict[str, object]:
             raise InputError(f"'{argument}': an override is written key=value, for example cld.weight=0.5")
         overrides[key] = parse_yaml(value)
     return overrides
+
+
+def format_overrides(overrides: Mapping[str, object]) -> list[str]:
+    """``{"cld.weight": 0.5}`` as ``["cld.weight=0.5"]``: the inverse of :func:`parse_overrides`."""
+
+    def written(value: object) -> str:
+        is_plain = isinstance(value, str) and "\n" not in value and _parses_to_itself(value)
+        return value if is_plain else json.dumps(value)
+
+    return [f"{key}={written(value)}" for key, value in overrides.items()]
+
+
+def _parses_to_itself(text: str) -> bool:
+    try:
+        return parse_yaml(text) == text
+    except yaml.YAMLError:
+        return False
 
 
 def load_preset(preset: str) -> dict:
@@ -216,15 +241,7 @@ def load_run(
     Raises:
         InputError: an unknown key, a value outside its range, or values that do not fit each other.
     """
-    settings = load_dataset(preset, dataset)
-    run = read_yaml(CONFIG / "run.yaml")
-    run = merge(run, read_yaml(CONFIG / "methods" / f"{method}.yaml"), f"config/methods/{method}.yaml")
-    run = merge(run, settings["run"], f"config/datasets/{dataset}.yaml", "run.")
-    run = merge(
-        run, settings["methods"].get(method, {}), f"config/datasets/{dataset}.yaml", f"methods.{method}."
-    )
-    run = merge(run, load_preset(preset)["run"], f"config/presets/{preset}.yaml", "run.")
-    run = merge(run, nested(overrides or {}), where)
+    run = merge(_defaults(preset, dataset, method), nested(overrides or {}), where)
     if run["views"] == "auto":
         run["views"] = 3 if method == "moco" and run["cld"]["weight"] else 2
     run = {"dataset": dataset, "method": method, "seed": seed, **run}
@@ -234,6 +251,19 @@ def load_run(
             f"{where}: cld.n_groups {run['cld']['n_groups']} exceeds optimiser.batch_size "
             f"{run['optimiser']['batch_size']}; a batch is split into groups: lower one or raise the other"
         )
+    return run
+
+
+def _defaults(preset: str, dataset: str, method: str) -> dict:
+    """The layers below the overrides: what a dataset and a method ask for at a preset's scale."""
+    settings = load_dataset(preset, dataset)
+    run = read_yaml(CONFIG / "run.yaml")
+    run = merge(run, read_yaml(CONFIG / "methods" / f"{method}.yaml"), f"config/methods/{method}.yaml")
+    run = merge(run, settings["run"], f"config/datasets/{dataset}.yaml", "run.")
+    run = merge(
+        run, settings["methods"].get(method, {}), f"config/datasets/{dataset}.yaml", f"methods.{method}."
+    )
+    run = merge(run, load_preset(preset)["run"], f"config/presets/{preset}.yaml", "run.")
     return run
 
 
@@ -247,6 +277,13 @@ def identity(run: Mapping) -> dict:
     if not run["cld"]["weight"]:
         kept["cld"] = {"weight": 0}
     return kept
+
+
+def overrides_of(run: Mapping, preset: str) -> dict[str, object]:
+    """The overrides that make ``run`` at a preset's scale: the same whichever cell asks for it."""
+    defaults = flat(_defaults(preset, run["dataset"], run["method"]))
+    relevant = flat({**identity(run), **{key: run[key] for key in NOT_IDENTITY}})
+    return {key: value for key, value in relevant.items() if key in defaults and defaults[key] != value}
 
 
 def run_id(run: Mapping) -> str:

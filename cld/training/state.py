@@ -7,7 +7,7 @@ from pathlib import Path
 from torch import Tensor
 from torch.optim import Optimizer
 
-from cld.config import identity
+from cld.config import flat, identity
 from cld.errors import InputError
 from cld.methods.contract import Method
 from cld.training.checkpoint import save_checkpoint
@@ -97,7 +97,7 @@ def require_same_run(checkpoint: Mapping, config: Mapping, data: str, path: Path
     Raises:
         InputError: the configuration or the store's checksum differs; names both values of each key.
     """
-    theirs, ours = (_flat(identity(run)) for run in (checkpoint["config"], config))
+    theirs, ours = (flat(identity(run)) for run in (checkpoint["config"], config))
     keys = sorted(key for key in theirs.keys() | ours.keys() if theirs.get(key) != ours.get(key))
     mend = "delete it to start afresh, or name another run folder"
     if keys:
@@ -106,10 +106,3 @@ def require_same_run(checkpoint: Mapping, config: Mapping, data: str, path: Path
     if checkpoint["data"] != data:
         checksums = f"store {checkpoint['data'][:12]} there, {data[:12]} here"
         raise InputError(f"{path}: was trained on other data ({checksums}); {mend}")
-
-
-def _flat(settings: Mapping, prefix: str = "") -> dict:
-    flat = {}
-    for key, value in settings.items():
-        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value}
-    return flat

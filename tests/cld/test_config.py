@@ -117,3 +117,41 @@ def test_moco_with_cld_takes_two_queries_and_a_key():
         w: config.load_run("demo", "kitchen_hc", "moco", overrides={"cld.weight": w})["views"] for w in (0, 1)
     }
     assert views == {0: 2, 1: 3}
+
+
+# Characters up to U+D7FF: JSON escapes those beyond U+FFFF in two halves, which YAML does not join.
+TEXT = st.text(st.characters(max_codepoint=0xD7FF))
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | TEXT,
+    lambda inner: st.lists(inner, max_size=3),
+    max_leaves=4,
+)
+
+
+@given(VALUES)
+def test_overrides_survive_the_command_line(value):
+    written = config.format_overrides({"a.b": value})
+    assert config.parse_overrides(written) == {"a.b": value}
+
+
+@pytest.mark.parametrize(
+    ("method", "overrides"),
+    [
+        ("npid", {}),
+        ("npid", {"cld.weight": 0}),
+        ("moco", {"cld.weight": 0}),
+        ("npid", {"backbone.blocks": [1, 1, 1, 2], "cld.clustering": "spectral", "checkpoint_every_s": 5}),
+    ],
+)
+@pytest.mark.parametrize("preset", ["demo", "paper"])
+def test_a_run_is_made_again_from_its_overrides(preset, method, overrides):
+    run = config.load_run(preset, "kitchen_hc", method, 1, overrides)
+    again = config.load_run(preset, "kitchen_hc", method, 1, config.overrides_of(run, preset))
+    assert config.run_id(again) == config.run_id(run)
+    assert again["checkpoint_every_s"] == run["checkpoint_every_s"]
+
+
+def test_cells_that_share_a_run_ask_for_it_alike():
+    runs = (run(cld__weight=0, cld__n_groups=n, queue__size=n) for n in (8, 16))
+    first, second = (config.overrides_of(each, "demo") for each in runs)
+    assert first == second

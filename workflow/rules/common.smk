@@ -1,5 +1,6 @@
 # Configuration, runs and paths. A path names its preset, so that results of two scales never mix.
 import os
+import shlex
 import sys
 from functools import cache
 from pathlib import Path
@@ -60,7 +61,7 @@ def tables(preset):
 def runs(preset):
     """The runs that the tables of a preset need, by id: each stands once, however many cells share it."""
     return {
-        run: (cell, resolved)
+        run: resolved
         for table in tables(preset).values()
         for cell in table.cells.values()
         for run, resolved in cell.runs(preset).items()
@@ -88,17 +89,17 @@ def store_of(run):
     """The store that a run trains on and is scored on, from the run's id and the preset's tables."""
 
     def path(wildcards):
-        _, resolved = runs(wildcards.preset)[getattr(wildcards, run)]
-        return f"{STORE.format(preset=wildcards.preset, dataset=resolved['dataset'])}.h5"
+        dataset = runs(wildcards.preset)[getattr(wildcards, run)]["dataset"]
+        return f"{STORE.format(preset=wildcards.preset, dataset=dataset)}.h5"
 
     return path
 
 
 def run_arguments(wildcards):
     """The arguments that name a run to the trainer: what a person would type."""
-    cell, resolved = runs(wildcards.preset)[wildcards.run]
-    overrides = " ".join(f"{key}={value}" for key, value in cell.overrides.items())
-    return f"--dataset {cell.dataset} --method {cell.method} --seed {resolved['seed']} {overrides}"
+    run = runs(wildcards.preset)[wildcards.run]
+    overrides = settings.format_overrides(settings.overrides_of(run, wildcards.preset))
+    return f"--dataset {run['dataset']} --method {run['method']} --seed {run['seed']} {shlex.join(overrides)}"
 
 
 def upstream(preset, dataset):
