@@ -204,13 +204,29 @@ def load_preset(preset: str) -> dict:
 
 
 def load_dataset(preset: str, dataset: str, overrides: Mapping[str, object] | None = None) -> dict:
-    """A dataset's settings at a preset's scale: ``source, render, build, run, methods``."""
-    path = CONFIG / "datasets" / f"{dataset}.yaml"
-    content = read_yaml(path)
-    validate(content, "dataset", shown(path))
-    scale = load_preset(preset)["datasets"].get(dataset, {})
-    content = merge(content, scale, f"config/presets/{preset}.yaml", f"datasets.{dataset}.")
+    """A dataset's settings at a preset's scale: ``source, builder, build, run, methods``."""
+    content = _scaled(preset, "datasets", dataset)
     return merge(content, nested(overrides or {}), "command line")
+
+
+def load_source(preset: str, source: str) -> dict:
+    """Where a dataset's upstream files come from, at a preset's scale; ``config/README.md`` has the keys."""
+    return _scaled(preset, "sources", source)
+
+
+def is_generated(preset: str, dataset: str) -> bool:
+    """Whether a dataset's upstream files are generated at a preset's scale: its numbers are then a demo's."""
+    source = load_dataset(preset, dataset)["source"]
+    return load_source(preset, source)["generate"] is not None
+
+
+def _scaled(preset: str, kind: str, name: str) -> dict:
+    """``config/<kind>/<name>.yaml``, validated, with what the preset changes in it."""
+    path = CONFIG / kind / f"{name}.yaml"
+    content = read_yaml(path)
+    validate(content, kind.removesuffix("s"), shown(path))
+    scale = load_preset(preset)[kind].get(name, {})
+    return merge(content, scale, f"config/presets/{preset}.yaml", f"{kind}.{name}.")
 
 
 def load_protocol(preset: str, protocol: str) -> dict:

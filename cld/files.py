@@ -1,11 +1,21 @@
 """Atomic writes: a reader sees the old file or the whole new one, never half of it."""
 
+import errno
 import json
 import os
+import re
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from cld.errors import InputError
+
+_MENDS = {
+    **dict.fromkeys((errno.ENOSPC, errno.EDQUOT, errno.EFBIG), "free some space"),
+    **dict.fromkeys((errno.EACCES, errno.EPERM, errno.EROFS), "make its folder writable"),
+    **dict.fromkeys((errno.ENOTDIR, errno.EISDIR, errno.EEXIST), "move what lies in its place"),
+}
 
 
 @contextmanager
@@ -15,18 +25,41 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     The temporary name keeps the suffix, so that writers which choose a format by it work unchanged.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.stem}.", suffix=f".tmp{path.suffix}", dir=path.parent)
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=f".{path.stem}.", suffix=f".tmp{path.suffix}", dir=path.parent)
     os.close(handle)
     temporary = Path(name)
     try:
-        yield temporary
-        with open(temporary, "rb") as written:
-            os.fsync(written.fileno())
-        os.chmod(temporary, 0o666 & ~_umask())
-        os.replace(temporary, path)
+        with writing(path):
+            yield temporary
+            with open(temporary, "rb") as written:
+                os.fsync(written.fileno())
+            os.chmod(temporary, 0o666 & ~_umask())
+            os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def writing(path: str | Path) -> Iterator[None]:
+    """Turn a full disk or a missing permission, met while ``path`` is written, into one line that names it.
+
+    Raises:
+        InputError: instead of the system's error, or of what HDF5 makes of it.
+    """
+    try:
+        yield
+    except (OSError, RuntimeError) as error:
+        # HDF5 tells the system's error in words, and as a RuntimeError where the file closes
+        in_words = re.search(r"errno = (\d+)", str(error))
+        code = int(in_words[1]) if in_words else getattr(error, "errno", None)
+        mend = _MENDS.get(code)
+        if mend is None:
+            raise
+        raise InputError(
+            f"{path}: cannot be written ({os.strerror(code)}); {mend}, or name another folder"
+        ) from error
 
 
 def write_text(path: str | Path, text: str) -> None:

@@ -66,7 +66,8 @@ class _Lines:
             self._print()
 
     def finish(self) -> None:
-        self._print()
+        if self.total:
+            self._print()
 
     def _print(self) -> None:
         self.last = time.monotonic()

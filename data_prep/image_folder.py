@@ -1,155 +1,147 @@
-"""Kitchen-HC from a ready-made ImageFolder: ``train/<class>/*``, ``test/<class>/*``, perhaps ``val/…``.
+"""Your own images: ``train/<class>/*`` and ``test/<class>/*``, perhaps ``val/…``; or ``<class>/*``, to split.
 
-    python -m data_prep.image_folder --preset paper --root Kitchen-HC --store kitchen_hc.h5 \\
-        --manifest kitchen_hc.csv --report kitchen_hc.md --workers 8
+    python -m data_prep.image_folder --preset paper --dataset folder --root photos \\
+        --store folder.h5 --manifest folder.csv --report folder.md --workers 8
 
-Without ``val`` the validation split is taken from ``train``: contiguous blocks of each class's files, in the
-natural order of their names, since neighbours in that order are views of the same object.
+Of ``train`` and ``val`` without ``test``, ``val`` tests. Images are turned upright as EXIF says. The result
+does not depend on ``workers``.
 """
 
-import re
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+
+import numpy as np
 
 from cld.errors import InputError, run_command
 from cld.progress import progress
-from cld.store import StoreInfo
+from cld.store import Split, StoreInfo
+from data_prep.build.array_build import finish_arrays
 from data_prep.build.boxes import Box
-from data_prep.build.class_names import ClassNames
 from data_prep.build.command import parse_build
-from data_prep.build.frame_crops import Crops
-from data_prep.build.image_files import EncodedImage, digest, resized
-from data_prep.build.instances import Instance
-from data_prep.build.problems import problem
-from data_prep.build.settings import BuildSettings
-from data_prep.build.store_build import StoreBuild, Target
-from data_prep.build.validation_blocks import validation_mask
-from data_prep.gmu.reader import CONFIG_KEY
+from data_prep.build.encoded_build import SourceImage, build_encoded
+from data_prep.build.image_files import EncodedImage, FileDigest, digest, resized
+from data_prep.build.lock import only_build
+from data_prep.build.problems import Problem, problem
+from data_prep.build.record import BuildRecord
+from data_prep.build.target import Target
+from data_prep.own_images.layout import read_tree
+from data_prep.own_images.settings import CROP, JPEG, FolderSettings
+from data_prep.own_images.splits import leaks, split_tree
 from data_prep.parallel import ordered_map
-
-SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".webp", ".ppm", ".tif", ".tiff"}
 
 
 @dataclass(frozen=True)
-class ImageJob:
-    """One image of one class."""
+class SquareJob:
+    """One image to cut a square from, ``side`` pixels wide; ``fit`` as of ``FolderSettings``."""
 
     root: Path
     path: Path
-    label: int
-    settings: BuildSettings
+    side: int
+    fit: str
 
 
-def build_from_folder(
-    root: str | Path,
-    settings: BuildSettings,
-    store: str | Path,
-    manifest: str | Path,
-    report: str | Path,
-    workers: int,
-    preset: str,
-    dataset: str = "kitchen_hc",
-) -> StoreInfo:
-    """Build a store from the ImageFolder under ``root``; arguments and outputs as ``build_from_scenes``.
+@dataclass
+class Square:
+    """What one image gave: ``pixels`` uint8 (side, side, 3), or None and a problem."""
+
+    pixels: np.ndarray | None = None
+    file: FileDigest | None = None
+    problems: list[Problem] = field(default_factory=list)
+    conversions: list[str] = field(default_factory=list)
+
+
+def build_image_folder(root: str | Path, settings: FolderSettings, target: Target, workers: int) -> StoreInfo:
+    """Build a store from the images under ``root``.
 
     Raises:
-        InputError: a missing root or split folder, a class without a folder, too many images under unknown
-            names, an empty split: at once. More bad images than ``max_bad_share``: after all were tried.
+        InputError: a missing folder or one laid out otherwise, fewer than two classes, a class with too few
+            images or none to learn from: at once. More bad images than ``max_bad_share``: after all were
+            tried.
     """
     root = Path(root)
-    given = _given_splits(root)
-    names = ClassNames(settings)
-    target = Target(Path(store), Path(manifest), Path(report), dataset, preset)
-    splits = ("train", "val", "test") if "val" in given or settings.val_share else ("train", "test")
-    build = StoreBuild(root, settings, names, target, "images", splits)
-
-    jobs, others = {split: [] for split in splits}, 0
-    for folder_split in given:
-        for folder in _folders(root / folder_split):
-            files, n_others = _images(folder)
-            others += n_others
-            label = names.label(folder.name, len(files))
-            if label is None:
-                continue
-            validates = [False] * len(files)
-            if folder_split == "train" and "val" not in given:
-                validates = validation_mask(len(files), settings.val_share, settings.val_blocks)
-            for path, v in zip(files, validates, strict=True):
-                jobs["val" if v else folder_split].append(ImageJob(root, path, label, settings))
-    names.check(root.name, "images")
-    for split, group in jobs.items():
-        if not group:
-            raise InputError(
-                f"{root}: split '{split}' is empty: no image of a kept class; change the build settings"
-            )
-    if others:
-        build.notes.append(f"files left alone, since their suffix is no image's: {others}")
-
-    ordered = [(split, job) for split in splits for job in jobs[split]]
-    build.total = len(ordered)
-    with progress("read images", len(ordered), "images") as bar:
-        results = ordered_map(crop_image, [job for _, job in ordered], workers)
-        for (split, _), crops in zip(ordered, results, strict=True):
-            build.add(split, crops)
-            bar.advance()
-    return build.finish()
+    tree = read_tree(root)
+    splits = split_tree(root, tree, settings)
+    record = BuildRecord(root, target, settings, "images")
+    record.notes += tree.notes + leaks(root, splits)
+    if settings.kind == JPEG:
+        images = {
+            split: [SourceImage(path.relative_to(root).as_posix(), label, path) for path, label in group]
+            for split, group in splits.items()
+        }
+        return build_encoded(
+            record,
+            images,
+            tree.classes,
+            settings.encoding,
+            workers=workers,
+            max_bad_share=settings.max_bad_share,
+        )
+    with only_build(target.store):
+        return _build_arrays(record, settings, splits, tree.classes, workers)
 
 
-def crop_image(job: ImageJob) -> Crops:
-    """Resize one image; one that cannot be read is reported, never raised."""
-    crops = Crops()
+def cut_square(job: SquareJob) -> Square:
+    """Decode one image and cut its square; one that cannot be read is reported, never raised."""
     name = job.path.relative_to(job.root).as_posix()
     try:
         encoded = EncodedImage(job.path)
-        image = encoded.colour()
+        # what decoding at a reduced scale leaves is resampled once more: twice the side is enough for that
+        image = encoded.colour(at_least=(2 * job.side, 2 * job.side))
     except InputError as error:
-        crops.problems.append(problem(name, job.path, job.root, "image unreadable", str(error)))
-        return crops
-    crops.files.append(digest(job.path, job.root, encoded.content))
-    if min(image.size) < job.settings.min_side_px:
-        crops.dropped["too small"] += 1
-        return crops
-    crops.images.append(resized(image, Box(0, 0, *image.size), job.settings.image_size))
-    crops.instances.append(Instance(name, job.label))
-    return crops
+        return Square(problems=[problem(name, job.path, job.root, "image unreadable", str(error))])
+    pixels = resized(image, square_region(*image.size, job.fit), job.side)
+    return Square(pixels, digest(job.path, job.root, encoded.content), conversions=encoded.conversions)
+
+
+def square_region(width: int, height: int, fit: str) -> Box:
+    """The region of an image that becomes a square: all of it, or its middle by its shorter side."""
+    if fit != CROP:
+        return Box(0, 0, width, height)
+    side = min(width, height)
+    left, top = (width - side) / 2, (height - side) / 2
+    return Box(left, top, left + side, top + side)
 
 
 def main() -> None:
     """The command ``python -m data_prep.image_folder``."""
-    build_from_folder(**parse_build(__doc__))
+    build_image_folder(**parse_build(__doc__))
 
 
-def _given_splits(root: Path) -> list[str]:
-    expected = "train/<class>/* and test/<class>/* (and val/<class>/*, if there)"
-    if not root.is_dir():
-        raise InputError(
-            f"{root}: no such folder; fetch a ready-made Kitchen-HC, with {expected}, and point {CONFIG_KEY} "
-            f"at it"
-        )
-    given = [split for split in ("train", "val", "test") if (root / split).is_dir()]
-    for split in ("train", "test"):
-        if split not in given:
-            raise InputError(
-                f"{root}: no folder '{split}'; point {CONFIG_KEY} at the folder that holds {expected}"
-            )
-    return given
-
-
-def _folders(split: Path) -> list[Path]:
-    return sorted(path for path in split.iterdir() if path.is_dir())
-
-
-def _images(folder: Path) -> tuple[list[Path], int]:
-    """A class's images in natural order, and the number of other files."""
-    files = [path for path in folder.iterdir() if path.is_file()]
-    images = sorted((path for path in files if path.suffix.lower() in SUFFIXES), key=_natural)
-    return images, len(files) - len(images)
-
-
-def _natural(path: Path) -> tuple[list[tuple[int, str]], str]:
-    """Sort key that has rgb_9 before rgb_10; equal keys (rgb_1, rgb_01) by the name itself."""
-    parts = re.split(r"(\d+)", path.name.lower())
-    return [(int(part), "") if part.isdigit() else (0, part) for part in parts], path.name
+def _build_arrays(
+    record: BuildRecord,
+    settings: FolderSettings,
+    splits: Mapping[str, Sequence[tuple[Path, int]]],
+    classes: Sequence[str],
+    workers: int,
+) -> StoreInfo:
+    ordered = [(split, path, label) for split, group in splits.items() for path, label in group]
+    side = settings.image_size
+    jobs = [SquareJob(record.root, path, side, settings.fit) for _, path, _ in ordered]
+    pixels = {split: np.empty((len(group), side, side, 3), dtype=np.uint8) for split, group in splits.items()}
+    labels, names = {split: [] for split in splits}, {split: [] for split in splits}
+    record.total = len(jobs)
+    with progress("read images", len(jobs), "images") as bar:
+        squares = ordered_map(cut_square, jobs, workers)
+        for (split, path, label), square in zip(ordered, squares, strict=True):
+            record.log.extend(square.problems)
+            record.converted.update(square.conversions)
+            if square.pixels is not None:
+                pixels[split][len(labels[split])] = square.pixels
+                labels[split].append(label)
+                names[split].append(path.relative_to(record.root).as_posix())
+                record.files.append(square.file)
+            bar.advance()
+    arrays = {split: np.array(values, dtype=np.int64) for split, values in labels.items()}
+    record.check_problems(settings.max_bad_share, classes=classes, labels=arrays)
+    return finish_arrays(
+        record,
+        {split: Split(pixels[split][: len(arrays[split])], arrays[split]) for split in splits},
+        names,
+        classes,
+        mean=settings.mean,
+        std=settings.std,
+    )
 
 
 if __name__ == "__main__":

@@ -1,10 +1,10 @@
 """Kitchen-HC from the scenes of GMU Kitchens (supplement, section 1): every 2D box becomes an instance.
 
-    python -m data_prep.kitchen_hc --preset paper --root GMU_Kitchens --store kitchen_hc.h5 \\
-        --manifest kitchen_hc.csv --report kitchen_hc.md --workers 8
+    python -m data_prep.kitchen_hc --preset paper --dataset kitchen_hc --root GMU_Kitchens \\
+        --store kitchen_hc.h5 --manifest kitchen_hc.csv --report kitchen_hc.md --workers 8
 
 Test scenes are whole scenes; validation is contiguous blocks of the training scenes' frames. The supplement
-does not state its rule; ``BuildSettings`` says why this one. The result does not depend on ``workers``.
+does not state its rule; ``KitchenSettings`` says why this one. The result does not depend on ``workers``.
 """
 
 from collections import Counter, defaultdict
@@ -17,18 +17,21 @@ import numpy as np
 from cld.errors import InputError, run_command
 from cld.progress import progress
 from cld.store import StoreInfo
-from data_prep.build.class_names import ClassNames
 from data_prep.build.command import parse_build
-from data_prep.build.frame_crops import FrameJob, LabelledBoxes, SceneGeometry, crop_frame
 from data_prep.build.image_files import EncodedImage, digest
-from data_prep.build.object_models import ObjectModel, identify, read_object
+from data_prep.build.lock import only_build
 from data_prep.build.problems import without_root
-from data_prep.build.settings import BuildSettings
-from data_prep.build.store_build import StoreBuild, Target
+from data_prep.build.record import BuildRecord
+from data_prep.build.target import Target
 from data_prep.build.validation_blocks import validation_mask
 from data_prep.gmu import layout, reader
 from data_prep.gmu.calibration_file import read_calibration
 from data_prep.gmu.camera import Calibration
+from data_prep.kitchen.class_names import ClassNames
+from data_prep.kitchen.frame_crops import FrameJob, LabelledBoxes, SceneGeometry, crop_frame
+from data_prep.kitchen.object_models import ObjectModel, identify, read_object
+from data_prep.kitchen.settings import KitchenSettings
+from data_prep.kitchen.store_build import StoreBuild
 from data_prep.parallel import ordered_map
 
 VIEWS_TO_IDENTIFY = 40
@@ -37,27 +40,14 @@ IMAGES_TO_SIZE = 5
 """Frames of a scene, evenly spaced, that tell how large its frames are."""
 
 
-def build_from_scenes(
-    root: str | Path,
-    settings: BuildSettings,
-    store: str | Path,
-    manifest: str | Path,
-    report: str | Path,
-    workers: int,
-    preset: str,
-    dataset: str = "kitchen_hc",
-) -> StoreInfo:
+def build_from_scenes(root: str | Path, settings: KitchenSettings, target: Target, workers: int) -> StoreInfo:
     """Build a store from the scenes under ``root``.
 
     Args:
         root: folder with ``gmu_scene_00<n>`` and ``gmu-kitchens_info``.
         settings: what to keep, how to cut it out, how to split.
-        store: HDF5 file to write.
-        manifest: CSV file to write, one row an instance.
-        report: Markdown file to write; the same as JSON goes beside it.
+        target: the files to write.
         workers: processes that decode.
-        preset: the scale the store is for.
-        dataset: the store's name.
 
     Raises:
         InputError: before an image is decoded: a missing root or scene, a class that no annotation names, too
@@ -65,23 +55,27 @@ def build_from_scenes(
     """
     root = Path(root)
     reader.check_root(root, settings.scenes)
-    names = ClassNames(settings)
-    target = Target(Path(store), Path(manifest), Path(report), dataset, preset)
     splits = ("train", "val", "test") if settings.val_share else ("train", "test")
-    build = StoreBuild(root, settings, names, target, "annotated frames", splits)
+    record = BuildRecord(root, target, settings, "annotated frames")
+    build = StoreBuild(record, settings, ClassNames(settings), splits)
+    with only_build(target.store):
+        return _build(build, workers)
 
+
+def _build(build: StoreBuild, workers: int) -> StoreInfo:
+    root, settings, names = build.record.root, build.settings, build.names
     scenes = _read_scenes(build)
     boxes = {frame: _kept(frame, names) for scene in scenes for frame in scene.frames}
     names.check(root.name, "boxes")
     frames = {scene.number: [frame for frame in scene.frames if boxes[frame]] for scene in scenes}
     split_of = _split(frames, settings)
-    for split in splits:
+    for split in build.splits:
         if split not in split_of.values():
             raise InputError(
                 f"{root}: split '{split}' is empty: no frame with a kept object falls into it; change "
                 f"'test_scenes', 'val_share' or 'classes' of the build settings"
             )
-    build.details["Scenes"] = [_scene_row(scene, split_of) for scene in scenes]
+    build.record.details["Scenes"] = [_scene_row(scene, split_of) for scene in scenes]
     geometry = _read_geometry(build, frames, boxes) if settings.geometry else {}
 
     jobs = [
@@ -107,13 +101,13 @@ def _read_scenes(build: StoreBuild) -> list[reader.Scene]:
     scenes = []
     with progress("read annotations", len(numbers), "scenes") as bar:
         for number in numbers:
-            scene = reader.read_scene(build.root, number, build.settings.geometry)
+            scene = reader.read_scene(build.record.root, number, build.settings.geometry)
             scenes.append(scene)
-            build.log.extend(scene.problems)
-            build.files += [digest(path, build.root) for path in scene.files]
-            build.notes += scene.notes
+            build.record.log.extend(scene.problems)
+            build.record.files += [digest(path, build.record.root) for path in scene.files]
+            build.record.notes += scene.notes
             bar.advance()
-    build.total = sum(len(scene.frames) for scene in scenes) + build.log.bad_units
+    build.record.total = sum(len(scene.frames) for scene in scenes) + build.record.log.bad_units
     build.check_problems()
     return scenes
 
@@ -123,7 +117,7 @@ def _kept(frame: reader.Frame, names: ClassNames) -> LabelledBoxes:
     return tuple((label, box) for label, box in labelled if label is not None)
 
 
-def _split(frames: dict[int, list[reader.Frame]], settings: BuildSettings) -> dict[reader.Frame, str]:
+def _split(frames: dict[int, list[reader.Frame]], settings: KitchenSettings) -> dict[reader.Frame, str]:
     split_of = {}
     for scene, group in frames.items():
         if scene in settings.test_scenes:
@@ -150,10 +144,10 @@ def _read_geometry(
     build: StoreBuild, frames: dict[int, list[reader.Frame]], boxes: dict[reader.Frame, LabelledBoxes]
 ) -> dict[int, SceneGeometry]:
     """Read the camera and the 3D objects of every scene that has frames."""
-    calibration_file = layout.calibration_path(build.root)
+    calibration_file = layout.calibration_path(build.record.root)
     calibration = read_calibration(calibration_file)
-    build.files.append(digest(calibration_file, build.root))
-    build.details["Objects"] = []
+    build.record.files.append(digest(calibration_file, build.record.root))
+    build.record.details["Objects"] = []
     geometry = {}
     with progress("read 3D objects", len(frames), "scenes") as bar:
         for scene, group in frames.items():
@@ -181,13 +175,13 @@ def _check_calibration(path: Path, calibration: Calibration, size: tuple[int, in
 
 def _read_objects(build: StoreBuild, scene: int) -> list[ObjectModel]:
     models = []
-    for path in reader.object_files(build.root, scene):
+    for path in reader.object_files(build.record.root, scene):
         try:
             models.append(read_object(path, build.settings.object_points))
-            build.files.append(digest(path, build.root))
+            build.record.files.append(digest(path, build.record.root))
         except InputError as error:
-            reason = without_root(str(error), build.root)
-            build.notes.append(f"{reason}; without it the IoU and visibility of its boxes are unknown")
+            reason = without_root(str(error), build.record.root)
+            build.record.notes.append(f"{reason}; without it the IoU and visibility of its boxes are unknown")
     return models
 
 
@@ -212,11 +206,11 @@ def _objects_by_label(
             objects[label] += (model,)
         name = None if label is None else build.names.classes[label]
         row = {"scene": scene, "file": model.path.name, "class": name, "mean IoU": round(score, 3)}
-        build.details["Objects"].append(row)
+        build.record.details["Objects"].append(row)
     without = {label for frame in frames for label, _ in boxes[frame]} - objects.keys()
     if without:
         names = ", ".join(build.names.classes[label] for label in sorted(without))
-        build.notes.append(f"scene {scene} has no 3D object for {names}: IoU and visibility are unknown")
+        build.record.notes.append(f"scene {scene} has no 3D object for {names}: IoU, visibility unknown")
     return dict(objects)
 
 

@@ -19,8 +19,12 @@ CHUNK = 8
 """Jobs a worker takes at a time: few enough to end together, enough to send what they share only rarely."""
 
 
-def ordered_map(function: Callable[[Job], Result], jobs: Sequence[Job], workers: int) -> Iterator[Result]:
+def ordered_map(
+    function: Callable[[Job], Result], jobs: Sequence[Job], workers: int, chunk: int = CHUNK
+) -> Iterator[Result]:
     """Yield ``function(job)`` for each job, in the jobs' order, from ``workers`` processes (1: this one).
+
+    A worker takes ``chunk`` jobs at a time: 1 where a job is long.
 
     Raises:
         InputError: ``workers`` is not positive, or a worker process died.
@@ -33,7 +37,7 @@ def ordered_map(function: Callable[[Job], Result], jobs: Sequence[Job], workers:
     # spawned, not forked: a fork of a process that has used Open3D's threads can hang
     pool = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), initializer=_start_worker)
     try:
-        yield from pool.map(function, jobs, chunksize=CHUNK)
+        yield from pool.map(function, jobs, chunksize=chunk)
     except BrokenProcessPool as error:
         raise InputError(
             f"a worker process died, most likely for want of memory; run with fewer than {workers} workers"

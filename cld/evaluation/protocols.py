@@ -13,7 +13,7 @@ from torch.nn.functional import normalize
 from cld.config import run_id
 from cld.evaluation.features import extract_features
 from cld.evaluation.knn import knn_accuracy, knn_classify
-from cld.store import Split, read_info, read_split
+from cld.store import StoreInfo, read_info, read_labels, read_split, thumbnails
 from cld.training.checkpoint import load_encoder
 from cld.training.device import resolve_device
 
@@ -37,51 +37,67 @@ def score_knn(store: str, settings: Mapping, checkpoint: str, device_name: str |
     info = read_info(store)
     train, test = read_split(store, "train"), read_split(store, settings["split"])
     settings = {**settings, "temperature": settings["temperature"] or config["temperature"]}
+    labels = [torch.from_numpy(read_labels(store, split)) for split in ("train", settings["split"])]
     features = [extract_features(encoder, split, info, device) for split in (train, test)]
     return {
         "run": run_id(config),
         "seed": config["seed"],
-        "metrics": _vote(*features, train, test, len(info.classes), settings),
+        "metrics": _vote(features[0], labels[0], features[1], labels[1], info, settings),
         "settings": settings,
     }
 
 
 def score_pixel_knn(store: str, settings: Mapping) -> dict:
-    """The same vote on raw pixels, standardised per channel, compared by cosine."""
+    """The same vote on raw pixels, standardised per channel, compared by cosine.
+
+    Of a split with more than ``max_images`` a random sample takes part, the same every time.
+    """
     info = read_info(store)
-    train, test = read_split(store, "train"), read_split(store, settings["split"])
 
-    def pixels(split: Split) -> torch.Tensor:
-        standardised = (split.images / np.float32(255) - np.float32(info.mean)) / np.float32(info.std)
-        return normalize(torch.from_numpy(standardised).flatten(1), dim=1)
+    def pixels(split: str, most: int) -> tuple[torch.Tensor, torch.Tensor]:
+        labels = read_labels(store, split)
+        rows = np.arange(len(labels))
+        if len(rows) > most:
+            rows = np.sort(np.random.default_rng(0).choice(rows, most, replace=False))
+        images = thumbnails(store, split, rows, settings["side"]) / np.float32(255)
+        standardised = (images - np.float32(info.mean)) / np.float32(info.std)
+        return normalize(torch.from_numpy(standardised).flatten(1), dim=1), torch.from_numpy(labels[rows])
 
-    metrics = _vote(pixels(train), pixels(test), train, test, len(info.classes), settings)
+    most = settings["max_images"]
+    train, train_labels = pixels("train", most["train"])
+    test, test_labels = pixels(settings["split"], most["test"])
+    metrics = _vote(train, train_labels, test, test_labels, info, settings)
     return {"run": None, "seed": None, "metrics": metrics, "settings": dict(settings)}
 
 
 def score_chance(store: str, settings: Mapping) -> dict:
     """Always answering the training classes from the most to the least frequent."""
     info = read_info(store)
-    train, test = read_split(store, "train"), read_split(store, settings["split"])
-    order = np.argsort(-np.bincount(train.labels, minlength=len(info.classes)), kind="stable")
+    train, test = read_labels(store, "train"), read_labels(store, settings["split"])
+    order = np.argsort(-np.bincount(train, minlength=len(info.classes)), kind="stable")
     ranked = torch.from_numpy(order).expand(len(test), -1)
-    metrics = knn_accuracy(ranked, torch.from_numpy(test.labels))
+    metrics = knn_accuracy(ranked, torch.from_numpy(test))
     return {"run": None, "seed": None, "metrics": metrics, "settings": dict(settings)}
 
 
 def _vote(
     train_features: torch.Tensor,
+    train_labels: torch.Tensor,
     test_features: torch.Tensor,
-    train: Split,
-    test: Split,
-    n_classes: int,
+    test_labels: torch.Tensor,
+    info: StoreInfo,
     settings: Mapping,
 ) -> dict[str, float]:
-    labels = [torch.from_numpy(split.labels).to(train_features.device) for split in (train, test)]
+    device = train_features.device
     ranked = knn_classify(
-        train_features, labels[0], test_features, n_classes, settings["k"], settings["temperature"]
+        train_features,
+        train_labels.to(device),
+        test_features,
+        len(info.classes),
+        settings["k"],
+        settings["temperature"],
     )
-    return knn_accuracy(ranked, labels[1])
+    return knn_accuracy(ranked, test_labels.to(device))
 
 
 PROTOCOLS = {

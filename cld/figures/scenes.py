@@ -108,7 +108,7 @@ def main() -> None:
     parser.add_argument("--manifest", required=True)
     parser.add_argument("--figures", nargs="+", required=True, help="files to write, .png or .pdf")
     args = parser.parse_args()
-    heading = caption("Figure A.1: scenes and the crops of Kitchen-HC", args.preset)
+    heading = caption("Figure A.1: scenes and the crops of Kitchen-HC", args.preset, "kitchen_hc")
     save(draw(pd.read_csv(args.manifest), Path(args.root), args.store, heading), args.figures)
 
 

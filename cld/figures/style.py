@@ -10,7 +10,7 @@ matplotlib.use("agg")
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
-from cld.config import load_preset
+from cld.config import is_generated, load_preset
 from cld.files import atomic_path
 
 #: Two-column width of the paper, in inches.
@@ -33,11 +33,10 @@ COLOURS = (
 plt.rcParams.update({"font.size": 7, "axes.titlesize": 7, "figure.dpi": 200, "pdf.fonttype": 42})
 
 
-def caption(text: str, preset: str) -> str:
-    """A figure's heading, with the warning that demo figures carry."""
-    scale = load_preset(preset)
-    warning = "\nRendered data: no reproduction of the published figure" if scale["synthetic"] else ""
-    return f"{text}, {scale['title']}{warning}"
+def caption(text: str, preset: str, dataset: str) -> str:
+    """A figure's heading, with the warning that figures of generated data carry."""
+    warning = "\nGenerated data: no reproduction of the published figure" * is_generated(preset, dataset)
+    return f"{text}, {load_preset(preset)['title']}{warning}"
 
 
 def save(figure: Figure, paths: Iterable[str | Path]) -> None:

@@ -5,7 +5,7 @@ import json
 from pathlib import Path
 from statistics import fmean, stdev
 
-from cld.config import load_preset
+from cld.config import is_generated, load_preset
 from cld.errors import InputError, run_command
 from cld.files import write_json
 from cld.tables.spec import Cell, load_table
@@ -40,7 +40,7 @@ def summarise(cell: Cell, preset: str, scores: list[dict]) -> dict:
         "n_seeds": len(values),
         "preset": preset,
         "scale": scale["title"],
-        "synthetic": scale["synthetic"],
+        "generated": is_generated(preset, cell.dataset),
         "dataset": cell.dataset,
         "scores": [
             {"run": score["run"], "seed": score["seed"], "value": value, "provenance": score["provenance"]}

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
-from cld.config import load_preset
+from cld.config import is_generated, load_preset
 from cld.errors import run_command
 from cld.files import write_text
 from cld.tables.cell import read_json
@@ -91,7 +91,6 @@ def view(table: Table, cells: Mapping[tuple[str, str], dict], preset: str) -> di
     runs = {score["run"] for score in scores} - {None}
     return {
         "title": f"{table.title} at {scale['title']}",
-        "synthetic": scale["synthetic"],
         "caption": table.caption,
         "row_header": table.row_header,
         "columns": [column.label for column in table.columns],
@@ -114,12 +113,12 @@ def view(table: Table, cells: Mapping[tuple[str, str], dict], preset: str) -> di
     }
 
 
-def warning(preset: str) -> str:
-    """What a reader of a demo table must know; empty at paper scale."""
-    if not load_preset(preset)["synthetic"]:
+def warning(table: Table, preset: str) -> str:
+    """What a reader of a demo table must know; empty where all data are real."""
+    if not any(is_generated(preset, dataset) for dataset in {cell.dataset for cell in table.cells.values()}):
         return ""
     return (
-        "Demo: rendered data and a small network. These are not reproductions of the published numbers, "
+        "Demo: generated data and a small network. These are not reproductions of the published numbers, "
         "which belong to the real dataset at full scale."
     )
 
@@ -127,7 +126,7 @@ def warning(preset: str) -> str:
 def render(table: Table, cells: Mapping[tuple[str, str], dict], preset: str, results: str) -> dict[str, str]:
     """The table's four files by suffix."""
     paths = {key: f"{results}/{table.cells[key].path(preset)}" for key in cells}
-    shown = {**view(table, cells, preset), "warning": warning(preset)}
+    shown = {**view(table, cells, preset), "warning": warning(table, preset)}
     files = {
         kind: _TEMPLATES.get_template(f"table.{kind}.j2").render(shown) for kind in ("md", "tex", "html")
     }

@@ -22,7 +22,7 @@ from cld.files import write_text
 from cld.methods import build_method
 from cld.progress import progress
 from cld.provenance import provenance
-from cld.store import StoreInfo, read_info, read_split
+from cld.store import read_info, read_split
 from cld.training.checkpoint import load_checkpoint
 from cld.training.device import resolve_device
 from cld.training.log import TrainingLog
@@ -44,7 +44,7 @@ def train(config: dict, store: str | Path, run_dir: str | Path, device: str | No
 
     Args:
         config: resolved configuration, see :func:`cld.config.load_run`.
-        store: HDF5 file whose ``train`` split is learnt from, without its labels.
+        store: HDF5 file whose splits ``train_on`` are learnt from, without their labels.
         run_dir: the run's folder, made if need be.
         device: default: the fastest there is.
 
@@ -66,19 +66,20 @@ def train(config: dict, store: str | Path, run_dir: str | Path, device: str | No
 
     settings = config["optimiser"]
     batch_size, n_epochs = settings["batch_size"], settings["epochs"]
-    steps_per_epoch = info.sizes["train"] // batch_size  # the last, incomplete batch is left out
+    n_images = sum(info.sizes.get(split, 0) for split in config["train_on"])
+    steps_per_epoch = n_images // batch_size  # the last, incomplete batch is left out
     if not steps_per_epoch:
         raise InputError(
-            f"{store}: its {info.sizes['train']} training images do not fill a batch of {batch_size}; "
-            "lower optimiser.batch_size"
+            f"{store}: the {n_images} images of {', '.join(config['train_on'])} do not fill a batch of "
+            f"{batch_size}; lower optimiser.batch_size, or name other splits in train_on"
         )
     write_text(run_dir / "config.yaml", yaml.safe_dump(config, sort_keys=False))
     for leftover in run_dir.glob(".*.tmp.*"):  # of a process that was killed while it wrote
         leftover.unlink()
 
-    images = torch.from_numpy(read_split(store, "train").images).to(device)  # N, H, W, 3
+    images = torch.from_numpy(read_split(store, config["train_on"]).images).to(device)  # N, H, W, 3
     augment = Augment(config["augment"], info.image_size, info.mean, info.std)
-    state = start(config, info, device)
+    state = start(config, info.checksum, n_images, device)
     if checkpoint:
         state.restore(checkpoint)
         print(f"resumed from step {state.step} of {partial}", file=sys.stderr, flush=True)
@@ -117,16 +118,16 @@ def train(config: dict, store: str | Path, run_dir: str | Path, device: str | No
     return final
 
 
-def start(config: dict, info: StoreInfo, device: torch.device) -> TrainingState:
-    """A run before its first step."""
+def start(config: dict, data: str, n_images: int, device: torch.device) -> TrainingState:
+    """A run before its first step, on ``n_images`` images of the store with the checksum ``data``."""
     torch.manual_seed(config["seed"])
-    method = build_method(config, info.sizes["train"]).to(device).train()
+    method = build_method(config, n_images).to(device).train()
     settings = config["optimiser"]
     trained = (weights for weights in method.parameters() if weights.requires_grad)
     optimiser = torch.optim.SGD(
         trained, settings["lr"], settings["momentum"], weight_decay=settings["weight_decay"]
     )
-    return TrainingState(config, info.checksum, method, optimiser, provenance())
+    return TrainingState(config, data, method, optimiser, provenance())
 
 
 def train_step(state: TrainingState, views: tuple[Tensor, ...], index: Tensor, lr: float) -> None:

@@ -1,1 +1,1 @@
-"""Building a Kitchen-HC store: settings, crops, geometry, problems, manifest and report."""
+"""What the builds of all stores share: images and their problems, manifests, reports, writing."""

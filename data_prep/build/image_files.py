@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import ExifTags, Image, UnidentifiedImageError
 
 from cld.errors import InputError
 from data_prep.build.boxes import Box
@@ -27,17 +27,24 @@ def digest(path: Path, root: Path, content: bytes | None = None) -> FileDigest:
 
 
 class EncodedImage:
-    """An image whose header has been read and whose pixels have not."""
+    """An image whose header has been read and whose pixels have not.
 
-    def __init__(self, path: Path):
-        """Read the file and its header.
+    Attributes:
+        path: the file, for messages.
+        content: its bytes.
+        conversions: what decoding changed, in words; empty before.
+    """
+
+    def __init__(self, path: Path, content: bytes | None = None):
+        """Read the header, and the file where ``content`` does not hold its bytes already.
 
         Raises:
             InputError: not readable, or not an image.
         """
         self.path = path
+        self.conversions: list[str] = []
         try:
-            self.content = path.read_bytes()
+            self.content = path.read_bytes() if content is None else content
             self._image = Image.open(io.BytesIO(self.content))
         except _FAILURES as error:
             raise _unreadable(path, error) from error
@@ -47,14 +54,74 @@ class EncodedImage:
         """(width, height) in pixels."""
         return self._image.size
 
-    def colour(self) -> Image.Image:
-        """Decode to 8-bit RGB.
+    @property
+    def format(self) -> str:
+        """The format's name, as Pillow has it: "PNG"; of the content, whatever the file is called."""
+        return self._image.format
+
+    @property
+    def is_jpeg(self) -> bool:
+        """Whether a reader of JPEGs reads it (an MPO is a JPEG with further pictures behind it)."""
+        return self.format in ("JPEG", "MPO")
+
+    @property
+    def is_plain_jpeg(self) -> bool:
+        """Whether it is a grey or RGB JPEG, which every reader of JPEGs shows alike."""
+        return self.is_jpeg and self._image.mode in ("L", "RGB")
+
+    def check(self) -> None:
+        """Decode a JPEG as fast as can be: every bit is read, but pixels come grey and an eighth as large.
 
         Raises:
             InputError: the image is cut short or broken.
         """
+        self._image.draft("L", tuple(max(1, side // 8) for side in self.size))
         self._load()
-        return self._image if self._image.mode == "RGB" else self._image.convert("RGB")
+
+    def colour(
+        self, upright: bool = True, *, keep_grey: bool = False, at_least: tuple[int, int] | None = None
+    ) -> Image.Image:
+        """Decode to 8-bit RGB, turned upright where EXIF says that the camera was not.
+
+        Args:
+            upright: turn it.
+            keep_grey: grey images stay grey (mode "L").
+            at_least: (width, height) in pixels: a JPEG may be decoded at a reduced scale, with no side
+                shorter than these; faster than decoding it whole.
+
+        Raises:
+            InputError: the image is cut short or broken, or has more than 16 bits a channel.
+        """
+        is_16_bit = "16" in self._image.mode or any("16" in str(tile.args) for tile in self._image.tile)
+        orientation = self.orientation if upright else 1
+        if at_least is not None:
+            self._image.draft(self._image.mode, at_least)
+        self._load()
+        image = self._image
+        if is_16_bit:
+            self.conversions.append("16 bits to 8")
+        if image.mode.startswith("I;16"):  # Pillow's own conversion clips
+            image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+        elif image.mode in ("I", "F"):
+            raise InputError(f"{self.path}: has 32 bits a channel; save it with 8 or 16")
+        if orientation != 1:
+            self.conversions.append("turned upright, as EXIF says")
+            image = image.transpose(_TURNS[orientation])
+        if image.mode != "RGB" and not (keep_grey and image.mode == "L"):
+            self.conversions.append(f"{_MODES.get(image.mode, image.mode)} to RGB")
+            image = image.convert("RGB")
+        return image
+
+    @property
+    def orientation(self) -> int:
+        """EXIF's orientation, 1..8. 1 = upright; also where it is broken, and of TIFFs: Pillow turns them."""
+        if self.format == "TIFF":
+            return 1
+        try:
+            orientation = self._image.getexif().get(ExifTags.Base.Orientation, 1)
+        except _FAILURES:
+            return 1
+        return orientation if orientation in _TURNS else 1
 
     def depth(self) -> np.ndarray:
         """Decode a 16-bit single-channel image to uint16 (H, W).
@@ -80,6 +147,19 @@ def resized(image: Image.Image, region: Box, side: int) -> np.ndarray:
     """A region of an RGB image, resized with antialiasing to uint8 (side, side, 3)."""
     return np.asarray(image.resize((side, side), Image.Resampling.BILINEAR, box=region))
 
+
+_MODES = {"L": "grey", "1": "black and white", "P": "palette", "RGBA": "transparency", "LA": "transparency"}
+
+#: What undoes each of EXIF's orientations.
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
 
 # what Pillow raises for broken files: SyntaxError for a broken PNG chunk, ValueError for absurd headers
 _FAILURES = (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError)

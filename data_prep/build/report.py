@@ -21,9 +21,10 @@ def markdown(facts: dict) -> str:
         _heading(facts),
         _counts(facts["counts"]),
         _left_out(facts),
-        _names(facts["names"]),
+        _names(facts.get("names", {})),
         _problems(facts["problems"]),
-        _geometry(facts["geometry"]),
+        _converted(facts["converted"]),
+        _geometry(facts.get("geometry", {})),
         *(_detail(title, rows) for title, rows in facts["details"].items()),
         _notes(facts["notes"]),
         "## Settings\n\n" + _table(("setting", "value"), facts["settings"].items()),
@@ -39,32 +40,44 @@ def _heading(facts: dict) -> str:
     lines += [
         f"- source: {source['root']}, {source['files']} files, {source['bytes'] / 1e6:.1f} MB, "
         f"SHA-256 {source['sha256']}",
-        f"- store: SHA-256 of its content {facts['checksum'] or 'none'}",
     ]
     return "\n".join(lines) + "\n"
 
 
 def _counts(counts: dict) -> str:
-    splits, published = counts["splits"], counts["published"]
+    splits, expected, by = counts["splits"], counts["expected"], counts["expected_by"]
     rows = [
         (name, *by_split.values(), sum(by_split.values())) for name, by_split in counts["classes"].items()
     ]
+    if counts["unlabelled"] == splits:  # objects have classes here, images have none
+        rows = []
+    elif any(counts["unlabelled"].values()):
+        rows.append(("(no label)", *counts["unlabelled"].values(), sum(counts["unlabelled"].values())))
     rows.append(("all", *splits.values(), sum(splits.values())))
-    supplement = [published[split] for split in splits]
-    rows.append(("supplement", *(f"{n / 1000:g}K" for n in (*supplement, sum(supplement)))))
-    if total := sum(splits.values()):
+    if expected:
+        rows.append((by, *(expected.get(split) for split in splits), sum(expected.values())))
+    if expected and (total := sum(splits.values())):
         rows.append(("all, share", *(f"{n / total:.1%}" for n in splits.values()), ""))
-        rows.append(("supplement, share", *(f"{n / sum(supplement):.1%}" for n in supplement), ""))
-    return "## Instances\n\n" + _table(("class", *splits, "all"), rows)
+        shares = (expected.get(split, 0) / sum(expected.values()) for split in splits)
+        rows.append((f"{by}, share", *(f"{share:.1%}" for share in shares), ""))
+    return "## Images\n\n" + _table(("class", *splits, "all"), rows)
 
 
 def _left_out(facts: dict) -> str:
+    if "dropped" not in facts:
+        return ""
     rows = [(f"box {reason}", n) for reason, n in facts["dropped"].items()]
     rows += [("box clipped at its frame's border (kept)", facts["clipped"])]
     return "## Dropped by the settings\n\n" + _table(("what", "count"), rows)
 
 
+def _converted(converted: dict) -> str:
+    return "## Converted\n\n" + _table(("what", "images"), converted.items()) if converted else ""
+
+
 def _names(names: dict) -> str:
+    if not names:
+        return ""
     rows = [
         (spelling, f"read as {entry['class']}", entry["count"])
         for spelling, entry in names["renamed"].items()

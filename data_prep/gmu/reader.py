@@ -13,13 +13,13 @@ What differs between copies, and how it is read:
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from xml.etree import ElementTree
 
 import numpy as np
 
 from cld.errors import InputError
-from data_prep.build.boxes import Box, from_voc
+from data_prep.build.boxes import from_voc
 from data_prep.build.problems import Problem, problem
+from data_prep.build.voc_annotation import AnnotatedBox, Annotation, read_annotation
 from data_prep.gmu import layout
 from data_prep.gmu.camera import Pose
 from data_prep.gmu.matlab_structs import load_variable, numbers, records, text, unwrap
@@ -28,25 +28,7 @@ SOURCE = (
     "GMU Kitchens (multi-view RGB-D kitchen dataset, 3DV 2016: the folders gmu_scene_001 … gmu_scene_009, "
     "each with Images, Depths and Annotations, and gmu-kitchens_info)"
 )
-CONFIG_KEY = "data.kitchen_hc of config/config.yaml"
-
-
-@dataclass(frozen=True)
-class AnnotatedBox:
-    """One annotated object of a frame, its name as the file spells it."""
-
-    name: str
-    box: Box
-    truncated: bool = False
-    difficult: bool = False
-
-
-@dataclass(frozen=True)
-class Annotation:
-    """One frame's annotation: (width, height) where it tells, and the boxes."""
-
-    size: tuple[int, int] | None
-    boxes: tuple[AnnotatedBox, ...]
+CONFIG_KEY = "data.paths.gmu_kitchens of config/config.yaml"
 
 
 @dataclass(frozen=True, eq=False)
@@ -191,34 +173,6 @@ def read_scene(root: str | Path, scene: int, geometry: bool = True) -> Scene:
     )
 
 
-def read_annotation(path: Path) -> Annotation:
-    """Read a Pascal-VOC file.
-
-    Raises:
-        InputError: not XML, not a VOC annotation, or an object without a name or with a coordinate that is
-            not a number.
-    """
-    try:
-        root = ElementTree.fromstring(path.read_bytes())
-    except (OSError, ElementTree.ParseError, LookupError, ValueError) as error:
-        raise InputError(f"{path}: not readable as XML ({error}); fetch it again") from error
-    if root.tag != "annotation":
-        raise InputError(f"{path}: its root is <{root.tag}>, not <annotation>; fetch it again")
-    boxes = []
-    for element in root.iter("object"):
-        name = (element.findtext("name") or "").strip()
-        if not name:
-            raise InputError(f"{path}: an object without a name; mend or remove it")
-        corners = (_number(element, f"bndbox/{corner}", path) for corner in ("xmin", "ymin", "xmax", "ymax"))
-        flags = (_flag(element.findtext(flag)) for flag in ("truncated", "difficult"))
-        boxes.append(AnnotatedBox(name, from_voc(*corners), *flags))
-    has_size = root.findtext("size/width") and root.findtext("size/height")
-    size = (
-        tuple(int(_number(root, f"size/{side}", path)) for side in ("width", "height")) if has_size else None
-    )
-    return Annotation(size, tuple(boxes))
-
-
 def read_poses(path: Path) -> dict[int, Pose | None]:
     """Read a scene's poses by frame number, in the file's order; None where an entry is not a rotation.
 
@@ -295,21 +249,6 @@ def _numbered_files(folder: Path, stem: str, suffix: str) -> dict[int, Path]:
     pattern = re.compile(rf"{stem}_?(\d+)\.{suffix}", re.IGNORECASE)
     matches = ((pattern.fullmatch(path.name), path) for path in folder.iterdir())
     return dict(sorted((int(match[1]), path) for match, path in matches if match))
-
-
-def _number(element: ElementTree.Element, tag: str, path: Path) -> float:
-    content = element.findtext(tag)
-    try:
-        value = float(content)
-    except (TypeError, ValueError):
-        value = float("nan")
-    if not np.isfinite(value):
-        raise InputError(f"{path}: <{tag}> is {content!r}, not a number; mend or remove it")
-    return value
-
-
-def _flag(content: str | None) -> bool:
-    return (content or "").strip().lower() in {"1", "true", "yes"}
 
 
 def _pose_fields(record: dict[str, object]) -> tuple[str, object, object]:

@@ -1,13 +1,10 @@
 """Settings of the demo's renderer."""
 
-import dataclasses
-from collections.abc import Mapping
 from dataclasses import dataclass
 
-from cld.config import unknown_key
-from cld.errors import InputError
 from data_prep.gmu.layout import INSTANCES, SCENES
 from data_prep.render.clutter import CLUTTER
+from data_prep.settings import require_whole
 
 
 @dataclass(frozen=True)
@@ -48,22 +45,4 @@ class RenderSettings:
             "clutter_per_scene": (0, len(CLUTTER)),
             "seed": (0, 2**32 - 1),
         }
-        for name, (low, high) in ranges.items():
-            value = getattr(self, name)
-            if type(value) is not int or not low <= value <= high:
-                raise InputError(
-                    f"render settings: {name} is {value!r}; it must be a whole number, {low} to {high}"
-                )
-
-    @classmethod
-    def from_mapping(cls, mapping: Mapping[str, object]) -> "RenderSettings":
-        """Settings from a configuration file's keys.
-
-        Raises:
-            InputError: an unknown key, or a value that does not fit.
-        """
-        known = [field.name for field in dataclasses.fields(cls)]
-        for key in mapping:
-            if key not in known:
-                raise unknown_key(str(key), known, "render settings")
-        return cls(**mapping)
+        require_whole("render settings", self, **ranges)

@@ -1,5 +1,6 @@
 """Atomic writes, one-line errors and progress in a log file."""
 
+import errno
 import json
 import os
 import stat
@@ -69,3 +70,32 @@ def test_progress_in_a_log_file_is_plain_lines(capsys, monkeypatch):
     assert counts == ["frames: 2/4 frames", "frames: 4/4 frames", "frames: 4/4 frames"]
     assert lines[-1].endswith("scene 3")
     assert "\r" not in "".join(lines)
+
+
+@pytest.mark.parametrize(
+    ("code", "mend"), [(errno.ENOSPC, "free some space"), (errno.EACCES, "make its folder writable")]
+)
+@pytest.mark.parametrize("as_hdf5", [False, True])
+def test_what_keeps_a_file_from_being_written_is_one_line(tmp_path, code, mend, as_hdf5):
+    error = OSError(code, os.strerror(code))
+    if as_hdf5:  # HDF5's own words, when a file is closed on a full disk
+        error = RuntimeError(f"Can't close file (file write failed: errno = {code}, error message = '…')")
+    with (
+        pytest.raises(InputError, match=rf"a\.txt: cannot be written \({os.strerror(code)}\); {mend}"),
+        atomic_path(tmp_path / "a.txt"),
+    ):
+        raise error
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_other_errors_of_the_system_stay_what_they_are(tmp_path):
+    with pytest.raises(FileNotFoundError), atomic_path(tmp_path / "a.txt"):
+        (tmp_path / "missing").read_text()
+    with pytest.raises(RuntimeError, match="a bug"), atomic_path(tmp_path / "a.txt"):
+        raise RuntimeError("a bug")
+
+
+def test_a_folder_that_cannot_be_made_is_named(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match=r"file/a\.txt: cannot be written .*move what lies in its place"):
+        write_text(tmp_path / "file" / "a.txt", "")

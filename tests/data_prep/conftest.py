@@ -3,7 +3,9 @@ import shutil
 import pytest
 import toy_kitchen
 
-from data_prep.build.settings import BuildSettings
+from data_prep.build.target import Target
+from data_prep.kitchen.settings import KitchenSettings
+from data_prep.settings import settings_from
 
 
 @pytest.fixture(scope="session")
@@ -32,18 +34,13 @@ def toy_settings():
             "val_share": 0.2,
             "val_blocks": 1,
         }
-        return BuildSettings.from_mapping(defaults | changes)
+        return settings_from(KitchenSettings, defaults | changes, "build settings")
 
     return settings
 
 
 @pytest.fixture
-def outputs(tmp_path):
-    """Where a test's build writes: the arguments of a builder."""
+def target(tmp_path):
+    """Where a test's build writes."""
     folder = tmp_path / "out"
-    return {
-        "store": folder / "kitchen.h5",
-        "manifest": folder / "kitchen.csv",
-        "report": folder / "kitchen.md",
-        "preset": "demo",
-    }
+    return Target(folder / "s.h5", folder / "s.csv", folder / "s.md", "kitchen_hc", "demo")

@@ -253,7 +253,7 @@ def test_object_files_are_in_numerical_order(kitchen):
 def test_a_missing_root_says_what_to_fetch_and_where_to_say_so(tmp_path):
     with pytest.raises(InputError) as error:
         check_root(tmp_path / "none", (1, 2))
-    for part in ("none", "GMU Kitchens", "gmu_scene_001", "gmu-kitchens_info", "data.kitchen_hc"):
+    for part in ("none", "GMU Kitchens", "gmu_scene_001", "gmu-kitchens_info", "data.paths.gmu_kitchens"):
         assert part in str(error.value)
     with pytest.raises(InputError, match="holds no gmu_scene_00<n>/Images"):
         check_root(tmp_path, (1, 2))

@@ -1,193 +1,403 @@
 import csv
+import errno
+import io
 import json
+import os
 import subprocess
 import sys
 
+import h5py
 import numpy as np
 import pytest
 from PIL import Image
+from torchvision.datasets import ImageFolder
 
 from cld.errors import InputError
-from cld.store import read_info, read_split
-from data_prep.build.settings import BuildSettings
-from data_prep.image_folder import build_from_folder
+from cld.store import EncodedImages, read_info, read_labels, read_split, verify
+from data_prep.build.lock import only_build
+from data_prep.image_folder import build_image_folder
+from data_prep.own_images.settings import FolderSettings
+from data_prep.settings import build_settings, settings_from
 
-CLASSES = ["red_bull", "pringles_bbq"]
-TRAIN, TEST = 20, 3  # images of a class
-
-
-def settings(**changes) -> BuildSettings:
-    return BuildSettings.from_mapping({"image_size": 8, "classes": CLASSES, "val_share": 0.2} | changes)
+CLASSES = ("apple", "Pear", "fig")  # capitals sort before small letters, as in torchvision
 
 
-def write_image(path, seed, size=(24, 30)):
+def settings(**changes) -> FolderSettings:
+    return settings_from(FolderSettings, {"image_size": 8, "max_bad_share": 0.0} | changes, "build settings")
+
+
+def picture(seed, size=(24, 30)):
+    """A smooth image, so that JPEG changes it little."""
+    pixels = np.random.default_rng(seed).integers(0, 256, (4, 3, 3), dtype=np.uint8)
+    return Image.fromarray(pixels).resize(size, Image.Resampling.BICUBIC)
+
+
+def write(path, seed=0, suffix=None, **save):
     path.parent.mkdir(parents=True, exist_ok=True)
-    pixels = np.random.default_rng(seed).integers(0, 256, (size[1], size[0], 3), dtype=np.uint8)
-    Image.fromarray(pixels).save(path)
+    picture(seed).save(path, **save)
+
+
+def write_classes(folder, n, seed, suffix=".png", classes=CLASSES):
+    for label, name in enumerate(classes):
+        for k in range(n):
+            write(folder / name / f"img_{k}{suffix}", seed=seed + 100 * label + k)
 
 
 @pytest.fixture
-def folder(tmp_path):
-    """Two classes; file names count without zero padding, the first class's under another spelling."""
-    root = tmp_path / "Kitchen-HC"
-    for split, n in (("train", TRAIN), ("test", TEST)):
-        for label, name in enumerate(("redbull", "pringles_bbq")):
-            for k in range(n):
-                write_image(root / split / name / f"rgb_{k}.png", seed=1000 * label + k)
+def split_folder(tmp_path):
+    """Six training and two test images of each class."""
+    root = tmp_path / "photos"
+    write_classes(root / "train", 6, seed=0)
+    write_classes(root / "test", 2, seed=1000)
     return root
 
 
-def manifest_rows(outputs) -> list[dict]:
-    with open(outputs["manifest"], newline="") as file:
+@pytest.fixture
+def plain_folder(tmp_path):
+    """Ten images of each class, not split."""
+    root = tmp_path / "photos"
+    write_classes(root, 10, seed=0)
+    return root
+
+
+def manifest(target) -> list[dict]:
+    with open(target.manifest, newline="") as file:
         return list(csv.DictReader(file))
 
 
-def facts(outputs) -> dict:
-    return json.loads(outputs["report"].with_suffix(".json").read_text())
+def images_of(target, split) -> list[str]:
+    return [row["image"] for row in manifest(target) if row["split"] == split]
+
+
+def facts(target) -> dict:
+    return json.loads(target.report.with_suffix(".json").read_text())
+
+
+@pytest.mark.parametrize("kind", ["arrays", "jpeg"])
+def test_classes_labels_and_images_are_those_that_torchvision_reads(split_folder, target, kind):
+    write(split_folder / "train" / "fig" / "nested" / "deeper" / "a.png", seed=5)
+    (split_folder / "train" / "fig" / ".hidden.png").write_bytes(b"no image")
+    (split_folder / ".cache").mkdir()
+    info = build_image_folder(split_folder, settings(kind=kind), target, workers=1)
+    for split in ("train", "test"):
+        theirs = ImageFolder(split_folder / split)
+        assert info.classes == theirs.classes == ["Pear", "apple", "fig"]
+        expected = {path: label for path, label in theirs.samples if "/." not in path}
+        rows = [row for row in manifest(target) if row["split"] == split]
+        assert {str(split_folder / row["image"]): int(row["label"]) for row in rows} == expected
+        assert read_labels(target.store, split).tolist() == [int(row["label"]) for row in rows]
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_validation_is_a_block_of_each_class_in_natural_order(folder, outputs, workers):
-    info = build_from_folder(folder, settings(val_blocks=1), workers=workers, **outputs)
-    assert info.sizes == {"train": 32, "val": 8, "test": 6}
-    rows = manifest_rows(outputs)
-    for name in ("redbull", "pringles_bbq"):
-        validates = [row["image"] for row in rows if row["split"] == "val" and f"/{name}/" in row["image"]]
-        assert validates == [f"train/{name}/rgb_{k}.png" for k in (8, 9, 10, 11)]
+def test_squares_are_the_middles_of_the_images_in_the_manifests_order(split_folder, target, workers):
+    build_image_folder(split_folder, settings(), target, workers)
+    pixels = read_split(target.store, "train").images
+    assert len(pixels) == 18
+    for row, stored in zip(images_of(target, "train"), pixels, strict=True):
+        image = Image.open(split_folder / row).resize((8, 8), Image.Resampling.BILINEAR, box=(0, 3, 24, 27))
+        np.testing.assert_array_equal(stored, np.asarray(image))
 
 
-def test_crops_are_the_resized_images_in_the_manifests_order(folder, outputs):
-    info = build_from_folder(folder, settings(), workers=1, **outputs)
-    splits = {name: read_split(outputs["store"], name) for name in info.sizes}
-    for row in manifest_rows(outputs):
-        split, position = splits[row["split"]], int(row["row"])
-        expected = Image.open(folder / row["image"]).resize((8, 8), Image.Resampling.BILINEAR)
-        np.testing.assert_array_equal(split.images[position], np.asarray(expected))
-        assert info.classes[split.labels[position]] == row["class"]
-        assert row["class"] == row["image"].split("/")[1].replace("redbull", "red_bull")
-        unknown = (
-            "scene",
-            "frame",
-            "left",
-            "bottom",
-            "truncated",
-            "distance_m",
-            "visible_fraction",
-            "iou_3d",
-        )
-        assert {row[name] for name in unknown} == {""}
+def test_stretching_keeps_all_of_an_image(split_folder, target):
+    build_image_folder(split_folder, settings(fit="stretch"), target, workers=1)
+    image = Image.open(split_folder / images_of(target, "test")[0]).resize((8, 8), Image.Resampling.BILINEAR)
+    np.testing.assert_array_equal(read_split(target.store, "test").images[0], np.asarray(image))
 
 
-def test_a_val_folder_is_used_where_it_is_there(folder, outputs):
-    for name in ("redbull", "pringles_bbq"):
-        write_image(folder / "val" / name / "a.png", seed=0)
-    info = build_from_folder(folder, settings(), workers=1, **outputs)
-    assert info.sizes == {"train": 40, "val": 2, "test": 6}
+def test_a_large_photograph_gives_nearly_the_same_square_though_it_is_decoded_smaller(split_folder, target):
+    path = split_folder / "train" / "Pear" / "img_0.jpg"
+    picture(3, size=(640, 480)).save(path, quality=95)
+    build_image_folder(split_folder, settings(image_size=16), target, workers=1)
+    row = images_of(target, "train").index("train/Pear/img_0.jpg")
+    expected = Image.open(path).resize((16, 16), Image.Resampling.BILINEAR, box=(80, 0, 560, 480))
+    difference = read_split(target.store, "train").images[row].astype(int) - np.asarray(expected)
+    assert np.abs(difference).mean() < 2
 
 
-def test_the_store_is_of_the_same_format_as_from_scenes(folder, kitchen, toy_settings, outputs):
-    from data_prep.kitchen_hc import build_from_scenes
+def test_jpegs_are_kept_byte_for_byte_unless_they_are_to_shrink(tmp_path, target):
+    root = tmp_path / "photos"
+    write_classes(root / "train", 3, seed=0, suffix=".jpg")
+    write_classes(root / "test", 1, seed=50, suffix=".jpg")
+    build_image_folder(root, settings(kind="jpeg"), target, workers=1)
+    stored = EncodedImages(target.store, "train")
+    assert [stored[i] for i in range(9)] == [(root / row).read_bytes() for row in images_of(target, "train")]
+    build_image_folder(root, settings(kind="jpeg", short_side=12), target, workers=1)
+    assert Image.open(io.BytesIO(EncodedImages(target.store, "train")[0])).size == (12, 15)
 
-    outputs_2 = outputs | {
-        name: outputs[name].with_stem("scenes") for name in ("store", "manifest", "report")
-    }
-    ours = build_from_folder(folder, settings(), workers=1, **outputs)
-    theirs = build_from_scenes(kitchen, toy_settings(), workers=1, **outputs_2)
-    assert (ours.sizes.keys(), ours.dataset, ours.config.keys()) == (
-        theirs.sizes.keys(),
-        theirs.dataset,
-        theirs.config.keys(),
+
+@pytest.mark.parametrize("kind", ["arrays", "jpeg"])
+def test_the_store_does_not_depend_on_workers_and_is_whole_until_a_byte_flips(plain_folder, target, kind):
+    build_image_folder(plain_folder, settings(kind=kind), target, workers=1)
+    content = target.store.read_bytes()
+    target.store.unlink()
+    build_image_folder(plain_folder, settings(kind=kind), target, workers=2)
+    assert target.store.read_bytes() == content
+    assert ": whole (" in verify(target.store)
+    name = "train/images" if kind == "arrays" else "train/jpeg"
+    with h5py.File(target.store) as store:
+        place = store[name].id.get_offset() + 50
+    spoilt = bytearray(content)
+    spoilt[place] ^= 1
+    target.store.write_bytes(spoilt)
+    with pytest.raises(InputError, match=f"{name} is damaged"):
+        verify(target.store)
+
+
+def test_val_without_test_tests(split_folder, target):
+    (split_folder / "test").rename(split_folder / "val")
+    info = build_image_folder(split_folder, settings(), target, workers=1)
+    assert info.sizes == {"train": 18, "test": 6}
+    assert images_of(target, "test")[0] == "val/Pear/img_0.png"
+    assert facts(target)["notes"] == ["the images of folder val are split test: there is no folder test"]
+
+
+def test_a_val_folder_beside_test_is_the_split_val(split_folder, target):
+    write_classes(split_folder / "val", 1, seed=2000)
+    info = build_image_folder(split_folder, settings(val_share=0.5), target, workers=1)
+    assert info.sizes == {"train": 18, "val": 3, "test": 6}
+
+
+def test_validation_is_taken_from_the_training_images_of_each_class(split_folder, target):
+    info = build_image_folder(split_folder, settings(val_share=0.34), target, workers=1)
+    assert info.sizes == {"train": 12, "val": 6, "test": 6}
+    assert np.bincount(read_labels(target.store, "val")).tolist() == [2, 2, 2]
+    assert all(image.startswith("train/") for image in images_of(target, "val"))
+
+
+def test_an_unsplit_folder_is_split_by_class_and_seed(plain_folder, target):
+    choices = {}
+    for seed in (0, 0, 1):
+        info = build_image_folder(plain_folder, settings(test_share=0.3, split_seed=seed), target, workers=1)
+        assert info.sizes == {"train": 21, "test": 9}
+        assert np.bincount(read_labels(target.store, "test")).tolist() == [3, 3, 3]
+        chosen = images_of(target, "test")
+        assert choices.setdefault(seed, chosen) == chosen
+        assert not set(chosen) & set(images_of(target, "train"))
+    assert choices[0] != choices[1]
+    write_classes(plain_folder, 10, seed=77, classes=("quince",))
+    build_image_folder(plain_folder, settings(test_share=0.3), target, workers=1)
+    assert images_of(target, "test")[:9] == choices[0]  # another class changes no class's choice
+
+
+def test_each_class_has_a_test_image_and_keeps_a_training_image(plain_folder, target):
+    write_classes(plain_folder, 2, seed=9, classes=("quince",))
+    build_image_folder(plain_folder, settings(test_share=0.01, val_share=0.2), target, workers=1)
+    assert np.bincount(read_labels(target.store, "test")).tolist() == [1, 1, 1, 1]
+    assert np.bincount(read_labels(target.store, "train")).tolist()[3] == 1
+
+
+def test_a_class_may_be_called_train(tmp_path, target):
+    write_classes(tmp_path / "toys", 5, seed=0, classes=("car", "train", "bus"))
+    info = build_image_folder(tmp_path / "toys", settings(), target, workers=1)
+    assert info.classes == ["bus", "car", "train"]
+
+
+def test_other_modes_are_read_as_rgb_upright_and_counted(split_folder, target):
+    folder = split_folder / "train" / "Pear"
+    picture(1).convert("L").save(folder / "img_0.png")
+    picture(2).convert("CMYK").save(folder / "b_cmyk.jpg")
+    Image.fromarray(np.full((9, 9), 0x8000, np.uint16)).save(folder / "c_16.png")
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    lying = Image.fromarray(
+        np.repeat(np.array([[[255, 0, 0]] * 16 + [[0, 0, 255]] * 16], np.uint8), 32, axis=0)
     )
-    assert ours.sources.keys() == theirs.sources.keys()
-    assert manifest_rows(outputs)[0].keys() == manifest_rows(outputs_2)[0].keys()
-    assert facts(outputs).keys() == facts(outputs_2).keys()
+    lying.save(folder / "d_lies.jpg", exif=exif, quality=95)
+    build_image_folder(split_folder, settings(), target, workers=1)
+    names, pixels = images_of(target, "train"), read_split(target.store, "train").images
+    grey = pixels[names.index("train/Pear/img_0.png")]
+    assert (grey[..., 0] == grey[..., 1]).all() and (grey[..., 1] == grey[..., 2]).all()
+    assert (pixels[names.index("train/Pear/c_16.png")] == 128).all()
+    upright = pixels[names.index("train/Pear/d_lies.jpg")].astype(int)
+    assert (upright[:3, :, 0] > 200).all() and (upright[5:, :, 2] > 200).all()  # red above blue
+    converted = facts(target)["converted"]
+    assert converted["grey to RGB"] >= 1 and converted["CMYK to RGB"] == 1
+    assert (converted["16 bits to 8"], converted["turned upright, as EXIF says"]) == (1, 1)
 
 
-def test_other_modes_are_read_as_rgb_and_other_files_left_alone(folder, outputs):
-    path = folder / "train" / "redbull" / "rgb_3.png"
-    grey = Image.open(path).convert("L")
-    grey.save(path)
-    (folder / "train" / "redbull" / "Thumbs.db").touch()
-    build_from_folder(folder, settings(), workers=1, **outputs)
-    row = next(row for row in manifest_rows(outputs) if row["image"] == "train/redbull/rgb_3.png")
-    image = read_split(outputs["store"], row["split"]).images[int(row["row"])]
-    np.testing.assert_array_equal(
-        image, np.asarray(grey.convert("RGB").resize((8, 8), Image.Resampling.BILINEAR))
+@pytest.mark.parametrize("kind", ["arrays", "jpeg"])
+def test_unreadable_images_end_the_build_unless_the_settings_allow_them(split_folder, target, kind):
+    broken = split_folder / "train" / "apple" / "img_3.png"
+    broken.write_bytes(broken.read_bytes()[:-40])
+    (split_folder / "test" / "fig" / "img_1.png").write_text("no image")
+    (split_folder / "train" / "fig" / "gone.png").symlink_to("nowhere.png")
+    with pytest.raises(InputError, match=r"photos: 3 of 25 images are bad \(12\.0%\)"):
+        build_image_folder(split_folder, settings(kind=kind), target, workers=2)
+    assert not target.store.exists()
+    info = build_image_folder(split_folder, settings(kind=kind, max_bad_share=0.2), target, workers=1)
+    assert info.sizes == {"train": 17, "test": 5}
+    paths = [entry["path"] for entry in facts(target)["problems"]["reasons"]["image unreadable"]]
+    assert paths == ["test/fig/img_1.png", "train/apple/img_3.png", "train/fig/gone.png"]
+    assert str(split_folder) not in target.report.read_text()
+
+
+@pytest.mark.parametrize("kind", ["arrays", "jpeg"])
+def test_the_same_image_in_two_splits_is_noted(split_folder, target, kind):
+    twin = (split_folder / "train" / "fig" / "img_2.png").read_bytes()
+    (split_folder / "test" / "fig" / "twin.png").write_bytes(twin)
+    (split_folder / "test" / "fig" / "triplet.png").write_bytes(twin)
+    build_image_folder(split_folder, settings(kind=kind), target, workers=1)
+    (note,) = facts(target)["notes"]
+    assert note == (
+        "images of split test whose bytes are those of an image of split train (a leak): 2, the first "
+        "test/fig/triplet.png = train/fig/img_2.png"
     )
-    assert facts(outputs)["notes"] == ["files left alone, since their suffix is no image's: 1"]
 
 
-def test_small_images_are_dropped_and_counted(folder, outputs):
-    write_image(folder / "train" / "redbull" / "rgb_3.png", seed=0, size=(40, 7))
-    info = build_from_folder(folder, settings(), workers=1, **outputs)
-    assert sum(info.sizes.values()) == 45
-    assert facts(outputs)["dropped"] == {"too small": 1}
-
-
-def test_bad_images_are_reported_counted_and_skipped(folder, outputs):
-    broken = folder / "train" / "redbull" / "rgb_3.png"
-    broken.write_bytes(broken.read_bytes()[:-200])
-    (folder / "test" / "pringles_bbq" / "rgb_0.png").write_text("no image")
-    info = build_from_folder(folder, settings(max_bad_share=0.05), workers=1, **outputs)
-    assert sum(info.sizes.values()) == 44
-    problems = facts(outputs)["problems"]
-    assert (problems["bad"], problems["total"]) == (2, 46)
-    paths = [entry["path"] for entry in problems["reasons"]["image unreadable"]]
-    assert paths == ["test/pringles_bbq/rgb_0.png", "train/redbull/rgb_3.png"]
-
-
-def test_too_many_bad_images_end_without_a_traceback(folder, outputs):
-    for k in range(5):
-        (folder / "train" / "redbull" / f"rgb_{k}.png").write_text("no image")
-    options = {"--preset": "demo", "--root": folder, "--workers": 2}
-    options |= {f"--{name}": outputs[name] for name in ("store", "manifest", "report")}
-    command = [
-        sys.executable,
-        "-m",
-        "data_prep.image_folder",
-        *(str(part) for pair in options.items() for part in pair),
-        f"classes={json.dumps(CLASSES)}",
+def test_what_is_left_alone_is_noted(split_folder, target):
+    (split_folder / "train" / "fig" / "Thumbs.db").touch()
+    (split_folder / "licences").mkdir()
+    write(split_folder / "train" / "stray.png")
+    build_image_folder(split_folder, settings(), target, workers=1)
+    assert facts(target)["notes"] == [
+        "folders beside the splits were left alone: licences",
+        "images in train itself, in no class, were left alone",
+        "files left alone, since their suffix is no image's: 1",
     ]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
-    assert done.returncode == 2
-    assert "error: Kitchen-HC: 5 of 46 images are bad (10.9%)" in done.stderr
-    assert "Traceback" not in done.stderr
-    assert not outputs["store"].exists()
+
+
+def test_a_class_without_test_images_is_noted(split_folder, target):
+    for path in (split_folder / "test" / "fig").iterdir():
+        path.unlink()
+    build_image_folder(split_folder, settings(), target, workers=1)
+    assert facts(target)["notes"] == ["split test has no image of fig"]
+
+
+def test_a_link_to_the_folder_above_is_followed_once(plain_folder, target):
+    (plain_folder / "fig" / "loop").symlink_to(plain_folder / "fig", target_is_directory=True)
+    info = build_image_folder(plain_folder, settings(), target, workers=1)
+    assert sum(info.sizes.values()) == 30
+
+
+def _rename(old, new):
+    return lambda root: (root / old).rename(root / new)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (_rename("test", "testing"), "holds testing, train, which look like splits"),
+        (_rename("train", "Train"), "holds Train, test, which look like splits"),
+        (_rename("train", "more"), "holds test, which look like splits"),
+        (_rename("train/fig", "train/figs"), "split 'test' has images of class 'fig' and train has none"),
+        (
+            lambda root: (root / "train/quince").mkdir(),
+            r"too few images of class 'quince' \(0\)",
+        ),
+    ],
+)
+def test_a_folder_laid_out_otherwise_is_named(split_folder, target, spoil, message):
+    spoil(split_folder)
+    with pytest.raises(InputError, match=message):
+        build_image_folder(split_folder, settings(), target, workers=1)
+    assert not target.store.exists()
+
+
+@pytest.mark.parametrize(
+    ("files", "message"),
+    [
+        ([], r"no folders of classes; data\.paths\.folder .* names a folder that holds"),
+        (["a.png", "b.png"], "no folders of classes"),
+        (["train/a.png", "test/b.png"], "photos/train: no folders of classes"),
+        (["cat/a.png", "cat/b.png"], r"one class only \('cat'\); classification needs two"),
+        (["cat/a.png", "cat/b.png", "dog/a.png"], r"too few images of class 'dog' \(1\); each needs 2"),
+    ],
+)
+def test_a_folder_without_two_classes_is_named(tmp_path, target, files, message):
+    root = tmp_path / "photos"
+    root.mkdir()
+    for seed, name in enumerate(files):
+        write(root / name, seed=seed)
+    with pytest.raises(InputError, match=message):
+        build_image_folder(root, settings(), target, workers=1)
+
+
+def test_a_missing_folder_says_where_to_name_it(tmp_path, target):
+    with pytest.raises(InputError, match=r"no such folder; point data\.paths\.folder of config"):
+        build_image_folder(tmp_path / "nowhere", settings(), target, workers=1)
+
+
+def test_a_folder_that_cannot_be_listed_is_named(plain_folder, target, monkeypatch):
+    listdir = os.listdir
+
+    def denied(path):
+        if str(path).endswith("fig"):
+            raise PermissionError(errno.EACCES, "Permission denied")
+        return listdir(path)
+
+    monkeypatch.setattr("data_prep.build.image_tree.os.listdir", denied)
+    with pytest.raises(InputError, match=r"fig: cannot be listed \(Permission denied\)"):
+        build_image_folder(plain_folder, settings(), target, workers=1)
+
+
+def test_a_name_that_is_not_utf8_is_named(plain_folder, target):
+    with open(bytes(plain_folder / "fig") + b"/\xff.png", "wb"):
+        pass
+    with pytest.raises(InputError, match=r"is not UTF-8; rename it"):
+        build_image_folder(plain_folder, settings(), target, workers=1)
 
 
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"classes": [*CLASSES, "hunts_sauce"]}, "class 'hunts_sauce' names nothing in Kitchen-HC"),
-        (
-            {"classes": ["red_bull", "pringle"]},
-            "class 'pringle' names nothing in Kitchen-HC; .*: pringles_bbq",
-        ),
-        ({"val_share": 0.01}, "split 'val' is empty"),
+        ({"kind": "png"}, "kind is 'png'; it must be arrays or jpeg"),
+        ({"fit": "pad"}, "fit is 'pad'; it must be crop or stretch"),
+        ({"image_size": 0}, "image_size is 0"),
+        ({"test_share": 1.0}, "test_share is 1.0"),
+        ({"val_share": -0.1}, "val_share is -0.1"),
+        ({"split_seed": -1}, "split_seed is -1"),
+        ({"min_class_images": 0}, "min_class_images is 0"),
+        ({"quality": 0}, "quality is 0"),
+        ({"mean": [0.5, 0.5, 0.5]}, "give both, or null for both"),
+        ({"kind": "jpeg", "mean": [0.5] * 3, "std": [0.2] * 3}, "kind jpeg has ImageNet's"),
+        ({"image_sise": 3}, "unknown key 'image_sise'; did you mean 'image_size'"),
     ],
 )
-def test_bad_settings_fail_before_an_image_is_read(folder, outputs, monkeypatch, changes, message):
-    def fail(path):
-        raise AssertionError(f"{path} was opened")
-
-    monkeypatch.setattr("data_prep.image_folder.EncodedImage", fail)
+def test_settings_that_do_not_fit_are_named(changes, message):
     with pytest.raises(InputError, match=message):
-        build_from_folder(folder, settings(**changes), workers=1, **outputs)
-    assert not outputs["store"].exists()
+        settings(**changes)
 
 
-def test_unknown_classes_are_dropped_up_to_a_share(folder, outputs):
-    write_image(folder / "train" / "kettle" / "a.png", seed=0)
-    build_from_folder(folder, settings(), workers=1, **outputs)
-    assert facts(outputs)["names"]["unknown"] == {"kettle": 1}
-    assert read_info(outputs["store"]).classes == CLASSES
-    with pytest.raises(InputError, match=r"1 of 47 images have unknown names, .*: kettle; add each"):
-        build_from_folder(folder, settings(max_unknown_share=0), workers=1, **outputs)
+def test_a_validation_share_of_less_than_an_image_is_named(split_folder, target):
+    with pytest.raises(InputError, match=r"split 'val' is empty: val_share 0\.05"):
+        build_image_folder(split_folder, settings(val_share=0.05), target, workers=1)
 
 
-def test_a_missing_root_or_split_says_what_to_fetch(folder, outputs, tmp_path):
-    with pytest.raises(InputError, match=r"no such folder; fetch a ready-made Kitchen-HC.*data\.kitchen_hc"):
-        build_from_folder(tmp_path / "nowhere", settings(), workers=1, **outputs)
-    (folder / "test").rename(folder / "testing")
-    with pytest.raises(InputError, match=r"no folder 'test'; point data\.kitchen_hc"):
-        build_from_folder(folder, settings(), workers=1, **outputs)
+def test_mean_and_std_are_those_of_the_settings(split_folder, target):
+    info = build_image_folder(split_folder, settings(mean=[0.5] * 3, std=[0.25] * 3), target, workers=1)
+    assert (info.mean, info.std) == ((0.5,) * 3, (0.25,) * 3)
+
+
+@pytest.mark.parametrize("kind", ["arrays", "jpeg"])
+def test_a_second_build_of_the_same_store_is_refused(split_folder, target, kind):
+    with only_build(target.store), pytest.raises(InputError, match="is building it now"):
+        build_image_folder(split_folder, settings(kind=kind), target, workers=1)
+
+
+@pytest.mark.parametrize("kind", ["arrays", "jpeg"])
+def test_a_full_disk_is_one_line_and_leaves_no_store(split_folder, target, monkeypatch, kind):
+    def full(*args, **kwargs):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("cld.store.format.seal", full)
+        with pytest.raises(InputError, match=r"cannot be written .*No space left on device.*free some"):
+            build_image_folder(split_folder, settings(kind=kind), target, workers=1)
+    assert not target.store.exists()
+    build_image_folder(split_folder, settings(kind=kind), target, workers=1)
+    assert verify(target.store)
+
+
+def test_the_command_builds_and_ends_bad_input_with_one_line(split_folder, target):
+    build_settings("demo", "folder")
+    build_settings("paper", "folder")
+    options = {"--preset": "demo", "--dataset": "folder", "--root": split_folder, "--workers": 1}
+    options |= {f"--{name}": getattr(target, name) for name in ("store", "manifest", "report")}
+    command = [sys.executable, "-m", "data_prep.image_folder"]
+    command += [str(part) for pair in options.items() for part in pair]
+    done = subprocess.run([*command, "image_size=16"], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert read_info(target.store).sizes == {"train": 18, "test": 6}
+    done = subprocess.run([*command, "image_size=big"], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 2
+    assert done.stderr == "error: build settings: image_size is 'big'; it must be a whole number, 1 to 4096\n"

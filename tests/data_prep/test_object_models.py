@@ -4,7 +4,8 @@ import toy_kitchen as toy
 
 from cld.errors import InputError
 from data_prep.build.boxes import Box, from_voc
-from data_prep.build.object_models import (
+from data_prep.gmu.camera import Calibration, Pose
+from data_prep.kitchen.object_models import (
     box_distance,
     identify,
     object_iou,
@@ -12,7 +13,6 @@ from data_prep.build.object_models import (
     read_object,
     visibility,
 )
-from data_prep.gmu.camera import Calibration, Pose
 
 CALIBRATION = Calibration(toy.FX, toy.FY, toy.CX, toy.CY)
 SIZE = (toy.WIDTH, toy.HEIGHT)

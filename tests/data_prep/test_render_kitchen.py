@@ -1,7 +1,6 @@
 """A tiny rendering, checked from outside: by the reader of the published files and by its own geometry."""
 
 import hashlib
-import json
 import signal
 import subprocess
 import sys
@@ -16,7 +15,6 @@ from scipy.spatial import cKDTree
 
 from cld.errors import InputError
 from data_prep.build.boxes import iou
-from data_prep.build.object_models import projected_box, read_object
 from data_prep.gmu import layout
 from data_prep.gmu.calibration_file import read_calibration
 from data_prep.gmu.camera import back_project
@@ -28,8 +26,10 @@ from data_prep.gmu.reader import (
     read_scene,
     trailing_number,
 )
+from data_prep.kitchen.object_models import projected_box, read_object
 from data_prep.render.settings import RenderSettings
-from data_prep.render_kitchen import MARKER, render_kitchen
+from data_prep.render_kitchen import render_kitchen
+from data_prep.settings import settings_from
 
 TINY = RenderSettings(
     n_scenes=3,
@@ -45,7 +45,7 @@ SCENES = (1, 2, 3)
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory):
-    root = tmp_path_factory.mktemp("render") / "kitchens"
+    root = tmp_path_factory.mktemp("kitchens")
     render_kitchen(root, TINY)
     return root
 
@@ -56,7 +56,7 @@ def digests(root: Path) -> dict[str, str]:
 
 
 def test_layout_is_the_published_one(root):
-    expected = {MARKER, str(layout.calibration_path("")), *(str(layout.pose_path("", s)) for s in SCENES)}
+    expected = {str(layout.calibration_path("")), *(str(layout.pose_path("", s)) for s in SCENES)}
     expected |= {str(layout.boxes_path("", s)) for s in SCENES}
     for scene in SCENES:
         images = sorted(layout.images_folder(root, scene).iterdir())
@@ -173,37 +173,21 @@ def test_depth_lands_on_the_point_clouds(root):
 
 
 def test_same_bytes_again_with_two_workers_and_others_with_another_seed(root, tmp_path):
+    (tmp_path / "again").mkdir()
     render_kitchen(tmp_path / "again", TINY, workers=2)
     assert digests(tmp_path / "again") == digests(root)
     small = {"n_scenes": 1, "frames_per_scene": 2, "unannotated_per_scene": 0, "width": 64, "height": 36}
     for seed in (1, 2):
+        (tmp_path / str(seed)).mkdir()
         render_kitchen(tmp_path / str(seed), RenderSettings(**small, seed=seed))
     first, second = (digests(tmp_path / str(seed)) for seed in (1, 2))
     assert first[str(layout.boxes_path("", 1))] != second[str(layout.boxes_path("", 1))]
 
 
-def test_earlier_rendering_is_replaced_and_anything_else_is_not(tmp_path):
-    tiny = RenderSettings(
-        n_scenes=1, frames_per_scene=1, empty_per_scene=0, unannotated_per_scene=0, width=64, height=36
-    )
-    root = tmp_path / "kitchens"
-    root.mkdir()
-    render_kitchen(root, tiny)  # an empty folder
-    (root / "gmu_scene_001" / "old").touch()
-    render_kitchen(root, tiny)
-    assert not (root / "gmu_scene_001" / "old").exists()
-    assert json.loads((root / MARKER).read_text())["width"] == 64
-    (root / MARKER).unlink()  # now it could be the published data
-    before = digests(root)
-    with pytest.raises(InputError, match="is not a rendering"):
-        render_kitchen(root, tiny)
-    assert digests(root) == before
-    assert list(tmp_path.iterdir()) == [root]
-
-
 def test_killed_rendering_leaves_no_root_and_the_next_one_cleans_up(tmp_path):
     root, partial = tmp_path / "kitchens", tmp_path / ".kitchens.partial"
-    command = [sys.executable, "-m", "data_prep.render_kitchen", "--preset", "demo", "--out", str(root)]
+    command = [sys.executable, "-m", "data_prep.generate", "--preset", "demo", "--source", "gmu_kitchens"]
+    command += ["--out", str(root)]
     process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
     try:
         while not any(partial.rglob("rgb_*.png")):
@@ -236,15 +220,4 @@ def test_killed_rendering_leaves_no_root_and_the_next_one_cleans_up(tmp_path):
 )
 def test_bad_settings_are_named(mapping, message):
     with pytest.raises(InputError, match=message):
-        RenderSettings.from_mapping(mapping)
-
-
-def test_command_says_bad_settings_in_one_line(tmp_path):
-    command = [sys.executable, "-m", "data_prep.render_kitchen", "--preset", "demo"]
-    done = subprocess.run(
-        [*command, "--out", str(tmp_path / "x"), "frames=4"], capture_output=True, text=True
-    )
-    assert done.returncode == 2
-    assert done.stderr.startswith("error: render settings: unknown key 'frames'; ")
-    assert done.stderr.count("\n") == 1
-    assert not (tmp_path / "x").exists()
+        settings_from(RenderSettings, mapping, "render settings")

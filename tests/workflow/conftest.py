@@ -12,7 +12,6 @@ ROOT = Path(__file__).parents[2]
 
 TINY = """
 title: tiny scale
-synthetic: true
 seeds: [0, 1]
 run:
   backbone: {blocks: [1, 1, 1, 1], width: 4, stem: small_stride2}
@@ -20,10 +19,26 @@ run:
 evaluation:
   knn: {k: 5}
   pixel_knn: {k: 5}
+sources:
+  gmu_kitchens:
+    generate: {frames_per_scene: 8, empty_per_scene: 0, unannotated_per_scene: 0, width: 240, height: 136}
+  cifar10: {generate: {train: 200, test: 50}}
+  cifar100: {generate: {train: 400, test: 100}}
+  stl10: {generate: {train: 50, unlabelled: 30, test: 30}}
+  imagenet: {generate: {listed_synsets: 4, other_synsets: 2, train_per_synset: 16, val_per_synset: 4}}
+  voc: {generate: {trainval_2007: 24, test_2007: 12, trainval_2012: 24}}
 datasets:
-  kitchen_hc:
-    render: {frames_per_scene: 8, empty_per_scene: 0, unannotated_per_scene: 0, width: 240, height: 136}
-    build: {min_side_px: 4}
+  kitchen_hc: {build: {min_side_px: 4}}
+  voc07: {build: {expect: {train: null, test: null}}}
+  voc0712: {build: {expect: {train: null, test: null}}}
+  cifar10: {build: {check_md5: false, expect: {train: null, test: null}}}
+  cifar100: {build: {check_md5: false, expect: {train: null, test: null}}}
+  cifar10_lt: {build: {check_md5: false, expect: {train: null, test: null}}}
+  cifar100_lt: {build: {check_md5: false, imbalance: 2, expect: {train: null, test: null}}}
+  stl10: {build: {check_md5: false, expect: {train: null, unlabelled: null, test: null}}}
+  imagenet: {build: {expect: {train: null, test: null}}}
+  imagenet100: {build: {missing_synsets: skip, expect: {train: null, test: null}}}
+  imagenet_lt: {build: {expect: {train: null, val: null, test: null}}}
 """
 
 TABLE = """

@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[2]
 
 def test_one_cell_needs_its_own_runs_only(checkout):
     assert checkout.planned("results/tiny/cells/table_t/4/kmeans.json") == {
-        "kitchen_scenes": 1,
+        "generate": 1,
         "store": 1,
         "pretrain": 2,
         "evaluate": 2,
@@ -21,7 +21,7 @@ def test_one_cell_needs_its_own_runs_only(checkout):
 
 def test_all_tables_needs_every_run_once(checkout):
     assert checkout.planned("all_tables") == {
-        "kitchen_scenes": 1,
+        "generate": 1,
         "store": 1,
         "pretrain": 6,
         "evaluate": 6,
@@ -34,7 +34,7 @@ def test_all_tables_needs_every_run_once(checkout):
 
 def test_the_preset_is_named_by_the_path(checkout):
     planned = checkout.planned("results/paper/cells/table_t/4/kmeans.json")
-    assert planned == {"store": 1, "pretrain": 3, "evaluate": 3, "cell": 1}
+    assert planned == {"fetch": 1, "store": 1, "pretrain": 3, "evaluate": 3, "cell": 1}
 
 
 @pytest.mark.parametrize(
@@ -59,7 +59,8 @@ def test_the_two_commands_of_the_readme_plan_table_a1(preset, arguments):
         for c in ("kmeans", "spectral")
     }
     assert all(cell in plan.stdout for cell in cells)
-    assert ("kitchen_scenes" in plan.stdout) == (preset == "demo")
+    assert ("rule generate:" in plan.stdout) == (preset == "demo")
+    assert ("rule fetch:" in plan.stdout) == (preset == "paper")
 
 
 @pytest.mark.parametrize(

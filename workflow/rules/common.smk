@@ -9,8 +9,7 @@ sys.path.insert(0, str(Path(workflow.basedir).parent))
 
 from cld import config as settings
 from cld.errors import InputError
-from data_prep.build.settings import BuildSettings
-from data_prep.render.settings import RenderSettings
+from data_prep.settings import build_settings, generator_settings
 from cld.tables.spec import STORE_PROTOCOLS, load_table, table_names
 
 
@@ -26,6 +25,8 @@ or_exit(settings.validate, config, "config", "config/config.yaml")
 PRESET = config["preset"]
 RESULTS = config["results"]
 PRESETS = sorted(path.stem for path in (settings.CONFIG / "presets").glob("*.yaml"))
+DATASETS = sorted(path.stem for path in (settings.CONFIG / "datasets").glob("*.yaml"))
+SOURCES = sorted(path.stem for path in (settings.CONFIG / "sources").glob("*.yaml"))
 RUN = f"{RESULTS}/{{preset}}/runs/{{run}}"
 SCORE = f"{RESULTS}/{{preset}}/scores/{{subject}}/{{protocol}}.json"
 STORE = f"{RESULTS}/{{preset}}/stores/{{dataset}}"
@@ -46,6 +47,8 @@ for name, value in {
 wildcard_constraints:
     preset="|".join(PRESETS),
     run=r"[^/]+",
+    dataset="|".join(DATASETS),
+    source="|".join(SOURCES),
     table="|".join(table_names()),
     row=r"[^/]+",
     column=r"[^/]+",
@@ -102,37 +105,62 @@ def run_arguments(wildcards):
     return f"--dataset {run['dataset']} --method {run['method']} --seed {run['seed']} {shlex.join(overrides)}"
 
 
-def upstream(preset, dataset):
-    """Where a dataset's upstream files lie: rendered ones under the results, real ones where the user says."""
-    if settings.load_dataset(preset, dataset)["render"] is not None:
-        return f"{RESULTS}/{preset}/data/{dataset}"
-    return config["data"][dataset]
+def source_of(preset, dataset):
+    """The source that a dataset's store is made of."""
+    return settings.load_dataset(preset, dataset)["source"]
 
 
-def builder(preset, dataset):
-    """The module of data_prep that builds a dataset's store from the kind of source it has."""
-    source = settings.load_dataset(preset, dataset)["source"]
-    return {"scenes": "kitchen_hc", "image_folder": "image_folder"}[source]
+def is_generated(preset, source):
+    return settings.load_source(preset, source)["generate"] is not None
 
 
-def rendered(dataset=None):
-    """The rendered files a dataset is built from, as an input; none where real files are used."""
+def upstream(preset, source):
+    """The folder of a source's files: generated ones under the results, real ones where the user says."""
+    if is_generated(preset, source):
+        return f"{RESULTS}/{preset}/data/{source}"
+    return config["data"]["paths"].get(source) or f"{config['data']['root']}/{source}"
+
+
+def source_files(preset, source):
+    """What stands for a source's files as an input: the generated folder, or the receipt of real files."""
+    made = f"{RESULTS}/{preset}/data/{source}"
+    return made if is_generated(preset, source) else f"{made}.json"
+
+
+def files_of(dataset):
+    """The files that a dataset's store is made of, as an input; ``dataset`` is a wildcard's name."""
+    return lambda wildcards: source_files(
+        wildcards.preset, source_of(wildcards.preset, getattr(wildcards, dataset))
+    )
+
+
+def pixel_knn_of(dataset):
+    """The raw-pixel score of a store for its card; objects in scenes have none."""
 
     def paths(wildcards):
-        name = dataset or wildcards.dataset
-        is_rendered = settings.load_dataset(wildcards.preset, name)["render"] is not None
-        return [upstream(wildcards.preset, name)] if is_rendered else []
+        name = getattr(wildcards, dataset)
+        has_labels = settings.load_dataset(wildcards.preset, name)["builder"] != "voc"
+        return (
+            [SCORE.format(preset=wildcards.preset, subject=name, protocol="pixel_knn")] if has_labels else []
+        )
 
     return paths
 
 
+def is_at_hand(dataset):
+    """Whether a dataset's files can be made, fetched or asked for: one's own folder is, once it is named."""
+    return dataset != "folder" or "folder" in config["data"]["paths"]
+
+
 def check():
     """Resolve everything the chosen preset asks for, so that a mistake costs a second and not a night."""
-    runs(PRESET)
-    dataset = settings.load_dataset(PRESET, "kitchen_hc")
-    BuildSettings.from_mapping(dataset["build"])
-    if dataset["render"] is not None:
-        RenderSettings.from_mapping(dataset["render"])
+    for source in config["data"]["paths"]:
+        if source not in SOURCES:
+            raise settings.unknown_key(f"data.paths.{source}", SOURCES, "config/config.yaml")
+    for dataset in {run["dataset"] for run in runs(PRESET).values()}:
+        build_settings(PRESET, dataset)
+        if is_generated(PRESET, source_of(PRESET, dataset)):
+            generator_settings(PRESET, source_of(PRESET, dataset))
 
 
 or_exit(check)

@@ -1,13 +1,28 @@
-# Upstream files -> stores.
+# Upstream files -> stores. A source (config/sources) is a publisher's files; a dataset (config/datasets) says how a
+# store is made of them.
 
 
-rule kitchen_scenes:
+localrules:
+    fetch,
+
+
+rule all_stores:
+    input:
+        expand(
+            f"{STORE}.card.{{kind}}",
+            preset=PRESET,
+            dataset=[dataset for dataset in DATASETS if is_at_hand(dataset)],
+            kind=["md", "png"],
+        ),
+
+
+rule generate:
     output:
-        directory(f"{RESULTS}/{{preset}}/data/kitchen_hc"),
+        directory(f"{RESULTS}/{{preset}}/data/{{source}}"),
     log:
-        f"{LOG}/kitchen_scenes.log",
+        f"{LOG}/generate/{{source}}.log",
     benchmark:
-        f"{BENCHMARK}/kitchen_scenes.tsv"
+        f"{BENCHMARK}/generate/{{source}}.tsv"
     conda:
         ENVIRONMENT
     threads: 2
@@ -15,17 +30,37 @@ rule kitchen_scenes:
         mem_mb=4000,
         runtime=30,
     params:
-        settings=lambda wildcards: settings.load_dataset(wildcards.preset, "kitchen_hc")["render"],
+        settings=lambda wildcards: settings.load_source(wildcards.preset, wildcards.source)["generate"],
     shell:
-        "python -m data_prep.render_kitchen --preset {wildcards.preset} --out {output} --workers {threads}"
-        " > {log} 2>&1"
+        "python -m data_prep.generate --preset {wildcards.preset} --source {wildcards.source} --out {output}"
+        " --workers {threads} > {log} 2>&1"
+
+
+rule fetch:
+    output:
+        f"{RESULTS}/{{preset}}/data/{{source}}.json",
+    log:
+        f"{LOG}/fetch/{{source}}.log",
+    conda:
+        ENVIRONMENT
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=1440,
+    params:
+        root=lambda wildcards: upstream(wildcards.preset, wildcards.source),
+        mirror=["--mirror", config["data"]["mirror"]] if config["data"]["mirror"] else [],
+    shell:
+        "python -m data_prep.fetch --preset {wildcards.preset} --source {wildcards.source} --root {params.root:q}"
+        " {params.mirror:q} --receipt {output} > {log} 2>&1"
 
 
 rule store:
     input:
-        rendered(),
+        files_of("dataset"),
     output:
         store=f"{STORE}.h5",
+        checksum=f"{STORE}.h5.sha256",
         manifest=f"{STORE}.manifest.csv",
         report=f"{STORE}.report.md",
     log:
@@ -39,10 +74,34 @@ rule store:
         mem_mb=8000,
         runtime=120,
     params:
-        builder=lambda wildcards: builder(wildcards.preset, wildcards.dataset),
-        root=lambda wildcards: upstream(wildcards.preset, wildcards.dataset),
+        builder=lambda wildcards: settings.load_dataset(wildcards.preset, wildcards.dataset)["builder"],
+        root=lambda wildcards: upstream(wildcards.preset, source_of(wildcards.preset, wildcards.dataset)),
         settings=lambda wildcards: settings.load_dataset(wildcards.preset, wildcards.dataset)["build"],
     shell:
-        "python -m data_prep.{params.builder} --preset {wildcards.preset} --root {params.root}"
-        " --store {output.store} --manifest {output.manifest} --report {output.report} --workers {threads}"
-        " > {log} 2>&1"
+        "python -m data_prep.{params.builder} --preset {wildcards.preset} --dataset {wildcards.dataset}"
+        " --root {params.root:q} --store {output.store} --manifest {output.manifest} --report {output.report}"
+        " --workers {threads} > {log} 2>&1"
+
+
+rule card:
+    input:
+        store=f"{STORE}.h5",
+        pixel_knn=pixel_knn_of("dataset"),
+    output:
+        card=f"{STORE}.card.md",
+        figure=f"{STORE}.card.png",
+    log:
+        f"{LOG}/card/{{dataset}}.log",
+    benchmark:
+        f"{BENCHMARK}/card/{{dataset}}.tsv"
+    conda:
+        ENVIRONMENT
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=10,
+    params:
+        score=lambda wildcards, input: ["--pixel-knn", input.pixel_knn] if input.pixel_knn else [],
+    shell:
+        "python -m cld.figures.card --store {input.store} {params.score}"
+        " --card {output.card} --figure {output.figure} > {log} 2>&1"

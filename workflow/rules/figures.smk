@@ -8,7 +8,7 @@ rule all_figures:
 
 rule figure_a1:
     input:
-        rendered("kitchen_hc"),
+        lambda wildcards: source_files(wildcards.preset, "gmu_kitchens"),
         store=f"{RESULTS}/{{preset}}/stores/kitchen_hc.h5",
         manifest=f"{RESULTS}/{{preset}}/stores/kitchen_hc.manifest.csv",
     output:
@@ -24,7 +24,7 @@ rule figure_a1:
         mem_mb=2000,
         runtime=10,
     params:
-        root=lambda wildcards: upstream(wildcards.preset, "kitchen_hc"),
+        root=lambda wildcards: upstream(wildcards.preset, "gmu_kitchens"),
     shell:
         "python -m cld.figures.scenes --preset {wildcards.preset} --root {params.root} --store {input.store}"
         " --manifest {input.manifest} --figures {output} > {log} 2>&1"

@@ -9,6 +9,7 @@ import pytest
 from sklearn.neighbors import KNeighborsClassifier
 
 from cld.config import run_id
+from cld.errors import InputError
 from cld.evaluation.protocols import score_chance, score_knn, score_pixel_knn
 from cld.store import Split, read_info, read_split, write_store
 from cld.training.loop import train
@@ -30,6 +31,15 @@ def store(tmp_path_factory):
     return path
 
 
+PIXEL_SETTINGS = {
+    "k": 7,
+    "temperature": 0.1,
+    "split": "test",
+    "side": 8,
+    "max_images": {"train": 100, "test": 100},
+}
+
+
 def test_chance_answers_the_most_frequent_training_class(store):
     metrics = score_chance(store, {"split": "test"})["metrics"]
     assert metrics == {"top1": pytest.approx(100 * 4 / 20), "top5": 100}
@@ -45,7 +55,7 @@ def test_pixels_agree_with_scikit_learn(store):
     reference = KNeighborsClassifier(7, weights=lambda d: np.exp((1 - d) / 0.1), metric="cosine")
     reference.fit(pixels(train_split), train_split.labels)
     expected = 100 * reference.score(pixels(test_split), test_split.labels)
-    ours = score_pixel_knn(store, {"k": 7, "temperature": 0.1, "split": "test"})
+    ours = score_pixel_knn(store, PIXEL_SETTINGS)
     assert ours["metrics"]["top1"] == pytest.approx(expected)
 
 
@@ -85,3 +95,20 @@ def test_bad_input_is_one_line(store, tmp_path, arguments, message):
     assert failed.returncode == 2
     assert failed.stderr.startswith(message) and failed.stderr.count("\n") == 1
     assert not (tmp_path / "score.json").exists()
+
+
+def test_of_large_splits_the_same_sample_takes_part_every_time(store):
+    settings = {**PIXEL_SETTINGS, "max_images": {"train": 20, "test": 6}}
+    first, second = score_pixel_knn(store, settings), score_pixel_knn(store, settings)
+    assert first == second
+    assert round(first["metrics"]["top1"] * 6 / 100, 6).is_integer()  # of six images
+
+
+def test_images_without_labels_cannot_be_scored(tmp_path):
+    images = np.zeros((4, 8, 8, 3), np.uint8)
+    splits = {"train": Split(images, np.array([0, 1, -1, -1])), "test": Split(images, np.zeros(4, int))}
+    path = tmp_path / "s.h5"
+    write_store(path, splits, classes=["a", "b"], dataset="d", preset="demo", sources={}, config={})
+    for score in (score_chance, score_pixel_knn):
+        with pytest.raises(InputError, match="2 of 4 images of split 'train' have no label"):
+            score(path, {**PIXEL_SETTINGS, "k": 1})

@@ -67,7 +67,7 @@ def test_crops_follow_one_scene_in_order_of_frames():
 def test_both_sources_can_be_drawn(source, with_scenes):
     manifest = make_manifest(with_scenes=with_scenes)
     root = source(manifest)
-    figure = scenes.draw(manifest, root, str(root / "s.h5"), caption("Figure A.1", "demo"))
+    figure = scenes.draw(manifest, root, str(root / "s.h5"), caption("Figure A.1", "demo", "kitchen_hc"))
     save(figure, [root / "f.png", root / "f.pdf"])
     width, height = Image.open(root / "f.png").size
     assert width == pytest.approx(200 * 6.9, abs=1) and height > 100
@@ -75,8 +75,10 @@ def test_both_sources_can_be_drawn(source, with_scenes):
 
 
 def test_demo_figures_say_so():
-    assert "demo scale" in caption("F", "demo") and "no reproduction" in caption("F", "demo")
-    assert "demo" not in caption("F", "paper")
+    assert "demo scale" in caption("F", "demo", "kitchen_hc")
+    assert "no reproduction" in caption("F", "demo", "kitchen_hc")
+    assert "no reproduction" not in caption("F", "demo", "folder")
+    assert "demo" not in caption("F", "paper", "kitchen_hc")
 
 
 def test_scenes_that_were_moved_away_are_named(source):

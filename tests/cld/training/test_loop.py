@@ -188,7 +188,7 @@ def test_a_damaged_partial_checkpoint_is_one_line(tiny_run, tiny_store, tmp_path
 
 
 def test_a_store_smaller_than_a_batch_is_refused(tiny_run, tiny_store, tmp_path):
-    with pytest.raises(InputError, match="36 training images do not fill a batch of 64; lower"):
+    with pytest.raises(InputError, match="the 36 images of train do not fill a batch of 64; lower"):
         train(tiny_run("npid", {"optimiser.batch_size": 64}), tiny_store, tmp_path, "cpu")
 
 

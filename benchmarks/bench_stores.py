@@ -1,0 +1,162 @@
+"""Building and reading stores, as ratios to an obvious yardstick.
+
+``python benchmarks/bench_stores.py`` takes under a minute. Rates are compared, so more is better. The two
+sides of a ratio run in turns, so that a busy machine slows both; the medians are compared. Nothing comes from
+a cold disk.
+"""
+
+import os
+import random
+import shutil
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from contextlib import redirect_stderr
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+WORKERS = 2
+N_IMAGES, N_PICTURES = 4096, 64  # files, and how many of them differ
+TURNS = 5
+
+
+@dataclass(frozen=True)
+class Settings:
+    """A build's settings: none."""
+
+
+def main() -> None:
+    """Print a table of ratios."""
+    with tempfile.TemporaryDirectory() as folder, open(os.devnull, "w") as silence:
+        files = write_photographs(Path(folder) / "photographs" / "class")
+        with redirect_stderr(silence):
+            rows = [
+                build_against_decoding(files, Path(folder), short_side=None),
+                build_against_decoding(files[: N_IMAGES // 8], Path(folder), short_side=256),
+                reading_against_image_folder(files, Path(folder)),
+                loading_against_reading_bytes(Path(folder)),
+            ]
+    print(f"{'what':<44} {'yardstick':<44} {'ratio':>6} {'target':>7}  rate")
+    for what, yardstick, ratio, target, rate in rows:
+        print(f"{what:<44} {yardstick:<44} {ratio:>6.2f} {target:>7}  {rate}")
+
+
+def write_photographs(folder: Path) -> list[Path]:
+    """JPEGs of 500 x 375 pixels with as much detail as photographs have: about 60 kB each."""
+    folder.mkdir(parents=True)
+    dice = np.random.default_rng(0)
+    contents = []
+    for i in range(N_PICTURES):
+        picture = np.zeros((375, 500, 3))
+        for cells in (3, 8, 20, 60, 180, 375):  # the finer the fainter, as in photographs
+            noise = Image.fromarray(dice.integers(0, 256, (cells, cells, 3), dtype=np.uint8))
+            noise = noise.resize((500, 375), Image.Resampling.BICUBIC)
+            picture += np.asarray(noise, dtype=float) / cells**0.35
+        picture = 255 * (picture - picture.min()) / np.ptp(picture)
+        path = folder / f"{i:04d}.JPEG"
+        Image.fromarray(picture.astype(np.uint8)).save(path, quality=92)
+        contents.append(path.read_bytes())
+    for i in range(N_PICTURES, N_IMAGES):
+        (folder / f"{i:04d}.JPEG").write_bytes(contents[i % N_PICTURES])
+    return sorted(folder.iterdir())
+
+
+def build_against_decoding(
+    files: list[Path], folder: Path, short_side: int | None
+) -> tuple[str, str, float, str, str]:
+    """Images a second: building a store, over decoding the same files with as many processes."""
+    from data_prep.parallel import ordered_map
+
+    store = folder / "built" / "store.h5"
+
+    def build() -> None:
+        shutil.rmtree(store.parent, ignore_errors=True)
+        build_store(files, store, short_side)
+
+    building, decoding = medians(build, lambda: list(ordered_map(decode, files, WORKERS)))
+    what = "store of JPEGs built" + (f", shrunk to {short_side}" if short_side else ", bytes kept")
+    target = "-" if short_side else ">= 0.85"
+    rate = f"{len(files) / building:.0f} images/s against {len(files) / decoding:.0f}"
+    return what, f"PIL decodes the files, {WORKERS} processes", decoding / building, target, rate
+
+
+def build_store(files: list[Path], store: Path, short_side: int | None = None) -> None:
+    """Build a store of ``files`` as its only split."""
+    from data_prep.build.encoded_build import Encoding, SourceImage, build_encoded
+    from data_prep.build.record import BuildRecord
+    from data_prep.build.target import Target
+
+    target = Target(store, store.with_suffix(".csv"), store.with_suffix(".md"), "bench", "demo")
+    record = BuildRecord(files[0].parent, target, Settings(), "images")
+    images = {"train": [SourceImage(file.name, 0, file) for file in files]}
+    build_encoded(record, images, ["any"], Encoding(short_side), workers=WORKERS, max_bad_share=0)
+
+
+def decode(path: Path) -> tuple[int, int]:
+    """Decode a file's pixels and throw them away."""
+    with Image.open(path) as image:
+        image.load()
+        return image.size
+
+
+def reading_against_image_folder(files: list[Path], folder: Path) -> tuple[str, str, float, str, str]:
+    """Images a second in random order, one process: a store, over torchvision's ImageFolder."""
+    import torch
+    from torchvision.datasets import ImageFolder
+    from torchvision.io import ImageReadMode, decode_jpeg
+
+    from cld.store import EncodedImages
+
+    build_store(files, folder / "read" / "store.h5")
+    images = EncodedImages(folder / "read" / "store.h5", "train")
+    tree = ImageFolder(folder / "photographs")
+    order = random.Random(0).sample(range(len(files)), 200)
+
+    def from_store() -> None:
+        for i in order:
+            decode_jpeg(torch.frombuffer(bytearray(images[i]), dtype=torch.uint8), mode=ImageReadMode.RGB)
+
+    def from_tree() -> None:
+        for i in order:
+            tree[i]
+
+    store, files_read = medians(from_store, from_tree)
+    rate = f"{len(order) / store:.0f} images/s against {len(order) / files_read:.0f}"
+    return "store of JPEGs read in random order", "ImageFolder, PIL", files_read / store, ">= 1", rate
+
+
+def loading_against_reading_bytes(folder: Path) -> tuple[str, str, float, str, str]:
+    """Bytes a second: a store of small images loaded whole, over reading its file's bytes."""
+    from cld.store import Split, read_split, write_store
+
+    store = folder / "small.h5"
+    images = np.random.default_rng(0).integers(0, 256, (20_000, 32, 32, 3), dtype=np.uint8)
+    facts = {"dataset": "bench", "preset": "demo", "classes": ["any"], "sources": {}, "config": {}}
+    write_store(store, {"train": Split(images, np.zeros(len(images), dtype=np.int64))}, **facts)
+    loading, reading = medians(lambda: read_split(store, "train"), store.read_bytes)
+    rate = f"{images.nbytes / loading / 1e6:.0f} MB/s against {images.nbytes / reading / 1e6:.0f}"
+    return "store of small images loaded whole", "its file's bytes read", reading / loading, "-", rate
+
+
+def medians(*candidates: Callable[[], object]) -> list[float]:
+    """Median seconds of each candidate, run in turns after one warm-up."""
+    seconds: list[list[float]] = [[] for _ in candidates]
+    for turn in range(TURNS + 1):
+        for candidate, times in zip(candidates, seconds, strict=True):
+            started = time.perf_counter()
+            candidate()
+            if turn:
+                times.append(time.perf_counter() - started)
+    return [statistics.median(times) for times in seconds]
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,54 @@
+"""Annotated objects of a split's images, flat: what detection learns from."""
+
+from dataclasses import dataclass, fields
+
+import h5py
+import numpy as np
+
+#: Names of a split's datasets, by field.
+DATASETS = {
+    "boxes": "boxes",
+    "labels": "box_labels",
+    "offsets": "box_offsets",
+    "difficult": "difficult",
+    "truncated": "truncated",
+}
+
+
+@dataclass(frozen=True)
+class Objects:
+    """The objects of N images: those of image i are rows ``offsets[i]:offsets[i + 1]``.
+
+    Attributes:
+        boxes: float32 (M, 4), left, top, right, bottom in pixels, 0-based, right and bottom exclusive.
+        labels: int64 (M,).
+        offsets: int64 (N + 1,).
+        difficult: uint8 (M,), 1 = not counted in evaluation.
+        truncated: uint8 (M,), 1 = goes on beyond the image.
+    """
+
+    boxes: np.ndarray
+    labels: np.ndarray
+    offsets: np.ndarray
+    difficult: np.ndarray
+    truncated: np.ndarray
+
+    def of(self, image: int) -> "Objects":
+        """The objects of one image."""
+        start, stop = self.offsets[image : image + 2]
+        return Objects(
+            self.boxes[start:stop],
+            self.labels[start:stop],
+            np.array([0, stop - start]),
+            self.difficult[start:stop],
+            self.truncated[start:stop],
+        )
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """As datasets of a split, by name."""
+        return {DATASETS[field.name]: getattr(self, field.name) for field in fields(self)}
+
+    @classmethod
+    def read(cls, group: h5py.Group) -> "Objects":
+        """The objects of a split's group."""
+        return cls(**{field: group[name][:] for field, name in DATASETS.items()})

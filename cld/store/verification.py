@@ -1,0 +1,46 @@
+"""Holding a store to its checksums."""
+
+from pathlib import Path
+
+from cld.errors import InputError
+from cld.progress import progress
+from cld.store.checksum import combined, datasets, file_sha256, megabytes, sha256, sidecar
+from cld.store.format import open_store, read_info
+
+
+def verify(path: str | Path) -> str:
+    """Read a store whole and hold it to its checksums.
+
+    Returns:
+        One line that says what was found good.
+
+    Raises:
+        InputError: the file or a dataset in it is not what was written; names it.
+    """
+    info, beside = read_info(path), sidecar(path)
+    counts = ", ".join(f"{n} {split}" for split, n in info.sizes.items())
+    if beside.exists():
+        if file_sha256(path) == beside.read_text(encoding="utf-8").split(maxsplit=1)[0]:
+            return f"{path}: whole ({counts})"
+        require_content(path, info.checksum)
+        raise InputError(
+            f"{path}: damaged outside its images and labels (the file's SHA-256 is not {beside.name}'s); "
+            "build the store again"
+        )
+    require_content(path, info.checksum)
+    return f"{path}: images and labels are whole ({counts}); the rest is not checked: {beside} is missing"
+
+
+def require_content(path: str | Path, checksum: str) -> None:
+    """Hold each dataset of a store to its checksum, and all of them to the store's.
+
+    Raises:
+        InputError: names the dataset that is not what was written.
+    """
+    with open_store(path) as store, progress("verify", megabytes(store), "MB") as bar:
+        for name, dataset in datasets(store):
+            if sha256(dataset) != dataset.attrs["sha256"]:
+                raise InputError(f"{path}: {name} is damaged (its SHA-256 differs); build the store again")
+            bar.advance(dataset.nbytes >> 20)
+        if combined(store) != checksum:
+            raise InputError(f"{path}: its content differs from its checksum; build the store again")

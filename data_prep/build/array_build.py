@@ -1,0 +1,81 @@
+"""Finishing a store of small images of one size: counts, manifest, report and, last, the store."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from cld.errors import InputError
+from cld.store import Split, StoreInfo, write_store
+from data_prep.build.manifest import write_manifest
+from data_prep.build.record import BuildRecord
+from data_prep.build.report import write_report
+
+
+def finish_arrays(
+    record: BuildRecord,
+    splits: Mapping[str, Split],
+    names: Mapping[str, Sequence[str]],
+    classes: Sequence[str],
+    *,
+    mean: Sequence[float] | None = None,
+    std: Sequence[float] | None = None,
+) -> StoreInfo:
+    """Write manifest, report and store.
+
+    Args:
+        record: of the build; its ``expected`` counts must be met, its problems have been checked.
+        splits: by name, in the order of the manifest.
+        names: by split, each image's name upstream.
+        classes: names, in the order of the labels.
+        mean, std: what views are normalised with, per channel in [0, 1]; None: measured on ``train``.
+
+    Raises:
+        InputError: a split is empty, or has another number of images than expected.
+    """
+    labels = {name: np.asarray(split.labels, dtype=np.int64) for name, split in splits.items()}
+    require_counts(record, labels)
+    record.notes += missing_classes(labels, classes)
+    write_manifest(record.target.manifest, names, labels, classes)
+    write_report(record.target.report, record.facts("built", classes, labels))
+    return write_store(
+        record.target.store,
+        splits,
+        dataset=record.target.dataset,
+        preset=record.target.preset,
+        classes=list(classes),
+        sources=record.source(),
+        config=record.config(),
+        mean=None if mean is None else tuple(mean),
+        std=None if std is None else tuple(std),
+    )
+
+
+def require_counts(record: BuildRecord, labels: Mapping[str, np.ndarray]) -> None:
+    """Check the images of each split against what is expected of the source.
+
+    Images that were skipped as bad, up to the share that the settings allow, do not count against it.
+
+    Raises:
+        InputError: another number of images, or none; names the split.
+    """
+    for split, values in labels.items():
+        if len(values) == 0:
+            raise InputError(f"{record.root}: split '{split}' is empty; fetch the files again")
+        want = record.expected.get(split)
+        if want is not None and len(values) != want and not want - record.log.bad_units <= len(values) < want:
+            raise InputError(
+                f"{record.root}: {len(values)} images in split '{split}', expected {want}; fetch the files "
+                f"again, or change 'expect' of the build settings if this is another edition"
+            )
+
+
+def missing_classes(labels: Mapping[str, np.ndarray], classes: Sequence[str]) -> list[str]:
+    """Notes on the classes that a labelled split has no image of."""
+    notes = []
+    for split, values in labels.items():
+        present = set(values[values >= 0].tolist())
+        missing = [name for label, name in enumerate(classes) if label not in present]
+        if present and missing:
+            more = f" and {len(missing) - 10} more" if len(missing) > 10 else ""
+            notes.append(f"split {split} has no image of {', '.join(missing[:10])}{more}")
+    return notes

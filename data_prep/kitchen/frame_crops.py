@@ -1,0 +1,162 @@
+"""One frame to its instances: decoded once, every box of it measured, judged and cut out."""
+
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from cld.errors import InputError
+from data_prep.build.boxes import Box, clip, crop_region
+from data_prep.build.image_files import EncodedImage, FileDigest, digest, resized
+from data_prep.build.problems import Problem, problem
+from data_prep.gmu.camera import Calibration
+from data_prep.gmu.reader import AnnotatedBox, Frame
+from data_prep.kitchen.instances import UNKNOWN, Instance
+from data_prep.kitchen.object_models import ObjectModel, box_distance, object_iou, visibility
+from data_prep.kitchen.settings import KitchenSettings
+
+LabelledBoxes = tuple[tuple[int, AnnotatedBox], ...]
+"""A frame's boxes of kept classes, each behind its label."""
+
+
+@dataclass(frozen=True, eq=False)
+class SceneGeometry:
+    """What a scene's frames share: the camera, the depth scale, and the objects by label."""
+
+    calibration: Calibration
+    scale: float
+    objects: dict[int, tuple[ObjectModel, ...]]
+
+
+@dataclass(frozen=True, eq=False)
+class FrameJob:
+    """A frame and what to do with it: the kept boxes with their labels, and the geometry, None for none."""
+
+    root: Path
+    frame: Frame
+    boxes: LabelledBoxes
+    geometry: SceneGeometry | None
+    settings: KitchenSettings
+
+
+@dataclass
+class Crops:
+    """What became of a frame's boxes, or of an image.
+
+    Attributes:
+        instances: kept.
+        images: their crops, uint8 (S, S, 3) each.
+        dropped: boxes that the settings drop, by reason.
+        n_clipped: boxes that reached beyond their frame and were cut at its border.
+        problems: bad input.
+        files: the files read.
+    """
+
+    instances: list[Instance] = field(default_factory=list)
+    images: list[np.ndarray] = field(default_factory=list)
+    dropped: Counter = field(default_factory=Counter)
+    n_clipped: int = 0
+    problems: list[Problem] = field(default_factory=list)
+    files: list[FileDigest] = field(default_factory=list)
+
+
+def crop_frame(job: FrameJob) -> Crops:
+    """Cut a frame's boxes out; whatever is wrong with its files is reported, never raised."""
+    frame, crops = job.frame, Crops()
+
+    def report(path: Path, reason: str, detail: str = "") -> Crops:
+        crops.problems.append(problem(frame.unit, path, job.root, reason, detail))
+        return crops
+
+    path, reason = frame.image, "image unreadable"
+    try:
+        encoded = EncodedImage(path)
+        told = frame.annotation.size
+        if told is not None and told != encoded.size:
+            detail = f"{_size(encoded.size)}, its annotation says {_size(told)}"
+            return report(path, "image size disagrees with its annotation", detail)
+        image, depth = encoded.colour(), None
+        crops.files.append(digest(path, job.root, encoded.content))
+        if job.geometry is not None:
+            path, reason = frame.depth, "depth unreadable"
+            encoded_depth = EncodedImage(path)
+            if encoded_depth.size != encoded.size:
+                detail = f"{_size(encoded_depth.size)}, the image is {_size(encoded.size)}"
+                return report(path, "depth size disagrees with the image", detail)
+            depth = encoded_depth.depth()
+            crops.files.append(digest(path, job.root, encoded_depth.content))
+    except InputError as error:
+        return report(path, reason, str(error))
+
+    for label, annotated in job.boxes:
+        inside = clip(annotated.box, *encoded.size)
+        if inside.area == 0:
+            reason = "box without an area" if annotated.box.area == 0 else "box outside the frame"
+            report(frame.image, reason, f"{annotated.name} {tuple(annotated.box)} in {_size(encoded.size)}")
+            continue
+        crops.n_clipped += inside != annotated.box
+        drop = _drop_by_annotation(annotated, inside, job.settings)
+        measures = (UNKNOWN, UNKNOWN, UNKNOWN)
+        if drop is None and job.geometry is not None:
+            measures = _measure(label, inside, frame, depth, job.geometry, job.settings.visible_tolerance_m)
+            drop = _drop_by_geometry(*measures[1:], job.settings)
+        if drop is not None:
+            crops.dropped[drop] += 1
+            continue
+        region = crop_region(inside, *encoded.size, job.settings.context, job.settings.fit)
+        crops.images.append(resized(image, region, job.settings.image_size))
+        image_path = frame.image.relative_to(job.root).as_posix()
+        flags = (annotated.truncated, annotated.difficult)
+        crops.instances.append(
+            Instance(image_path, label, frame.scene, frame.number, inside, *flags, *measures)
+        )
+    return crops
+
+
+def _drop_by_annotation(annotated: AnnotatedBox, inside: Box, settings: KitchenSettings) -> str | None:
+    if settings.drop_difficult and annotated.difficult:
+        return "difficult"
+    if settings.drop_truncated and annotated.truncated:
+        return "truncated"
+    if inside.area < settings.min_inside * annotated.box.area:
+        return "mostly outside the frame"
+    if min(inside.width, inside.height) < settings.min_side_px:
+        return "too small"
+    return None
+
+
+def _drop_by_geometry(visible_fraction: float, iou_3d: float, settings: KitchenSettings) -> str | None:
+    """Unknown (NaN) values compare false: what cannot be measured is no reason to drop."""
+    if visible_fraction < settings.min_visible:
+        return "mostly hidden"
+    if iou_3d < settings.min_iou:
+        return "misaligned with its 3D object"
+    return None
+
+
+def _measure(
+    label: int, box: Box, frame: Frame, depth: np.ndarray, geometry: SceneGeometry, tolerance_m: float
+) -> tuple[float, float, float]:
+    """Distance in metres, visible fraction and IoU with the 3D object; NaN where unknown.
+
+    Of several objects of the class, the one that meets the box best is meant. The distance is the object's
+    visible surface's, or what fills the box where no object is known or none of it is visible.
+    """
+    pose, calibration, height_width = frame.pose, geometry.calibration, depth.shape
+    size = height_width[::-1]
+    distance_m, visible_fraction, iou_3d = UNKNOWN, UNKNOWN, UNKNOWN
+    models = geometry.objects.get(label, ())
+    if models:
+        ious = [object_iou(box, model, pose, calibration, size) for model in models]
+        iou_3d = max(ious)
+        model = models[ious.index(iou_3d)]
+        seen = visibility(model, pose, calibration, depth, geometry.scale, tolerance_m)
+        visible_fraction, distance_m = seen.fraction, seen.distance_m
+    if np.isnan(distance_m):
+        distance_m = box_distance(box, depth, calibration)
+    return distance_m, visible_fraction, iou_3d
+
+
+def _size(size: tuple[int, int]) -> str:
+    return f"{size[0]}×{size[1]}"

@@ -1,0 +1,1 @@
+"""The demo's pictures: silhouettes, surfaces, scenes, and writers of the publishers' file layouts."""

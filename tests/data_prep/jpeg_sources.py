@@ -1,0 +1,83 @@
+"""Images of every sort that a builder of JPEG stores meets, and a build of them; a command too, to be killed.
+
+``python jpeg_sources.py ROOT STORE WORKERS`` builds all the files of ROOT.
+"""
+
+import io
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import ExifTags, Image
+
+from cld.errors import run_command
+from cld.store import Objects
+from data_prep.build.encoded_build import Encoding, SourceImage, build_encoded
+from data_prep.build.record import BuildRecord
+from data_prep.build.target import Target
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Settings of a builder, as the builders of JPEG stores have them."""
+
+    expect: tuple = ()
+
+
+def pixels(seed=0, width=60, height=40):
+    """Smooth, coloured, and different at every corner."""
+    corners = np.random.default_rng(seed).integers(0, 256, (3, 3, 3), dtype=np.uint8)
+    return Image.fromarray(corners).resize((width, height), Image.Resampling.BICUBIC)
+
+
+def encoded(image, suffix="JPEG", **options):
+    buffer = io.BytesIO()
+    image.save(buffer, suffix, **options)
+    return buffer.getvalue()
+
+
+def exif(orientation):
+    tags = Image.Exif()
+    tags[ExifTags.Base.Orientation] = orientation
+    return tags
+
+
+def objects(boxes):
+    """Of one image, each of a class of its own, all difficult."""
+    boxes = np.array(boxes, dtype=np.float32).reshape(-1, 4)
+    n = len(boxes)
+    return Objects(boxes, np.arange(n), np.array([0, n]), np.ones(n, np.uint8), np.zeros(n, np.uint8))
+
+
+def write_images(root, n, width=60, height=40):
+    """``n`` plain JPEGs, of slightly different sizes."""
+    root.mkdir(parents=True, exist_ok=True)
+    for i in range(n):
+        (root / f"{i:04d}.JPEG").write_bytes(encoded(pixels(i, width + i % 5, height)))
+    return root
+
+
+def record_of(root, store, **changes):
+    target = Target(store, store.with_suffix(".csv"), store.with_suffix(".md"), "toy", "demo")
+    return BuildRecord(root, target, Settings(), "images", **changes)
+
+
+def sources(root, **changes):
+    """Every file of ``root``, in two classes by turns."""
+    files = sorted(path for path in root.iterdir() if path.is_file())
+    return [SourceImage(path.name, i % 2, path, **changes) for i, path in enumerate(files)]
+
+
+def build(root, store, images=None, encoding=None, workers=1, max_bad_share=0.0, **changes):
+    """Build ``images`` (by default: every file of ``root``, as split train); returns (record, StoreInfo)."""
+    record = record_of(root, store, **changes)
+    images = {"train": sources(root)} if images is None else images
+    info = build_encoded(
+        record, images, ["a", "b"], encoding or Encoding(), workers=workers, max_bad_share=max_bad_share
+    )
+    return record, info
+
+
+if __name__ == "__main__":
+    run_command(lambda: build(Path(sys.argv[1]), Path(sys.argv[2]), workers=int(sys.argv[3])))

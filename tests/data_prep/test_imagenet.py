@@ -1,0 +1,337 @@
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+import toy_imagenet
+from toy_imagenet import SYNSETS
+
+import data_prep.imagenet
+from cld.config import load_dataset
+from cld.errors import InputError
+from cld.store import EncodedImages, read_info, verify
+from data_prep.build.target import Target
+from data_prep.imagenet import build_imagenet
+from data_prep.imagenet_files.chosen_synsets import listed_synsets
+from data_prep.imagenet_files.settings import ImageNetSettings
+from data_prep.settings import settings_from
+
+COUNTS = {"train": 20, "test": 8}
+
+
+@pytest.fixture
+def trees(tmp_path):
+    return toy_imagenet.write_trees(tmp_path / "imagenet")
+
+
+@pytest.fixture
+def archives(tmp_path):
+    return toy_imagenet.write_archives(tmp_path / "imagenet")
+
+
+@pytest.fixture
+def build(tmp_path):
+    """Build a root and return the store's description; ``name`` keeps the stores of two builds apart."""
+
+    def run(root, name="imagenet", workers=1, **settings):
+        out = tmp_path / "out" / f"{name}.h5"
+        target = Target(out, out.with_suffix(".csv"), out.with_suffix(".md"), name, "demo")
+        return build_imagenet(
+            root, settings_from(ImageNetSettings, {"expect": COUNTS} | settings, "build"), target, workers
+        )
+
+    run.store = tmp_path / "out" / "imagenet.h5"
+    return run
+
+
+def content(store):
+    with h5py.File(store) as file:
+        return {f"{s}/{d}": file[s][d][:].tobytes() for s in file for d in file[s]}
+
+
+def report(store):
+    return json.loads(store.with_suffix(".json").read_text())
+
+
+def test_a_tree_is_read_as_torchvision_reads_it(trees, build):
+    from torchvision.datasets import ImageFolder
+
+    info = build(trees)
+    assert info.classes == SYNSETS
+    assert info.sizes == COUNTS
+    for split, folder in (("train", "train"), ("test", "val")):
+        expected = ImageFolder(trees / folder)
+        images = EncodedImages(build.store, split)
+        assert images.labels.tolist() == expected.targets
+        assert [images[i] for i in range(len(images))] == [
+            Path(path).read_bytes() for path, _ in expected.samples
+        ]
+    assert build.store.with_suffix(".csv").read_text().splitlines()[1] == (
+        "train,0,n01440764,0,train/n01440764/n01440764_0.JPEG"
+    )
+    assert "split test holds the published validation images" in report(build.store)["notes"]
+    assert "whole (20 train, 8 test)" in verify(build.store)
+
+
+def as_tree(root):
+    toy_imagenet.write_trees(root)
+    toy_imagenet.write_mapping(root)
+
+
+def as_flat_tree_with_kit(root):
+    toy_imagenet.write_trees(root, flat_val=True)
+    toy_imagenet.write_kit(root, packed=False)
+
+
+def as_flat_tree_with_tables(root):
+    toy_imagenet.write_trees(root, flat_val=True)
+    toy_imagenet.write_mapping(root)
+    toy_imagenet.write_solution(root)
+
+
+def as_tree_and_archive(root):
+    toy_imagenet.write_archives(root)
+    (root / "ILSVRC2012_img_train.tar").unlink()
+    for name, data in toy_imagenet.contents().items():
+        if name.startswith("train"):
+            (root / name).parent.mkdir(parents=True, exist_ok=True)
+            (root / name).write_bytes(data)
+
+
+@pytest.mark.parametrize(
+    "layout", [as_tree, as_flat_tree_with_kit, as_flat_tree_with_tables, as_tree_and_archive]
+)
+def test_every_layout_makes_the_same_store(tmp_path, build, layout):
+    toy_imagenet.write_archives(tmp_path / "imagenet")
+    from_archives = build(tmp_path / "imagenet", "imagenet", workers=2)
+    layout(tmp_path / "other" / "imagenet")
+    other = build(tmp_path / "other" / "imagenet", "other")
+    assert content(build.store.with_stem("other")) == content(build.store)
+    assert other.checksum == from_archives.checksum
+    assert other.sources == from_archives.sources
+    assert other.classes == ["tench", "crane (n02012849)", "crane (n03126707)", "gyromitra"]
+    tables = [build.store.with_name(f"{name}.csv").read_text() for name in ("imagenet", "other")]
+    assert tables[0] == tables[1]
+
+
+def test_the_kit_is_read_as_torchvision_reads_it(archives, build, monkeypatch):
+    import torch
+    from torchvision.datasets import imagenet
+
+    monkeypatch.setattr(imagenet, "_verify_archive", lambda *args: None)
+    imagenet.parse_devkit_archive(archives)
+    words, truth = torch.load(archives / "meta.bin")
+    build(archives)
+    rows = build.store.with_suffix(".csv").read_text().splitlines()
+    shown = {row.rsplit("/")[-1]: row.split("/")[1] for row in rows if row.startswith("test")}
+    assert [shown[name] for name in sorted(shown)] == truth
+    assert words["n01440764"][0] == read_info(build.store).classes[0]
+
+
+def test_the_published_list_of_a_hundred_classes():
+    synsets = listed_synsets("imagenet100")
+    assert len(synsets) == len(set(synsets)) == 100
+    assert synsets[0] == "n02869837" and synsets[-1] == "n02090622"
+
+
+def test_imagenet100_of_a_tree_that_has_few_of_its_classes(trees, build):
+    with pytest.raises(
+        InputError, match=r"no training images of 99 of the 100 synsets of imagenet100 \(n02869837, "
+    ):
+        build(trees, synsets="imagenet100")
+    info = build(trees, synsets="imagenet100", missing_synsets="skip", expect={})
+    assert info.classes == ["n13037406"]
+    assert info.sizes == {"train": 5, "test": 2}
+    assert "synsets of imagenet100 that are not there: 99 of 100" in report(build.store)["notes"]
+
+
+def test_imagenet100_labels_follow_the_sorted_list(archives, build, monkeypatch):
+    listed = ["n03126707", "n13037406", "n01440764"]
+    monkeypatch.setattr("data_prep.imagenet_files.chosen_synsets.listed_synsets", lambda name: listed)
+    info = build(archives, synsets="imagenet100", expect={"train": 15, "test": 6})
+    assert info.classes == ["tench", "crane", "gyromitra"]
+    assert np.bincount(EncodedImages(build.store, "test").labels).tolist() == [2, 2, 2]
+
+
+def test_hidden_and_other_files_are_left_alone(trees, build):
+    for name in (".DS_Store", "._n01440764_0.JPEG"):
+        (trees / "train" / SYNSETS[0] / name).touch()
+    (trees / "train" / SYNSETS[0] / "notes.txt").touch()
+    (trees / "val" / SYNSETS[1] / "notes.txt").touch()
+    (trees / "train" / "lost+found").mkdir()
+    assert build(trees).sizes == COUNTS
+    assert "files left alone, since their suffix is no image's: 2" in report(build.store)["notes"]
+
+
+def test_an_empty_class_is_noted(trees, build):
+    for path in (trees / "train" / SYNSETS[2]).iterdir():
+        path.unlink()
+    build(trees, expect={})
+    assert f"split train has no image of {SYNSETS[2]}" in report(build.store)["notes"]
+
+
+def test_settings_reach_the_store(trees, build):
+    info = build(trees, short_side=16, quality=50)
+    assert info.config["short_side"] == 16
+    assert info.config["quality"] == 50
+    assert report(build.store)["converted"] == {"shrunk to the shorter side 16": 28}
+
+
+def remove(*names):
+    def spoil(root):
+        for name in names:
+            (root / name).unlink()
+
+    return spoil
+
+
+def cut(name, size):
+    return lambda root: os.truncate(root / name, size if size >= 0 else (root / name).stat().st_size + size)
+
+
+def cut_inner(root):
+    """An archive within the archive that ends before its last member does."""
+    path = root / "ILSVRC2012_img_train.tar"
+    path.write_bytes(path.read_bytes()[: -10240 - 600])
+
+
+def cut_at_a_member(root):
+    """Cut where an inner archive ends: nothing but the missing end mark tells."""
+    import tarfile
+
+    path = root / "ILSVRC2012_img_train.tar"
+    with tarfile.open(path) as archive:
+        last = archive.getmembers()[-1]
+    os.truncate(path, last.offset)
+
+
+def write(name, text):
+    return lambda root: (root / name).write_text(text)
+
+
+def kit_without_truth(root):
+    toy_imagenet.write_tar(
+        root / f"{toy_imagenet.KIT}.tar.gz", {f"{toy_imagenet.KIT}/readme.txt": b""}, "w:gz"
+    )
+
+
+def kit_with_other_truth(root):
+    toy_imagenet.write_kit(root, packed=False)
+    (root / toy_imagenet.KIT / "data/ILSVRC2012_validation_ground_truth.txt").write_text("1\n5\n")
+
+
+def short_kit(root):
+    toy_imagenet.write_kit(root, packed=False)
+    (root / toy_imagenet.KIT / "data/ILSVRC2012_validation_ground_truth.txt").write_text("1\n2\n")
+
+
+def broken_meta(root):
+    toy_imagenet.write_kit(root, packed=False)
+    (root / toy_imagenet.KIT / "data/meta.mat").write_bytes(b"MATLAB" * 40)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (
+            remove("ILSVRC2012_img_train.tar"),
+            r"imagenet: neither a folder train nor ILSVRC2012_img_train.tar; see",
+        ),
+        (remove("ILSVRC2012_img_val.tar"), r"imagenet: neither a folder val nor ILSVRC2012_img_val.tar; see"),
+        (
+            remove(f"{toy_imagenet.KIT}.tar.gz"),
+            r"nothing says what they show; add ILSVRC2012_devkit_t12.tar.gz, or LOC",
+        ),
+        (
+            cut("ILSVRC2012_img_train.tar", 20000),
+            r"img_train.tar: damaged or cut short \(n01440764.tar goes on beyond its end\)",
+        ),
+        (cut_inner, r"img_train.tar: damaged or cut short"),
+        (cut_at_a_member, r"img_train.tar: damaged or cut short \(it has no end mark\)"),
+        (cut("ILSVRC2012_img_val.tar", 3000), r"img_val.tar: damaged or cut short"),
+        (cut("ILSVRC2012_img_val.tar", 0), r"img_val.tar: damaged or cut short"),
+        (write("ILSVRC2012_img_train.tar", "<html>" * 1000), r"img_train.tar: damaged or cut short"),
+        (cut(f"{toy_imagenet.KIT}.tar.gz", -100), r"devkit_t12.tar.gz: damaged or cut short"),
+        (kit_without_truth, r"devkit_t12.tar.gz: holds no ILSVRC2012_devkit_t12/data/meta.mat"),
+        (kit_with_other_truth, r"validation_ground_truth.txt, line 2: '5' is no class of meta.mat"),
+        (short_kit, r"nothing says what validation image ILSVRC2012_val_00000003.JPEG shows"),
+        (broken_meta, r"meta.mat: not readable"),
+        (
+            write("LOC_synset_mapping.txt", "n01440764 tench\nn02012849\n"),
+            r"mapping.txt, line 2: 'n02012849' is not",
+        ),
+    ],
+)
+def test_damaged_archives_are_named(archives, build, spoil, message):
+    spoil(archives)
+    with pytest.raises(InputError, match=message) as caught:
+        build(archives)
+    assert "\n" not in str(caught.value)
+    assert not build.store.exists()
+
+
+def test_damaged_trees_are_named(trees, build):
+    (trees / "val" / SYNSETS[0]).rename(trees / "val" / "n09999999")
+    with pytest.raises(InputError, match=r"val_00000001.JPEG is of n09999999, which has no training images"):
+        build(trees)
+    with pytest.raises(InputError, match=r"20 images in split 'train', expected 21"):
+        (trees / "val" / "n09999999").rename(trees / "val" / SYNSETS[0])
+        build(trees, expect={"train": 21})
+    (trees / "train").rename(trees / "training")
+    (trees / "train").mkdir()
+    with pytest.raises(InputError, match=r"train: no folder is named as a synset is"):
+        build(trees)
+
+
+def test_a_bad_image_is_named(archives, build):
+    path = archives / "ILSVRC2012_img_train.tar"
+    image = toy_imagenet.contents()["train/n02012849/n02012849_20.JPEG"]
+    path.write_bytes(path.read_bytes().replace(image, bytes(len(image))))
+    with pytest.raises(InputError, match=r"1 of 28 images are bad.*\n.*train/n02012849/n02012849_20.JPEG"):
+        build(archives)
+    assert build(archives, max_bad_share=0.1).sizes == {"train": 19, "test": 8}
+
+
+def test_the_command(archives, tmp_path):
+    store = tmp_path / "out" / "store.h5"
+    command = [sys.executable, "-m", "data_prep.imagenet", "--preset", "paper", "--dataset", "imagenet"]
+    command += ["--root", archives, "--store", store, "--manifest", store.with_suffix(".csv")]
+    command += ["--report", store.with_suffix(".md"), "--workers", "2"]
+    root = Path(data_prep.imagenet.__file__).parents[1]
+    run = subprocess.run(command, cwd=root, capture_output=True, text=True)
+    assert run.returncode == 2
+    assert "20 images in split 'train', expected 1281167" in run.stderr
+    assert "Traceback" not in run.stderr
+    run = subprocess.run([*command, "expect={}"], cwd=root, capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
+    assert read_info(store).sizes == COUNTS
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"synsets": "imagenet50"}, "synsets is 'imagenet50'; it must be imagenet100, or null"),
+        ({"missing_synsets": "ignore"}, "must be refuse or skip"),
+        ({"lists": 1}, "lists is 1; it must be true or false"),
+        ({"lists": True, "synsets": "imagenet100"}, "set synsets to null"),
+        ({"expect": {"training": 3}}, "expect names split 'training'"),
+        ({"max_bad_share": 2}, "max_bad_share is 2"),
+        ({"quality": 0}, "quality is 0"),
+        ({"short_sides": 1}, "did you mean 'short_side'"),
+    ],
+)
+def test_settings_that_do_not_fit(settings, message):
+    with pytest.raises(InputError, match=message):
+        settings_from(ImageNetSettings, settings, "build settings")
+
+
+@pytest.mark.parametrize("preset", ["demo", "paper"])
+@pytest.mark.parametrize("dataset", ["imagenet", "imagenet100", "imagenet_lt"])
+def test_the_datasets_settings_fit(preset, dataset):
+    content = load_dataset(preset, dataset)
+    assert content["builder"] == "imagenet"
+    settings_from(ImageNetSettings, content["build"], dataset)

@@ -1,0 +1,202 @@
+import csv
+import json
+import subprocess
+import sys
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from cld.errors import InputError
+from cld.store import read_info, read_split
+from data_prep.kitchen.settings import KitchenSettings
+from data_prep.kitchen_folder import build_from_folder
+from data_prep.settings import settings_from
+
+CLASSES = ["red_bull", "pringles_bbq"]
+TRAIN, TEST = 20, 3  # images of a class
+
+
+def settings(**changes) -> KitchenSettings:
+    return settings_from(
+        KitchenSettings, {"image_size": 8, "classes": CLASSES, "val_share": 0.2} | changes, "build settings"
+    )
+
+
+def write_image(path, seed, size=(24, 30)):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pixels = np.random.default_rng(seed).integers(0, 256, (size[1], size[0], 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(path)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Two classes; file names count without zero padding, the first class's under another spelling."""
+    root = tmp_path / "Kitchen-HC"
+    for split, n in (("train", TRAIN), ("test", TEST)):
+        for label, name in enumerate(("redbull", "pringles_bbq")):
+            for k in range(n):
+                write_image(root / split / name / f"rgb_{k}.png", seed=1000 * label + k)
+    return root
+
+
+def manifest_rows(target) -> list[dict]:
+    with open(target.manifest, newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def facts(target) -> dict:
+    return json.loads(target.report.with_suffix(".json").read_text())
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_validation_is_a_block_of_each_class_in_natural_order(folder, target, workers):
+    info = build_from_folder(folder, settings(val_blocks=1), workers=workers, target=target)
+    assert info.sizes == {"train": 32, "val": 8, "test": 6}
+    rows = manifest_rows(target)
+    for name in ("redbull", "pringles_bbq"):
+        validates = [row["image"] for row in rows if row["split"] == "val" and f"/{name}/" in row["image"]]
+        assert validates == [f"train/{name}/rgb_{k}.png" for k in (8, 9, 10, 11)]
+
+
+def test_crops_are_the_resized_images_in_the_manifests_order(folder, target):
+    info = build_from_folder(folder, settings(), workers=1, target=target)
+    splits = {name: read_split(target.store, name) for name in info.sizes}
+    for row in manifest_rows(target):
+        split, position = splits[row["split"]], int(row["row"])
+        expected = Image.open(folder / row["image"]).resize((8, 8), Image.Resampling.BILINEAR)
+        np.testing.assert_array_equal(split.images[position], np.asarray(expected))
+        assert info.classes[split.labels[position]] == row["class"]
+        assert row["class"] == row["image"].split("/")[1].replace("redbull", "red_bull")
+        unknown = (
+            "scene",
+            "frame",
+            "left",
+            "bottom",
+            "truncated",
+            "distance_m",
+            "visible_fraction",
+            "iou_3d",
+        )
+        assert {row[name] for name in unknown} == {""}
+
+
+def test_a_val_folder_is_used_where_it_is_there(folder, target):
+    for name in ("redbull", "pringles_bbq"):
+        write_image(folder / "val" / name / "a.png", seed=0)
+    info = build_from_folder(folder, settings(), workers=1, target=target)
+    assert info.sizes == {"train": 40, "val": 2, "test": 6}
+
+
+def test_the_store_is_of_the_same_format_as_from_scenes(folder, kitchen, toy_settings, target):
+    from data_prep.kitchen_hc import build_from_scenes
+
+    target_2 = replace(
+        target,
+        store=target.store.with_stem("t"),
+        manifest=target.manifest.with_stem("t"),
+        report=target.report.with_stem("t"),
+    )
+    ours = build_from_folder(folder, settings(), workers=1, target=target)
+    theirs = build_from_scenes(kitchen, toy_settings(), workers=1, target=target_2)
+    assert (ours.sizes.keys(), ours.dataset, ours.config.keys()) == (
+        theirs.sizes.keys(),
+        theirs.dataset,
+        theirs.config.keys(),
+    )
+    assert ours.sources.keys() == theirs.sources.keys()
+    assert manifest_rows(target)[0].keys() == manifest_rows(target_2)[0].keys()
+    assert facts(target).keys() == facts(target_2).keys()
+
+
+def test_other_modes_are_read_as_rgb_and_other_files_left_alone(folder, target):
+    path = folder / "train" / "redbull" / "rgb_3.png"
+    grey = Image.open(path).convert("L")
+    grey.save(path)
+    (folder / "train" / "redbull" / "Thumbs.db").touch()
+    build_from_folder(folder, settings(), workers=1, target=target)
+    row = next(row for row in manifest_rows(target) if row["image"] == "train/redbull/rgb_3.png")
+    image = read_split(target.store, row["split"]).images[int(row["row"])]
+    np.testing.assert_array_equal(
+        image, np.asarray(grey.convert("RGB").resize((8, 8), Image.Resampling.BILINEAR))
+    )
+    assert facts(target)["notes"] == ["files left alone, since their suffix is no image's: 1"]
+
+
+def test_small_images_are_dropped_and_counted(folder, target):
+    write_image(folder / "train" / "redbull" / "rgb_3.png", seed=0, size=(40, 7))
+    info = build_from_folder(folder, settings(), workers=1, target=target)
+    assert sum(info.sizes.values()) == 45
+    assert facts(target)["dropped"] == {"too small": 1}
+
+
+def test_bad_images_are_reported_counted_and_skipped(folder, target):
+    broken = folder / "train" / "redbull" / "rgb_3.png"
+    broken.write_bytes(broken.read_bytes()[:-200])
+    (folder / "test" / "pringles_bbq" / "rgb_0.png").write_text("no image")
+    info = build_from_folder(folder, settings(max_bad_share=0.05), workers=1, target=target)
+    assert sum(info.sizes.values()) == 44
+    problems = facts(target)["problems"]
+    assert (problems["bad"], problems["total"]) == (2, 46)
+    paths = [entry["path"] for entry in problems["reasons"]["image unreadable"]]
+    assert paths == ["test/pringles_bbq/rgb_0.png", "train/redbull/rgb_3.png"]
+
+
+def test_too_many_bad_images_end_without_a_traceback(folder, target):
+    for k in range(5):
+        (folder / "train" / "redbull" / f"rgb_{k}.png").write_text("no image")
+    options = {"--preset": "demo", "--dataset": "kitchen_hc", "--root": folder, "--workers": 2}
+    options |= {f"--{name}": getattr(target, name) for name in ("store", "manifest", "report")}
+    command = [
+        sys.executable,
+        "-m",
+        "data_prep.kitchen_folder",
+        *(str(part) for pair in options.items() for part in pair),
+        f"classes={json.dumps(CLASSES)}",
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 2
+    assert "error: Kitchen-HC: 5 of 46 images are bad (10.9%)" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not target.store.exists()
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"classes": [*CLASSES, "hunts_sauce"]}, "class 'hunts_sauce' names nothing in Kitchen-HC"),
+        (
+            {"classes": ["red_bull", "pringle"]},
+            "class 'pringle' names nothing in Kitchen-HC; .*: pringles_bbq",
+        ),
+        ({"val_share": 0.01}, "split 'val' is empty"),
+    ],
+)
+def test_bad_settings_fail_before_an_image_is_read(folder, target, monkeypatch, changes, message):
+    def fail(path):
+        raise AssertionError(f"{path} was opened")
+
+    monkeypatch.setattr("data_prep.kitchen_folder.EncodedImage", fail)
+    with pytest.raises(InputError, match=message):
+        build_from_folder(folder, settings(**changes), workers=1, target=target)
+    assert not target.store.exists()
+
+
+def test_unknown_classes_are_dropped_up_to_a_share(folder, target):
+    write_image(folder / "train" / "kettle" / "a.png", seed=0)
+    build_from_folder(folder, settings(), workers=1, target=target)
+    assert facts(target)["names"]["unknown"] == {"kettle": 1}
+    assert read_info(target.store).classes == CLASSES
+    with pytest.raises(InputError, match=r"1 of 47 images have unknown names, .*: kettle; add each"):
+        build_from_folder(folder, settings(max_unknown_share=0), workers=1, target=target)
+
+
+def test_a_missing_root_or_split_says_what_to_fetch(folder, target, tmp_path):
+    with pytest.raises(
+        InputError, match=r"no such folder; fetch a ready-made Kitchen-HC.*data\.paths\.gmu_kitchens"
+    ):
+        build_from_folder(tmp_path / "nowhere", settings(), workers=1, target=target)
+    (folder / "test").rename(folder / "testing")
+    with pytest.raises(InputError, match=r"no folder 'test'; point data\.paths\.gmu_kitchens"):
+        build_from_folder(folder, settings(), workers=1, target=target)

@@ -1,0 +1,298 @@
+"""STL-10 stores: what torchvision reads from the same files, and a line for each way they can be bad."""
+
+import csv
+import errno
+import hashlib
+import json
+import subprocess
+import sys
+
+import h5py
+import numpy as np
+import pytest
+import toy_stl10
+from torchvision.datasets import STL10
+
+from cld.errors import InputError
+from cld.store import read_info, read_split, verify
+from data_prep.build.lock import only_build
+from data_prep.build.published_files import published_md5s
+from data_prep.settings import settings_from
+from data_prep.stl10 import build_stl10
+from data_prep.stl10_files.settings import Stl10Settings
+
+IMAGE_BYTES = 27648
+
+
+def settings(**changes) -> Stl10Settings:
+    return settings_from(Stl10Settings, {"check_md5": False, "expect": {}} | changes, "build settings")
+
+
+@pytest.fixture
+def root(tmp_path):
+    toy_stl10.write_stl10(tmp_path / "stl10")
+    return tmp_path / "stl10"
+
+
+@pytest.fixture
+def folder(root):
+    return root / "stl10_binary"
+
+
+def facts(target) -> dict:
+    return json.loads(target.report.with_suffix(".json").read_text())
+
+
+def refused(root, target, message, **changes):
+    with pytest.raises(InputError, match=message) as caught:
+        build_stl10(root, settings(**changes), target, workers=1)
+    assert "\n" not in str(caught.value)
+    assert not target.store.exists()
+
+
+@pytest.mark.parametrize("block_images", [1, 5, 1000])
+def test_a_store_holds_what_torchvision_reads(root, target, monkeypatch, block_images):
+    monkeypatch.setattr("data_prep.stl10_files.binary.BLOCK_IMAGES", block_images)
+    info = build_stl10(root, settings(), target, workers=1)
+    monkeypatch.setattr("torchvision.datasets.stl10.check_integrity", lambda *_: True)
+    for split, theirs_split in toy_stl10.FILES.items():
+        theirs, ours = STL10(root, split=theirs_split), read_split(target.store, split)
+        np.testing.assert_array_equal(ours.images, theirs.data.transpose(0, 2, 3, 1))
+        np.testing.assert_array_equal(ours.images[2], np.asarray(theirs[2][0]))
+        np.testing.assert_array_equal(ours.labels, theirs.labels)
+        assert info.classes == theirs.classes
+    assert info.sizes == toy_stl10.COUNTS
+
+
+def test_images_stand_upright(root, target):
+    build_stl10(root, settings(), target)
+    for split in toy_stl10.COUNTS:
+        images = read_split(target.store, split).images
+        np.testing.assert_array_equal(images, toy_stl10.images(split))
+        assert (images[:, :8] == 255).all()  # the bar along the top
+        assert (images[:, 8:, :8] == (255, 0, 0)).all()  # the red left edge
+
+
+def test_unlabelled_images_have_no_label_and_no_class(root, target):
+    info = build_stl10(root, settings(), target)
+    assert (read_split(target.store, "unlabelled").labels == -1).all()
+    with open(target.manifest, newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["split"] for row in rows] == ["train"] * 12 + ["unlabelled"] * 7 + ["test"] * 5
+    assert rows[14] == {
+        "split": "unlabelled",
+        "row": "2",
+        "class": "",
+        "label": "",
+        "image": "unlabeled_X.bin/2",
+    }
+    assert rows[1]["class"] == info.classes[1] == "bird"
+    assert facts(target)["counts"]["unlabelled"] == {"train": 0, "unlabelled": 7, "test": 0}
+
+
+def test_views_are_normalised_with_one_half_unless_told(root, target):
+    info = build_stl10(root, settings(), target)
+    assert info.mean == info.std == (0.5, 0.5, 0.5)
+    info = build_stl10(root, settings(mean=None, std=None), target)
+    np.testing.assert_allclose(info.mean, (toy_stl10.images("train") / 255).mean(axis=(0, 1, 2)))
+
+
+def test_the_report_has_the_folds_and_the_files(root, target):
+    build_stl10(root, settings(expect=toy_stl10.COUNTS), target)
+    report = facts(target)
+    assert [row["fold"] for row in report["details"]["Folds"]] == list(range(10))
+    assert {row["images"] for row in report["details"]["Folds"]} <= {1, 2}
+    assert report["source"]["files"] == 7
+    assert report["counts"]["expected"] == toy_stl10.COUNTS
+    assert report["notes"] == [f"split test has no image of {', '.join(toy_stl10.CLASSES[5:])}"]
+
+
+def test_files_are_digested_as_they_are_read(root, target, folder):
+    info = build_stl10(root, settings(), target)
+    lines = ""
+    for path in sorted(folder.iterdir()):
+        sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
+        lines += f"stl10_binary/{path.name} {path.stat().st_size} {sha256}\n"
+    assert info.sources["sha256"] == hashlib.sha256(lines.encode()).hexdigest()
+
+
+def test_the_store_verifies_until_a_byte_flips(root, target):
+    build_stl10(root, settings(), target)
+    assert "7 unlabelled" in verify(target.store)
+    with h5py.File(target.store, "r+") as store:
+        store["unlabelled/images"][3, 50, 2, 0] ^= 1
+    with pytest.raises(InputError, match="unlabelled/images is damaged"):
+        verify(target.store)
+
+
+@pytest.mark.parametrize("name", ["train_X.bin", "unlabeled_X.bin", "test_X.bin"])
+def test_a_file_of_no_whole_number_of_images_is_named(folder, root, target, name):
+    path = folder / name
+    path.write_bytes(path.read_bytes()[:-1])
+    refused(
+        root,
+        target,
+        rf"{name}: \d+ bytes are no whole number of images of {IMAGE_BYTES} bytes; fetch it again",
+    )
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["train_X.bin", "train_y.bin", "unlabeled_X.bin", "test_y.bin", "class_names.txt", "fold_indices.txt"],
+)
+def test_a_missing_file_is_named(folder, root, target, name):
+    (folder / name).unlink()
+    refused(root, target, f"{name}: no such file; fetch it again")
+
+
+def test_a_missing_folder_says_how_to_fetch_it(tmp_path, target):
+    refused(tmp_path, target, "stl10_binary: no such folder; fetch it .*data.root")
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        ([1] * 11, "11 labels for 12 images"),
+        ([1] * 13, "13 labels for 12 images"),
+        ([1] * 11 + [0], "has label 0; the labels are 1 to 10"),
+        ([1] * 11 + [11], "has label 11; the labels are 1 to 10"),
+        ([1] * 11 + [255], "has label 255; the labels are 1 to 10"),
+    ],
+)
+def test_labels_that_do_not_fit_are_named(folder, root, target, labels, message):
+    (folder / "train_y.bin").write_bytes(bytes(labels))
+    refused(root, target, f"train_y.bin: {message}")
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({}, "9 lines, one a fold, and must have 10"),
+        ({2: "0 1 12"}, "line 3: index 12 is outside the 12 training images"),
+        ({2: "0 1 1"}, "line 3: an image stands twice in the fold"),
+        ({2: ""}, "line 3: the fold is empty"),
+        ({2: "0 -1"}, "line 3: '-1' is no index of an image"),
+        ({2: "0 one"}, "line 3: 'one' is no index of an image"),
+        ({2: "0 ²"}, "line 3: '²' is no index of an image"),
+        ({2: "9" * 40}, "line 3: '9{20}' is no index of an image"),
+    ],
+)
+def test_bad_folds_are_named(folder, root, target, changed, message):
+    lines = ["0 1 2"] * 10
+    for line, text in changed.items():
+        lines[line] = text
+    (folder / "fold_indices.txt").write_text(
+        "\n".join(lines if changed else lines[1:]) + "\n", encoding="utf-8"
+    )
+    refused(root, target, f"fold_indices.txt: {message}")
+
+
+@pytest.mark.parametrize("content", [b"", b"cat\n\ndog\n", b"cat\ncat\n", b"\xff\xfe\x00"])
+def test_bad_class_names_are_named(folder, root, target, content):
+    (folder / "class_names.txt").write_bytes(content)
+    refused(root, target, "class_names.txt: ")
+
+
+def test_a_wrong_number_of_images_is_named_before_images_are_read(root, target, monkeypatch):
+    monkeypatch.setattr("data_prep.stl10.read_images", lambda *_: pytest.fail("images were read"))
+    refused(root, target, "7 images in split 'unlabelled', expected 100000", expect={"unlabelled": 100_000})
+
+
+def test_an_empty_file_is_an_empty_split(folder, root, target):
+    (folder / "unlabeled_X.bin").write_bytes(b"")
+    refused(root, target, "split 'unlabelled' is empty; fetch the files again")
+
+
+@pytest.mark.parametrize("grown", [-IMAGE_BYTES, -5, 5, IMAGE_BYTES])
+def test_a_file_that_changes_while_it_is_read_is_named(folder, root, target, monkeypatch, grown):
+    from data_prep.stl10_files import binary
+
+    count = binary.image_count
+
+    def and_change(path):
+        n = count(path)
+        if path.name == "test_X.bin":
+            content = path.read_bytes()
+            path.write_bytes(content[:grown] if grown < 0 else content + bytes(grown))
+        return n
+
+    monkeypatch.setattr(binary, "image_count", and_change)
+    refused(root, target, "test_X.bin: changed while it was read")
+
+
+def test_published_checksums_are_held_to(folder, root, target, monkeypatch):
+    refused(root, target, r"train_y\.bin: its MD5 is \w{32}, published is 5a34089d", check_md5=True)
+    md5s = {
+        path.relative_to(root).as_posix(): hashlib.md5(path.read_bytes()).hexdigest()
+        for path in folder.iterdir()
+    }
+    monkeypatch.setattr("data_prep.stl10.published_md5s", lambda preset, source: md5s)
+    build_stl10(root, settings(check_md5=True), target)
+    target.store.unlink()
+    content = bytearray((folder / "unlabeled_X.bin").read_bytes())
+    content[5000] ^= 4
+    (folder / "unlabeled_X.bin").write_bytes(content)
+    refused(root, target, "unlabeled_X.bin: its MD5 is", check_md5=True)
+
+
+def test_the_checksums_are_torchvisions():
+    listed = published_md5s("paper", "stl10")
+    for name, md5 in (*STL10.train_list, *STL10.test_list):
+        assert listed[f"stl10_binary/{name}"] == md5
+
+
+def test_a_file_without_permission_is_one_line(root, target, monkeypatch):
+    real_open = open
+
+    def fail(path, *args, **kwargs):
+        if str(path).endswith("unlabeled_X.bin"):
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return real_open(path, *args, **kwargs)
+
+    monkeypatch.setattr("builtins.open", fail)
+    refused(root, target, "unlabeled_X.bin: cannot be read .Permission denied.; mend its permissions")
+
+
+def test_a_full_disk_is_one_line_and_no_store(root, target, monkeypatch):
+    def fail(*_, **__):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(h5py.Group, "create_dataset", fail)
+    refused(root, target, "s.h5: cannot be written .No space left on device.; free some space")
+    assert not list(target.store.parent.glob("*.h5"))
+
+
+def test_only_one_build_at_a_time(root, target):
+    with only_build(target.store):
+        refused(root, target, "is building it now")
+    build_stl10(root, settings(), target)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (
+            {"expect": {"unlabeled": 5}},
+            "expect names split 'unlabeled'; the splits are train, unlabelled, test",
+        ),
+        ({"check_md5": 1}, "check_md5 is 1; it must be true or false"),
+        ({"mean": None}, "mean is None and std is .*; give both, or null for both"),
+        ({"image_size": 96}, "unknown key 'image_size'"),
+    ],
+)
+def test_bad_settings_are_named(changes, message):
+    with pytest.raises(InputError, match=message):
+        settings(**changes)
+
+
+def test_the_command_builds_at_the_presets_scale(folder, root, target):
+    options = {"--preset": "demo", "--dataset": "stl10", "--root": root, "--workers": 2}
+    options |= {f"--{name}": getattr(target, name) for name in ("store", "manifest", "report")}
+    words = [str(word) for pair in options.items() for word in pair]
+    run = [sys.executable, "-m", "data_prep.stl10", *words]
+    done = subprocess.run(run, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert (read_info(target.store).dataset, read_info(target.store).preset) == ("stl10", "demo")
+    done = subprocess.run([*run, "check_md5=true"], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 2
+    assert "its MD5 is" in done.stderr and "Traceback" not in done.stderr

@@ -1,0 +1,350 @@
+import csv
+import errno
+import io
+import json
+import shutil
+import subprocess
+import sys
+
+import h5py
+import numpy as np
+import pytest
+import toy_devkit
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+from torchvision.datasets import VOCDetection
+from toy_devkit import thing
+
+from cld.config import load_dataset
+from cld.errors import InputError
+from cld.store import EncodedImages, verify
+from data_prep.build.lock import only_build
+from data_prep.settings import build_settings, settings_from
+from data_prep.voc import build_voc
+from data_prep.voc_files.devkit import CLASSES
+from data_prep.voc_files.listing import Listed, read_listed
+from data_prep.voc_files.settings import VocSettings
+
+
+def settings(**changes) -> VocSettings:
+    defaults = {"train": [[2007, "trainval"]], "test": [[2007, "test"]]}
+    return settings_from(VocSettings, defaults | changes, "build settings")
+
+
+@pytest.fixture(scope="module")
+def _written_devkit(tmp_path_factory):
+    root = tmp_path_factory.mktemp("upstream") / "voc"
+    toy_devkit.write_devkit(root)
+    return root
+
+
+@pytest.fixture
+def devkit(_written_devkit, tmp_path):
+    """A fresh copy of the toy devkit's root: a test may spoil it."""
+    return shutil.copytree(_written_devkit, tmp_path / "voc")
+
+
+def year(root, number=2007):
+    return root / "VOCdevkit" / f"VOC{number}"
+
+
+def manifest(target) -> list[dict]:
+    with open(target.manifest, newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def facts(target) -> dict:
+    return json.loads(target.report.with_suffix(".json").read_text())
+
+
+def rewrite(root, image, objects, size=(50, 33)):
+    """Give an image other objects."""
+    path = year(root) / "Annotations" / f"{image}.xml"
+    path.write_text(toy_devkit.annotation(2007, image, size, objects))
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_images_and_objects_are_those_that_torchvision_reads(devkit, target, workers):
+    build_voc(devkit, settings(train=[[2007, "trainval"], [2012, "trainval"]]), target, workers)
+    sets = {"train": [("2007", "trainval"), ("2012", "trainval")], "test": [("2007", "test")]}
+    for split, names in sets.items():
+        stored = EncodedImages(target.store, split)
+        theirs = [VOCDetection(devkit, year=y, image_set=name) for y, name in names]
+        samples = [
+            (path, sample[1]) for part in theirs for path, sample in zip(part.images, part, strict=True)
+        ]
+        assert len(stored) == len(samples)
+        assert (stored.labels == -1).all()
+        for i, (path, sample) in enumerate(samples):
+            with open(path, "rb") as file:
+                assert stored[i] == file.read()
+            annotated = sample["annotation"]["object"]
+            corners = [[float(o["bndbox"][c]) for c in ("xmin", "ymin", "xmax", "ymax")] for o in annotated]
+            objects = stored.objects.of(i)
+            np.testing.assert_allclose(objects.boxes, np.array(corners) - [1, 1, 0, 0], rtol=1e-6)
+            assert [CLASSES[label] for label in objects.labels] == [o["name"] for o in annotated]
+            assert objects.difficult.tolist() == [int(o["difficult"]) for o in annotated]
+            assert objects.truncated.tolist() == [int(o["truncated"]) for o in annotated]
+
+
+def test_the_store_does_not_depend_on_workers_and_is_whole_until_a_byte_flips(devkit, target):
+    first = build_voc(devkit, settings(), target, workers=1)
+    assert first.has_objects and first.classes == list(CLASSES) == sorted(CLASSES) and len(CLASSES) == 20
+    content = target.store.read_bytes()
+    target.store.unlink()
+    build_voc(devkit, settings(), target, workers=2)
+    assert target.store.read_bytes() == content
+    assert ": whole (" in verify(target.store)
+    with h5py.File(target.store) as store:
+        place = store["train/jpeg"].id.get_offset() + 100
+    spoilt = bytearray(content)
+    spoilt[place] ^= 1
+    target.store.write_bytes(spoilt)
+    with pytest.raises(InputError, match="train/jpeg is damaged"):
+        verify(target.store)
+
+
+def test_manifest_and_report_say_what_is_where(devkit, target):
+    build_voc(devkit, settings(expect={"train": 6, "test": 3}), target, workers=1)
+    rows = manifest(target)
+    assert [row["split"] for row in rows] == ["train"] * 6 + ["test"] * 3
+    assert rows[0]["image"] == "VOCdevkit/VOC2007/JPEGImages/000005.jpg"
+    assert rows[0]["class"] == ""
+    report = facts(target)
+    table = {row["class"]: row for row in report["details"]["Annotated objects"]}
+    assert table["chair"] == {
+        "class": "chair",
+        "train": 2,
+        "train, difficult": 1,
+        "train, truncated": 0,
+        "test": 0,
+        "test, difficult": 0,
+        "test, truncated": 0,
+    }
+    assert (table["car"]["train, truncated"], table["sofa"]["test, difficult"]) == (1, 1)
+    assert (table["all"]["train"], table["all"]["test"]) == (9, 4)
+    assert report["notes"] == []
+    assert report["source"]["files"] == 2 + 2 * 9
+    assert report["counts"]["unlabelled"] == {"train": 6, "test": 3}
+    assert str(devkit) not in target.report.read_text()
+
+
+def test_boxes_shrink_and_turn_with_their_images(devkit, target):
+    toy_devkit.write_image(year(devkit), "000007", (80, 40), thing("car", 1, 1, 40, 10), exif=_orientation(6))
+    build_voc(devkit, settings(short_side=20, upright=True), target, workers=1)
+    stored = EncodedImages(target.store, "train")
+    assert Image.open(io.BytesIO(stored[1])).size == (20, 40)  # 40×80 once it stands upright, halved
+    np.testing.assert_allclose(stored.objects.of(1).boxes, [[15, 0, 20, 20]])
+    upright = facts(target)["converted"]
+    assert upright["turned upright, as EXIF says"] == 1
+    build_voc(devkit, settings(), target, workers=1)
+    assert Image.open(io.BytesIO(EncodedImages(target.store, "train")[1])).size == (80, 40)
+    np.testing.assert_allclose(EncodedImages(target.store, "train").objects.of(1).boxes, [[0, 0, 40, 10]])
+
+
+def _orientation(value):
+    exif = Image.Exif()
+    exif[0x0112] = value
+    return exif
+
+
+def test_boxes_are_clipped_or_dropped_and_both_are_counted(devkit, target):
+    objects = [
+        thing("car", 0, -3, 60, 33),  # over three borders
+        thing("cat", 51, 1, 60, 5),  # outside
+        thing("dog", 20, 10, 10, 20),  # empty
+        thing("cow", 50, 33, 50, 33),  # one pixel
+    ]
+    rewrite(devkit, "000007", "".join(objects))
+    build_voc(devkit, settings(), target, workers=1)
+    stored = EncodedImages(target.store, "train").objects.of(1)
+    np.testing.assert_array_equal(stored.boxes, [[0, 0, 50, 33], [49, 32, 50, 33]])
+    assert [CLASSES[label] for label in stored.labels] == ["car", "cow"]
+    assert sorted(facts(target)["notes"]) == [
+        "box clipped at its image's border: 1",
+        "box dropped, since it is empty: 1",
+        "box dropped, since it is outside its image: 1",
+    ]
+
+
+def test_images_without_objects_are_kept_and_counted(devkit, target):
+    rewrite(devkit, "000007", "")
+    rewrite(devkit, "000012", thing("cat", 51, 1, 60, 5))
+    info = build_voc(devkit, settings(), target, workers=1)
+    assert info.sizes == {"test": 3, "train": 6}
+    assert len(EncodedImages(target.store, "train").objects.of(1).boxes) == 0
+    assert "images of split train without an object (kept): 2" in facts(target)["notes"]
+
+
+def _truncate(path):
+    path.write_bytes(path.read_bytes()[:-200])
+
+
+SPOILT = {
+    "annotation missing": lambda folder: (folder / "Annotations/000007.xml").unlink(),
+    "annotation unreadable": lambda folder: _truncate(folder / "Annotations/000007.xml"),
+    "image missing": lambda folder: (folder / "JPEGImages/000007.jpg").unlink(),
+    "image unreadable": lambda folder: _truncate(folder / "JPEGImages/000007.jpg"),
+    "annotation of another image size": lambda folder: rewrite(folder.parent.parent, "000007", "", (33, 50)),
+    "unknown class 'dgo' (did you mean 'dog'?)": lambda folder: rewrite(
+        folder.parent.parent, "000007", thing("dgo", 1, 1, 9, 9)
+    ),
+    "unknown class 'zzz'": lambda folder: rewrite(folder.parent.parent, "000007", thing("zzz", 1, 1, 9, 9)),
+}
+
+
+@pytest.mark.parametrize("reason", SPOILT)
+def test_bad_input_ends_the_build_unless_the_settings_allow_it(devkit, target, reason):
+    SPOILT[reason](year(devkit))
+    with pytest.raises(InputError) as caught:
+        build_voc(devkit, settings(expect={"train": 6}), target, workers=1)
+    assert "1 of 9 images are bad (11.1%)" in str(caught.value)
+    assert reason in str(caught.value)
+    assert not target.store.exists()
+    assert list(facts(target)["problems"]["reasons"]) == [reason]
+    info = build_voc(devkit, settings(expect={"train": 6}, max_bad_share=0.2), target, workers=1)
+    assert info.sizes == {"test": 3, "train": 5}
+    assert not any("000007" in row["image"] for row in manifest(target))
+
+
+def test_an_image_that_is_no_image_is_a_problem_when_its_header_is_read(devkit, target):
+    (year(devkit) / "JPEGImages/000007.jpg").write_text("no image")
+    with pytest.raises(InputError, match=r"1 × image unreadable: VOCdevkit/VOC2007/JPEGImages/000007\.jpg"):
+        build_voc(devkit, settings(), target, workers=2)
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "changes", "message"),
+    [
+        (
+            "test",
+            "000001\n000005\n",
+            {},
+            r"test\.txt: image 000005 is in VOC2007 trainval of split 'train' too",
+        ),
+        ("test", "000001\n000001\n", {}, r"test\.txt: image 000001 is listed twice; fetch it again"),
+        (
+            "train",
+            "000005\n",
+            {"train": [[2007, "train"], [2007, "trainval"]]},
+            "is in VOC2007 train too; name only",
+        ),
+        ("test", "\n\n", {}, r"test\.txt: names no image; fetch it again"),
+        ("test", "000001\n000002 1\n", {}, r"test\.txt, line 2: '000002 1' is not the name of an image"),
+        ("test", "../secret\n", {}, r"line 1: '\.\./secret' is not the name"),
+        (
+            "train",
+            "",
+            {"test": [[2007, "tset"]]},
+            r"tset\.txt: no such image set; VOC2007 has test, train, trainval:",
+        ),
+        ("train", "", {"train": [[2007, "car_trainval"]]}, "'000005 -1' is not the name of an image"),
+        ("train", "", {"train": [[2010, "trainval"]]}, r"VOCdevkit/VOC2010: no such folder; fetch it"),
+        ("train", "", {"expect": {"train": 5011}}, "6 images in split 'train', expected 5011"),
+    ],
+)
+def test_bad_image_sets_end_the_build_before_an_image_is_decoded(
+    devkit, target, file, text, changes, message
+):
+    (year(devkit) / f"ImageSets/Main/{file}.txt").write_text(text)
+    with pytest.raises(InputError, match=message):
+        build_voc(devkit, settings(**changes), target, workers=1)
+    assert not target.store.exists()
+
+
+@pytest.mark.parametrize(
+    "folder", ["VOCdevkit", "VOCdevkit/VOC2007/Annotations", "VOCdevkit/VOC2007/JPEGImages"]
+)
+def test_a_missing_folder_says_what_to_fetch(devkit, target, folder):
+    shutil.rmtree(devkit / folder)
+    with pytest.raises(
+        InputError, match=rf"{folder}.*: no such folder; .*python -m data_prep\.fetch.*data\.root"
+    ):
+        build_voc(devkit, settings(), target, workers=1)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"train": []}, r"train is \[\]; it must list image sets"),
+        ({"train": "trainval"}, "it must list image sets"),
+        ({"train": [2007, "trainval"]}, "holds 2007; an image set is a year and a name"),
+        ({"test": [["2007", "test"]]}, r"test holds \['2007', 'test'\]"),
+        ({"quality": 101}, "quality is 101"),
+        ({"short_side": 0}, "short_side is 0"),
+        ({"upright": "yes"}, "upright is 'yes'"),
+        ({"expect": {"val": 3}}, "expect names split 'val'"),
+        ({"max_bad_share": 2}, "max_bad_share is 2"),
+        ({"trian": []}, "unknown key 'trian'; did you mean 'train'"),
+    ],
+)
+def test_settings_that_do_not_fit_are_named(changes, message):
+    with pytest.raises(InputError, match=message):
+        settings(**changes)
+
+
+def test_a_second_build_of_the_same_store_is_refused(devkit, target):
+    with only_build(target.store), pytest.raises(InputError, match="is building it now"):
+        build_voc(devkit, settings(), target, workers=1)
+
+
+def test_a_full_disk_is_one_line_and_leaves_no_store(devkit, target, monkeypatch):
+    def full(*args):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("data_prep.build.parts.write_text", full)
+        with pytest.raises(InputError, match=r"cannot be written .*No space left"):
+            build_voc(devkit, settings(), target, workers=1)
+    assert not target.store.exists()
+    build_voc(devkit, settings(), target, workers=1)
+    assert verify(target.store)
+
+
+def test_the_command_ends_bad_input_with_one_line(devkit, target):
+    (year(devkit) / "Annotations/000007.xml").unlink()
+    options = {"--preset": "demo", "--dataset": "voc0712", "--root": devkit, "--workers": 1}
+    options |= {f"--{name}": getattr(target, name) for name in ("store", "manifest", "report")}
+    command = [
+        sys.executable,
+        "-m",
+        "data_prep.voc",
+        *(str(part) for pair in options.items() for part in pair),
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 2
+    assert "error: voc: 1 of 11 images are bad" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(("dataset", "train"), [("voc07", 5011), ("voc0712", 16551)])
+def test_the_shipped_datasets_expect_the_published_counts(dataset, train):
+    for preset in ("demo", "paper"):
+        build_settings(preset, dataset)
+    assert load_dataset("paper", dataset)["build"]["expect"] == {"train": train, "test": 4952}
+    assert load_dataset("demo", dataset)["build"]["expect"] == {"train": None, "test": None}
+
+
+@given(st.data())
+def test_no_annotation_whatsoever_raises(_written_devkit, tmp_path_factory, data):
+    """What is not an annotation any more is a problem; what still is one has boxes inside its image."""
+    good = (year(_written_devkit) / "Annotations/000009.xml").read_bytes()
+    start = data.draw(st.integers(0, len(good)))
+    stop = data.draw(st.integers(start, min(len(good), start + 20)))
+    bad = (
+        good[:start]
+        + data.draw(st.binary(max_size=12) | st.sampled_from([b"nan", b"1e999", b"-5"]))
+        + good[stop:]
+    )
+    root = tmp_path_factory.mktemp("devkit")
+    for name in ("Annotations", "JPEGImages"):
+        (year(root) / name).mkdir(parents=True)
+    shutil.copy(year(_written_devkit) / "JPEGImages/000009.jpg", year(root) / "JPEGImages")
+    (year(root) / "Annotations/000009.xml").write_bytes(bad)
+    reading = read_listed(Listed(root, 2007, "000009"))
+    assert (reading.image is None) == bool(reading.problems)
+    if reading.image:
+        left, top, right, bottom = reading.image.objects.boxes.T
+        assert (left >= 0).all() and (top >= 0).all() and (right <= 37).all() and (bottom <= 50).all()
+        assert (left < right).all() and (top < bottom).all()
