@@ -1,4 +1,4 @@
-# make demo   everything from nothing: environment, rendered scenes, runs, tables and figures (demo preset)
+# make demo   everything from nothing: environment, generated data, stores, runs, tables and figures (demo preset)
 # make test   the tests; make lint, make bench, make lock: what their names say
 CORES ?= $(shell nproc)
 VENV := .venv
@@ -7,7 +7,7 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
 .PHONY: demo test lint bench lock
 demo: $(VENV)/installed
-	snakemake --cores $(CORES) all_tables all_figures
+	snakemake --cores $(CORES)
 
 test: $(VENV)/installed-dev
 	python -m pytest $(PYTEST)

@@ -14,7 +14,8 @@ from cld.errors import InputError
 _MENDS = {
     **dict.fromkeys((errno.ENOSPC, errno.EDQUOT, errno.EFBIG), "free some space"),
     **dict.fromkeys((errno.EACCES, errno.EPERM, errno.EROFS), "make its folder writable"),
-    **dict.fromkeys((errno.ENOTDIR, errno.EISDIR, errno.EEXIST), "move what lies in its place"),
+    **dict.fromkeys((errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ELOOP), "move what lies in its place"),
+    errno.ENAMETOOLONG: "shorten its name",
 }
 
 
@@ -23,9 +24,15 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     """Yield a temporary path beside ``path``; on success it is renamed to ``path``, on failure removed.
 
     The temporary name keeps the suffix, so that writers which choose a format by it work unchanged.
+
+    Raises:
+        InputError: ``path`` cannot be written, or is there and is no file.
     """
     path = Path(path)
     with writing(path):
+        # a rename would replace a device such as /dev/null for everyone
+        if path.exists() and not path.is_file():
+            raise InputError(f"{path}: is there and is no file; move it, or name another file")
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(prefix=f".{path.stem}.", suffix=f".tmp{path.suffix}", dir=path.parent)
     os.close(handle)

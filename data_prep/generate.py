@@ -13,6 +13,8 @@ from pathlib import Path
 
 from cld.config import load_source, parse_overrides
 from cld.errors import run_command
+from cld.files import writing
+from data_prep.build.lock import only_build
 from data_prep.generated_folder import generated_folder
 from data_prep.pictures.cifar import write_cifar10, write_cifar100
 from data_prep.pictures.imagenet import write_imagenet
@@ -36,9 +38,10 @@ def generate(file_format: str, settings: object, out: str | Path, workers: int =
     """Write a format's files into the new folder ``out``; earlier generated ones there are replaced.
 
     Raises:
-        InputError: ``out`` is a file, or a folder with anything but generated files in it.
+        InputError: ``out`` is a file, or a folder with anything but generated files in it, or cannot be
+            written; another process writes it.
     """
-    with generated_folder(out, file_format, settings) as folder:
+    with only_build(out), writing(out), generated_folder(out, file_format, settings) as folder:
         WRITERS[file_format](folder, settings, workers)
 
 

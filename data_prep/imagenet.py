@@ -18,6 +18,7 @@ import numpy as np
 from cld.errors import InputError, run_command
 from cld.progress import progress
 from cld.store import StoreInfo
+from data_prep.build.array_build import require_counts
 from data_prep.build.array_settings import stated_counts
 from data_prep.build.command import parse_build
 from data_prep.build.encoded_build import SourceImage, build_encoded
@@ -55,6 +56,7 @@ def build_imagenet(root: str | Path, settings: ImageNetSettings, target: Target,
     else:
         images = {"train": train, "test": val}
         record.notes.append("split test holds the published validation images")
+    require_counts(record, images)
     return build_encoded(
         record, images, classes, settings.encoding, workers=workers, max_bad_share=settings.max_bad_share
     )

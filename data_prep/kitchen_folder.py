@@ -16,7 +16,7 @@ from cld.store import StoreInfo
 from data_prep.build.boxes import Box
 from data_prep.build.command import parse_build
 from data_prep.build.image_files import EncodedImage, digest, resized
-from data_prep.build.image_tree import class_folders, image_paths
+from data_prep.build.image_tree import class_folders, image_paths, is_folder
 from data_prep.build.lock import only_build
 from data_prep.build.problems import problem
 from data_prep.build.record import BuildRecord
@@ -116,12 +116,12 @@ def main() -> None:
 
 def _given_splits(root: Path) -> list[str]:
     expected = "train/<class>/* and test/<class>/* (and val/<class>/*, if there)"
-    if not root.is_dir():
+    if not is_folder(root):
         raise InputError(
             f"{root}: no such folder; fetch a ready-made Kitchen-HC, with {expected}, and point {CONFIG_KEY} "
             f"at it"
         )
-    given = [split for split in ("train", "val", "test") if (root / split).is_dir()]
+    given = [split for split in ("train", "val", "test") if is_folder(root / split)]
     for split in ("train", "test"):
         if split not in given:
             raise InputError(

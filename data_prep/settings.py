@@ -52,7 +52,7 @@ def generator_settings(preset: str, source: str, overrides: Mapping[str, object]
     content = load_source(preset, source)
     if content["format"] not in GENERATORS:
         raise InputError(
-            f"{source} generator: no generator writes the format '{content['format']}'; those that are written: "
+            f"{source} generator: no generator writes the format '{content['format']}'; those written: "
             f"{', '.join(GENERATORS)}"
         )
     if content["generate"] is None:

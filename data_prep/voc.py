@@ -16,6 +16,7 @@ import numpy as np
 from cld.errors import run_command
 from cld.progress import progress
 from cld.store import StoreInfo
+from data_prep.build.array_build import require_counts
 from data_prep.build.array_settings import stated_counts
 from data_prep.build.command import parse_build
 from data_prep.build.encoded_build import SourceImage, build_encoded
@@ -31,13 +32,14 @@ def build_voc(root: str | Path, settings: VocSettings, target: Target, workers: 
     """Build a store from ``root``, the folder that holds VOCdevkit.
 
     Raises:
-        InputError: a missing folder, a missing, empty or broken image set, an image in two splits: at once.
-            More bad images than ``max_bad_share``, other counts than ``expect``: after all were tried.
+        InputError: a missing folder, a missing, empty or broken image set, an image in two splits, other
+            counts than ``expect``: at once. More bad images than ``max_bad_share``: after all were tried.
     """
     root = Path(root)
     record = BuildRecord(root, target, settings, "images", stated_counts(settings.expect, SPLITS))
     listed, files = list_splits(root, {split: getattr(settings, split) for split in SPLITS})
     record.files += files
+    require_counts(record, listed)
     record.total = sum(map(len, listed.values()))
     images = _read_annotations(record, listed, workers)
     record.check_problems(settings.max_bad_share, classes=CLASSES)

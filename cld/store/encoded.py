@@ -121,6 +121,8 @@ class EncodedImages:
         return len(self.labels)
 
     def __getitem__(self, index: int) -> bytes:
+        if not 0 <= index < len(self):  # also what ends a loop over the images
+            raise IndexError(f"{self.path}: no image {index}; there are {len(self)}")
         if self._file is None:
             self._file = os.open(self.path, os.O_RDONLY)
         start, stop = self._offsets[index : index + 2].tolist()

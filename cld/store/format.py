@@ -11,7 +11,7 @@ import numpy as np
 
 from cld.errors import InputError
 from cld.files import atomic_path
-from cld.store.checksum import combined, file_sha256, seal, write_sidecar
+from cld.store.checksum import combined, file_sha256, seal, sidecar, write_sidecar
 
 FORMAT = "cld-store"
 VERSION = 2
@@ -86,7 +86,10 @@ def write_file(
                     "checksum": combined(store),
                 }
             )
-        write_sidecar(path, file_sha256(temporary))
+        digest = file_sha256(temporary)
+        # a build that ends between these leaves a store without a checksum rather than one with another's
+        sidecar(path).unlink(missing_ok=True)
+    write_sidecar(path, digest)
     return read_info(path)
 
 
@@ -141,18 +144,22 @@ def open_store(path: str | Path) -> Iterator[h5py.File]:
     """Open a store to read.
 
     Raises:
-        InputError: the file is missing, is not HDF5, is not a store of this version, or turns out to be
-            damaged while it is read.
+        InputError: the file is missing or may not be read, is not HDF5, is not a store of this version, turns
+            out to be damaged while it is read, or does not fit into memory.
     """
-    if not Path(path).is_file():
-        raise InputError(f"{path}: no such store; build it first")
     try:
+        if not Path(path).is_file():
+            raise InputError(f"{path}: no such store; build it first")
         with h5py.File(path, "r") as store:
             if (store.attrs.get("format"), store.attrs.get("version")) != (FORMAT, VERSION):
                 raise InputError(f"{path}: not a {FORMAT} of version {VERSION}; delete it and build it again")
             yield store
     except InputError:
         raise
+    except PermissionError as error:
+        raise InputError(f"{path}: may not be read; mend its permissions") from error
+    except MemoryError as error:
+        raise InputError(f"{path}: does not fit into memory ({error}); free some") from error
     except Exception as error:  # a damaged file can fail anywhere in the reader
         reason = " ".join(str(error).split())
         raise InputError(

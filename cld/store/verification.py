@@ -20,7 +20,7 @@ def verify(path: str | Path) -> str:
     info, beside = read_info(path), sidecar(path)
     counts = ", ".join(f"{n} {split}" for split, n in info.sizes.items())
     if beside.exists():
-        if file_sha256(path) == beside.read_text(encoding="utf-8").split(maxsplit=1)[0]:
+        if beside.read_bytes().startswith(file_sha256(path).encode()):
             return f"{path}: whole ({counts})"
         require_content(path, info.checksum)
         raise InputError(

@@ -87,6 +87,7 @@ def view(table: Table, cells: Mapping[tuple[str, str], dict], preset: str) -> di
     scale = load_preset(preset)
     scores = [score for cell in cells.values() for score in cell["scores"]]
     versions = sorted({code_version(score["provenance"]["code"]) for score in scores})
+    published = any(cell["published"] is not None for cell in cells.values())
     seeds = sorted({cell["n_seeds"] for cell in cells.values() if cell["configuration"]})
     runs = {score["run"] for score in scores} - {None}
     return {
@@ -102,11 +103,12 @@ def view(table: Table, cells: Mapping[tuple[str, str], dict], preset: str) -> di
             {"label": reference.label, **entry(REFERENCE_ROW, reference.key)}
             for reference in table.references
         ],
+        "published": published,
         "metric": {"top1": "top-1", "top5": "top-5"}[table.metric],
         "notes": [table.note] * bool(table.note)
         + [
-            f"Ours: mean ± standard deviation over {' or '.join(map(str, seeds))} seed(s). "
-            "Published: the supplement's number.",
+            f"Ours: mean ± standard deviation over {' or '.join(map(str, seeds))} seed(s)."
+            + " Published: the supplement's number." * published,
             f"Preset {preset}, dataset {table.dataset} ({scores[0]['provenance']['data_checksum'][:12]}), "
             f"{len(runs)} runs, code {', '.join(versions)}.",
         ],

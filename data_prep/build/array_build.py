@@ -1,6 +1,6 @@
 """Finishing a store of small images of one size: counts, manifest, report and, last, the store."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Sized
 
 import numpy as np
 
@@ -50,23 +50,31 @@ def finish_arrays(
     )
 
 
-def require_counts(record: BuildRecord, labels: Mapping[str, np.ndarray]) -> None:
-    """Check the images of each split against what is expected of the source.
-
-    Images that were skipped as bad, up to the share that the settings allow, do not count against it.
+def require_counts(record: BuildRecord, splits: Mapping[str, Sized]) -> None:
+    """Check the number of images that each split has upstream, bad ones included, against what is expected.
 
     Raises:
         InputError: another number of images, or none; names the split.
     """
-    for split, values in labels.items():
-        if len(values) == 0:
-            raise InputError(f"{record.root}: split '{split}' is empty; fetch the files again")
+    require_images(record, splits)
+    for split, images in splits.items():
         want = record.expected.get(split)
-        if want is not None and len(values) != want and not want - record.log.bad_units <= len(values) < want:
+        if want is not None and len(images) != want:
             raise InputError(
-                f"{record.root}: {len(values)} images in split '{split}', expected {want}; fetch the files "
+                f"{record.root}: {len(images)} images in split '{split}', expected {want}; fetch the files "
                 f"again, or change 'expect' of the build settings if this is another edition"
             )
+
+
+def require_images(record: BuildRecord, splits: Mapping[str, Sized]) -> None:
+    """Check that no split is empty.
+
+    Raises:
+        InputError: names the first that is.
+    """
+    for split, images in splits.items():
+        if len(images) == 0:
+            raise InputError(f"{record.root}: split '{split}' is empty; fetch the files again")
 
 
 def missing_classes(labels: Mapping[str, np.ndarray], classes: Sequence[str]) -> list[str]:

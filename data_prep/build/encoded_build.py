@@ -6,7 +6,6 @@ number of processes changes a byte of the store.
 """
 
 import os
-import re
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -18,9 +17,10 @@ from cld.errors import InputError
 from cld.files import writing
 from cld.progress import progress
 from cld.store import EncodedSplit, Objects, StoreInfo, write_encoded_store
-from data_prep.build.array_build import missing_classes, require_counts
+from data_prep.build.array_build import missing_classes, require_images
 from data_prep.build.image_files import EncodedImage, FileDigest
 from data_prep.build.image_objects import joined
+from data_prep.build.image_tree import require_utf8
 from data_prep.build.jpeg_encoding import Encoding
 from data_prep.build.lock import only_build
 from data_prep.build.manifest import write_manifest
@@ -59,21 +59,22 @@ def build_encoded(
         max_bad_share: of all images, 0..1, that may be unreadable and are then left out.
 
     Raises:
-        InputError: a split is empty or has another number of images than expected, a name stands twice, the
-            disk has too little room, another process builds the store: at once. Too many bad images: after
-            all were tried, with the report written; parts stay, and the next build makes only the bad ones
-            again.
+        InputError: a split is empty, a name stands twice or is not UTF-8, the disk has too little room, another
+            process builds the store: at once. Too many bad images: after all were tried, with the report
+            written; parts stay, and the next build makes only the
+            bad ones again.
     """
     n_images = sum(map(len, images.values()))
     record.total = record.total or n_images
-    _require_unique(record, images)
-    require_counts(record, {split: _labels(group) for split, group in images.items()})
+    require_images(record, images)
+    _require_names(record, images)
     store = record.target.store
     folder = Path(f"{store}.parts")
     jobs = {split: _jobs(folder, split, group, encoding) for split, group in images.items()}
     with only_build(store), writing(store):
         folder.mkdir(parents=True, exist_ok=True)
-        _remove_leftovers(store)
+        for half in folder.glob(".*"):  # what a killed build was writing
+            half.unlink(missing_ok=True)
         _require_space(folder, images, encoding)
         parts = _parts(jobs, n_images, workers)
         info = _joined(record, jobs, parts, classes, encoding, max_bad_share)
@@ -114,7 +115,6 @@ def _joined(
                 for row, (size, sha256) in zip(part.rows, part.sources, strict=True)
             ]
     record.check_problems(max_bad_share, classes=classes, labels=labels)
-    require_counts(record, labels)
     record.notes += missing_classes(labels, classes)
     names = {split: [image.name for image in group] for split, group in kept.items()}
     write_manifest(record.target.manifest, names, labels, classes)
@@ -161,7 +161,8 @@ def _problem(name: str, detail: str) -> Problem:
     return Problem(unit=name, path=name, reason="image unreadable", detail=detail)
 
 
-def _require_unique(record: BuildRecord, images: Mapping[str, Sequence[SourceImage]]) -> None:
+def _require_names(record: BuildRecord, images: Mapping[str, Sequence[SourceImage]]) -> None:
+    """Check that names are text, and unique."""
     seen: set[str] = set()
     for split, group in images.items():
         for image in group:
@@ -170,6 +171,7 @@ def _require_unique(record: BuildRecord, images: Mapping[str, Sequence[SourceIma
                     f"{record.root}: {image.name} is listed twice, the second time in split '{split}'; "
                     "list it once"
                 )
+            require_utf8(str(record.root), image.name)
             seen.add(image.name)
 
 
@@ -202,11 +204,3 @@ def _stored_bytes(image: SourceImage, encoding: Encoding) -> float:
         return 0
     # shrunk images have more bytes a pixel: their bytes go down with the side rather than with the area
     return size * min(1.0, encoding.short_side / short)
-
-
-def _remove_leftovers(store: Path) -> None:
-    """Delete what builds that were killed while they wrote the store left of it."""
-    pattern = re.compile(re.escape(f".{store.stem}.") + r"[^.]+" + re.escape(f".tmp{store.suffix}"))
-    for path in store.parent.iterdir():
-        if pattern.fullmatch(path.name):
-            path.unlink(missing_ok=True)

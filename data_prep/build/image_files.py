@@ -2,11 +2,15 @@
 
 import hashlib
 import io
+import re
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from PIL import ExifTags, Image, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageFile, UnidentifiedImageError
 
 from cld.errors import InputError
 from data_prep.build.boxes import Box
@@ -43,11 +47,10 @@ class EncodedImage:
         """
         self.path = path
         self.conversions: list[str] = []
-        try:
+        with self._decoding():
             self.content = path.read_bytes() if content is None else content
             self._image = Image.open(io.BytesIO(self.content))
-        except _FAILURES as error:
-            raise _unreadable(path, error) from error
+        self._is_16_bit = _has_16_bits(self._image)  # asked now: nothing tells any more once pixels are there
 
     @property
     def size(self) -> tuple[int, int]:
@@ -90,26 +93,28 @@ class EncodedImage:
                 shorter than these; faster than decoding it whole.
 
         Raises:
-            InputError: the image is cut short or broken, or has more than 16 bits a channel.
+            InputError: the image is cut short or broken, or has channels of 32 bits, or signed ones.
         """
-        is_16_bit = "16" in self._image.mode or any("16" in str(tile.args) for tile in self._image.tile)
         orientation = self.orientation if upright else 1
         if at_least is not None:
             self._image.draft(self._image.mode, at_least)
         self._load()
         image = self._image
-        if is_16_bit:
+        if self._is_16_bit:
             self.conversions.append("16 bits to 8")
-        if image.mode.startswith("I;16"):  # Pillow's own conversion clips
+        if self._is_16_bit and image.mode.startswith("I"):  # Pillow's own conversion clips
             image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
         elif image.mode in ("I", "F"):
-            raise InputError(f"{self.path}: has 32 bits a channel; save it with 8 or 16")
+            raise InputError(
+                f"{self.path}: its channels are signed or have 32 bits; save it with 8 or 16 bits"
+            )
         if orientation != 1:
             self.conversions.append("turned upright, as EXIF says")
             image = image.transpose(_TURNS[orientation])
         if image.mode != "RGB" and not (keep_grey and image.mode == "L"):
             self.conversions.append(f"{_MODES.get(image.mode, image.mode)} to RGB")
-            image = image.convert("RGB")
+            with self._decoding():
+                image = image.convert("RGB")
         return image
 
     @property
@@ -118,8 +123,9 @@ class EncodedImage:
         if self.format == "TIFF":
             return 1
         try:
-            orientation = self._image.getexif().get(ExifTags.Base.Orientation, 1)
-        except _FAILURES:
+            with self._decoding():
+                orientation = self._image.getexif().get(ExifTags.Base.Orientation, 1)
+        except InputError:
             return 1
         return orientation if orientation in _TURNS else 1
 
@@ -137,10 +143,22 @@ class EncodedImage:
         return np.asarray(self._image)
 
     def _load(self) -> None:
-        try:
+        with self._decoding():
             self._image.load()
-        except _FAILURES as error:
-            raise _unreadable(self.path, error) from error
+
+    @contextmanager
+    def _decoding(self) -> Iterator[None]:
+        """Turn whatever Pillow makes of a broken file into one line; its warnings name no file."""
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                yield
+        except Image.DecompressionBombError as error:
+            raise InputError(f"{self.path}: too many pixels ({error}); shrink it") from error
+        except Exception as error:
+            # Pillow's own words name the address of the buffer
+            reason = "of no known format" if isinstance(error, UnidentifiedImageError) else error
+            raise InputError(f"{self.path}: not readable as an image ({reason}); fetch it again") from error
 
 
 def resized(image: Image.Image, region: Box, side: int) -> np.ndarray:
@@ -161,11 +179,16 @@ _TURNS = {
     8: Image.Transpose.ROTATE_90,
 }
 
-# what Pillow raises for broken files: SyntaxError for a broken PNG chunk, ValueError for absurd headers
-_FAILURES = (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError)
 
-
-def _unreadable(path: Path, error: Exception) -> InputError:
-    # Pillow's own words name the address of the buffer
-    reason = "of no known format" if isinstance(error, UnidentifiedImageError) else error
-    return InputError(f"{path}: not readable as an image ({reason}); fetch it again")
+def _has_16_bits(image: ImageFile.ImageFile) -> bool:
+    """Whether an image that is not decoded yet has channels of 9 to 16 bits, unsigned."""
+    if image.mode.startswith("I;16"):
+        return True
+    arguments = [
+        argument
+        for tile in image.tile
+        for argument in (tile.args if isinstance(tile.args, tuple) else (tile.args,))
+    ]
+    raw_modes = [argument for argument in arguments if isinstance(argument, str)]
+    brightest = [argument for argument in arguments if isinstance(argument, int) and image.format == "PPM"]
+    return any(re.search(";16[BLN]$", mode) for mode in raw_modes) or max(brightest, default=0) > 255

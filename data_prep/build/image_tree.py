@@ -6,6 +6,7 @@ Hidden files and folders are passed over everywhere: editors and file managers l
 import os
 import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from cld.errors import InputError
@@ -14,22 +15,48 @@ from cld.errors import InputError
 SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".webp", ".ppm", ".pgm", ".tif", ".tiff"}
 
 
+@contextmanager
+def looking_into(folder: Path) -> Iterator[None]:
+    """Turn a folder that cannot be looked into into one line that names what cannot be seen.
+
+    Raises:
+        InputError: instead of the system's error.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise InputError(
+            f"{error.filename or folder}: cannot be looked at ({error.strerror}); mend the permissions of it "
+            "and of the folders above"
+        ) from error
+
+
+def is_folder(path: Path) -> bool:
+    """Whether ``path`` is a folder.
+
+    Raises:
+        InputError: nobody may look.
+    """
+    with looking_into(path):
+        return path.is_dir()
+
+
 def class_folders(folder: Path) -> list[Path]:
     """The folders in ``folder``, in the order of their names.
 
     Raises:
-        InputError: ``folder`` cannot be listed, or a name in it is not UTF-8.
+        InputError: ``folder`` cannot be looked into, or a name in it is not UTF-8.
     """
-    return [path for path in _listed(folder) if path.is_dir()]
+    return [path for path in _listed(folder) if is_folder(path)]
 
 
-def has_images(folder: Path) -> bool:
-    """Whether images lie in ``folder`` itself.
+def loose_files(folder: Path) -> int:
+    """How many files lie in ``folder`` itself.
 
     Raises:
         InputError: as :func:`class_folders`.
     """
-    return any(_is_image(path) for path in _listed(folder) if path.is_file())
+    return sum(not is_folder(path) for path in _listed(folder))
 
 
 def image_paths(folder: Path) -> tuple[list[Path], int]:
@@ -38,9 +65,22 @@ def image_paths(folder: Path) -> tuple[list[Path], int]:
     Raises:
         InputError: as :func:`class_folders`.
     """
-    files = list(_files(folder, set()))
+    with looking_into(folder):
+        files = list(_files(folder, set()))
     images = sorted((path for path in files if _is_image(path)), key=natural)
     return images, len(files) - len(images)
+
+
+def require_utf8(where: str, name: str) -> None:
+    """Check that a name on disk is text: manifests and reports are UTF-8.
+
+    Raises:
+        InputError: it is not.
+    """
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        raise InputError(f"{where}: the name {os.fsencode(name)!r} is not UTF-8; rename it") from None
 
 
 def natural(path: Path) -> tuple[list[tuple[int, str]], str]:
@@ -66,13 +106,8 @@ def _is_image(path: Path) -> bool:
 
 
 def _listed(folder: Path) -> list[Path]:
-    try:
+    with looking_into(folder):
         names = sorted(name for name in os.listdir(folder) if not name.startswith("."))
-    except OSError as error:
-        raise InputError(f"{folder}: cannot be listed ({error.strerror}); mend its permissions") from error
     for name in names:
-        try:
-            name.encode()
-        except UnicodeEncodeError:
-            raise InputError(f"{folder}: the name {os.fsencode(name)!r} is not UTF-8; rename it") from None
+        require_utf8(str(folder), name)
     return [folder / name for name in names]

@@ -11,6 +11,8 @@ from data_prep.build.image_files import EncodedImage
 from data_prep.settings import require_whole
 
 SMALLEST_SIDE = 8
+#: What libjpeg can write.
+LARGEST_SIDE = 65_500
 
 
 @dataclass(frozen=True)
@@ -63,7 +65,8 @@ def as_jpeg(image: EncodedImage, encoding: Encoding) -> Jpeg:
     Its pixels are decoded either way, so that a broken file is found here.
 
     Raises:
-        InputError: the image is cut short or broken, or has more than 16 bits a channel.
+        InputError: the image is cut short or broken, has channels of 32 bits or signed ones, or is longer
+            than a JPEG can be.
     """
     before, short = image.size, min(image.size)
     orientation = image.orientation if encoding.upright else 1
@@ -82,10 +85,9 @@ def as_jpeg(image: EncodedImage, encoding: Encoding) -> Jpeg:
         conversions.append(f"shrunk to the shorter side {encoding.short_side}")
     if not image.is_jpeg:
         conversions.append(f"{image.format} to JPEG")
-    buffer = io.BytesIO()
-    try:
-        picture.save(buffer, "JPEG", quality=encoding.quality, comment=b"")
-    except (OSError, ValueError) as error:
+    if max(picture.size) > LARGEST_SIDE:
         width, height = picture.size
-        raise InputError(f"{image.path}: {width} x {height} pixels do not fit a JPEG; shrink it") from error
+        raise InputError(f"{image.path}: {width} x {height} pixels do not fit a JPEG; shrink it")
+    buffer = io.BytesIO()
+    picture.save(buffer, "JPEG", quality=encoding.quality, comment=b"")
     return Jpeg(buffer.getvalue(), before, orientation, picture.size, conversions)

@@ -7,7 +7,6 @@ written last and says what the part was made from.
 import hashlib
 import json
 import os
-import warnings
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
@@ -24,7 +23,7 @@ from data_prep.build.image_objects import joined, moved
 from data_prep.build.jpeg_encoding import Encoding, as_jpeg
 
 #: Changed with the code that makes a part: parts of another version are made again.
-VERSION = 1
+VERSION = 2
 #: Pictures are encoded alike only by the same libraries.
 CODEC = (Image.__version__, features.version("jpg"))
 
@@ -155,8 +154,7 @@ def make_part(job: PartJob) -> Part:
     job.index.unlink(missing_ok=True)  # before the bytes it tells of are replaced
     part = Part(fingerprint, [], [], [], [], {}, None)
     converted, objects = Counter(), []
-    with atomic_path(job.jpegs) as temporary, open(temporary, "wb") as file, warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # Pillow's, of strange EXIF: they name no file
+    with atomic_path(job.jpegs) as temporary, open(temporary, "wb") as file:
         for row, source in enumerate(job.images):
             try:
                 content = source.content()

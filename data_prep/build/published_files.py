@@ -1,6 +1,7 @@
 """Files as a publisher ships them, read once: what is hashed is what is used."""
 
 import hashlib
+import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -79,10 +80,13 @@ def file_size(path: Path) -> int:
     """Bytes of a file.
 
     Raises:
-        InputError: it is missing.
+        InputError: it is missing, or is no file: opening a pipe would wait for ever.
     """
     with _reading(path):
-        return path.stat().st_size
+        status = path.stat()
+    if not stat.S_ISREG(status.st_mode):
+        raise InputError(f"{path}: is no file; remove it, then {FETCH_AGAIN}")
+    return status.st_size
 
 
 @contextmanager

@@ -33,7 +33,7 @@ class CifarSettings:
     std: Sequence[float] | None = None
 
     def __post_init__(self) -> None:
-        if self.variant not in VARIANTS:
+        if self.variant not in list(VARIANTS):  # a list: what YAML gives may have no hash
             raise InputError(f"{WHERE}: variant is {self.variant!r}; it must be one of {', '.join(VARIANTS)}")
         require_share(WHERE, self, imbalance=(1, 1e6))
         require_whole(WHERE, self, imbalance_seed=(0, float("inf")))

@@ -60,7 +60,8 @@ def unpack(archive: Path, root: Path) -> None:
 
 def unfinished(archive: Path) -> bool:
     """Whether unpacking ``archive`` was ended while its files were moved into place."""
-    return _marker(archive).exists()
+    # a folder that cannot be read is named by whoever looks for the files in it
+    return os.path.exists(_marker(archive))
 
 
 def remove_leftovers(root: Path) -> None:

@@ -70,7 +70,7 @@ class Checksums:
     def remember(self, path: str, md5: str) -> None:
         """Keep the MD5 of ``path``, here and, where the root can be written, for the next time."""
         self._known[path] = [*_state(self.root / path), md5]
-        with suppress(OSError):  # a read-only root: what lies there is read each time
+        with suppress(InputError):  # a read-only root: what lies there is read each time
             write_json(self.root / MEMORY, _read(self.root / MEMORY) | {path: self._known[path]})
 
 

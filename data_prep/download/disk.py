@@ -41,8 +41,9 @@ def locked(root: Path) -> Iterator[bool]:
         InputError: ``root`` cannot be written.
     """
     path = root / LOCK
-    with writing(path):
+    with writing(root):
         root.mkdir(parents=True, exist_ok=True)
+    with writing(path):
         handle = _opened(path)
     try:
         yield _lock(handle, root)

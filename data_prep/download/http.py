@@ -163,8 +163,7 @@ def _continues(response: requests.Response, url: str, offset: int, record: dict)
 
 def _write_body(response: requests.Response, url: str, part: Path, offset: int, length: int | None) -> None:
     with writing(part):
-        if not part.exists():
-            part.touch()
+        part.touch()
     if length is not None:
         # what lies beyond the offset is written over
         require_space(part.parent, length - max(offset, _size(part)), f"downloading {part.stem}")

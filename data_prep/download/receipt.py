@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
-from cld.files import write_text, writing
+from cld.files import write_text
 from data_prep.download.contents import Alternative, n_files
 
 
@@ -43,5 +43,4 @@ def write_receipt(path: Path, receipt: Mapping) -> None:
     with suppress(OSError, UnicodeDecodeError):
         if path.read_text(encoding="utf-8") == text:
             return
-    with writing(path):
-        write_text(path, text)
+    write_text(path, text)

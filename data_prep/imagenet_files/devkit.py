@@ -5,6 +5,7 @@ Either comes from the development kit (``ILSVRC2012_devkit_t12``, unpacked or no
 """
 
 import csv
+import gzip
 import io
 import tarfile
 import zlib
@@ -65,7 +66,10 @@ def _kit_file(root: Path, name: str) -> tuple[str, bytes]:
     try:
         if (root / name).is_file():
             return str(root / name), (root / name).read_bytes()
-        with tarfile.open(archive, "r:gz") as kit:
+        # unpacked to its end, where gzip's checksum is: a damaged meta.mat could crash scipy's reader
+        with gzip.open(archive) as packed:
+            unpacked = io.BytesIO(packed.read())
+        with tarfile.open(fileobj=unpacked, mode="r:") as kit:
             return f"{archive}: {name}", kit.extractfile(name).read()
     except KeyError:
         raise InputError(f"{archive}: holds no {name}; fetch it again") from None

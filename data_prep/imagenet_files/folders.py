@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from cld.errors import InputError
+from data_prep.build.image_tree import is_folder, looking_into
 
 SYNSET = re.compile(r"n\d{8}")
 SUFFIXES = (".jpeg", ".jpg", ".png")
@@ -35,9 +36,14 @@ class TreeFolder:
     path: Path
 
     def places(self) -> tuple[list[Place], int]:
-        """Its images, sorted by name, and the number of other files; hidden files are neither."""
-        with os.scandir(self.path) as entries:
-            files = [entry.path for entry in entries if entry.name[0] != "." and entry.is_file()]
+        """Its images, sorted by name, and the number of other files; hidden files are neither.
+
+        Raises:
+            InputError: it cannot be looked into.
+        """
+        with looking_into(self.path), os.scandir(self.path) as entries:
+            # a broken link is an image that cannot be read
+            files = [entry.path for entry in entries if entry.name[0] != "." and not entry.is_dir()]
         images = sorted(path for path in files if path.lower().endswith(SUFFIXES))
         return [Place(os.path.basename(path), path) for path in images], len(files) - len(images)
 
@@ -71,10 +77,11 @@ def train_folders(root: Path) -> dict[str, TreeFolder | TarFolder]:
     """The folder of each synset's training images, by synset, sorted: of ``train/``, or of the archive.
 
     Raises:
-        InputError: there is neither, it has no synset, or the archive is damaged.
+        InputError: there is neither, it has no synset, or the archive is damaged; a synset is in the tree,
+            and not as a folder.
     """
     tree, archive = root / "train", root / TRAIN_ARCHIVE
-    if tree.is_dir():
+    if is_folder(tree):
         found = _synset_folders(tree)
         where = f"{tree}: no folder is"
     elif archive.is_file():
@@ -96,10 +103,10 @@ def val_folders(root: Path) -> dict[str, TreeFolder | TarFolder]:
     """The folders of the validation images by synset; or one, by the name "", that holds all of them.
 
     Raises:
-        InputError: there is neither ``val/`` nor the archive.
+        InputError: there is neither ``val/`` nor the archive; a synset is in ``val/``, and not as a folder.
     """
     tree, archive = root / "val", root / VAL_ARCHIVE
-    if tree.is_dir():
+    if is_folder(tree):
         return dict(sorted(_synset_folders(tree).items())) or {"": TreeFolder(tree)}
     if archive.is_file():
         return {"": TarFolder(archive, 0, _size(archive))}
@@ -107,12 +114,17 @@ def val_folders(root: Path) -> dict[str, TreeFolder | TarFolder]:
 
 
 def _synset_folders(tree: Path) -> dict[str, TreeFolder]:
-    with os.scandir(tree) as entries:
-        return {
-            entry.name: TreeFolder(tree / entry.name)
+    with looking_into(tree), os.scandir(tree) as entries:
+        synsets = {
+            entry.name: entry.is_dir()
             for entry in entries
-            if SYNSET.fullmatch(entry.name) and entry.is_dir()
+            if SYNSET.fullmatch(entry.name.removesuffix(".tar"))
         }
+    folders = {name for name, is_dir in synsets.items() if is_dir}
+    for name in sorted(synsets.keys() - folders):
+        if name.removesuffix(".tar") not in folders:  # unpacked, and kept
+            raise InputError(f"{tree / name}: is no folder of images; unpack it into one, or fetch it again")
+    return {name: TreeFolder(tree / name) for name in folders}
 
 
 def _size(archive: Path) -> int:

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from cld.errors import InputError
-from data_prep.build.image_tree import class_folders, has_images, image_paths
+from data_prep.build.image_tree import class_folders, image_paths, is_folder, loose_files
 
 CONFIG_KEY = "data.paths.folder of config/config.yaml"
 EXPECTED = "train/<class>/* and test/<class>/* (and val/<class>/*), train and val, or <class>/*"
@@ -34,7 +34,7 @@ def read_tree(root: Path) -> Tree:
     Raises:
         InputError: there is no such folder, or it is laid out otherwise; names what is expected.
     """
-    if not root.is_dir():
+    if not is_folder(root):
         raise InputError(f"{root}: no such folder; point {CONFIG_KEY} at the folder that holds {EXPECTED}")
     splits, notes = _splits(root)
     folders: dict[str | None, dict[str, Path]] = {}
@@ -44,8 +44,8 @@ def read_tree(root: Path) -> Tree:
             raise InputError(
                 f"{folder}: no folders of classes; {CONFIG_KEY} names a folder that holds {EXPECTED}"
             )
-        if has_images(folder):
-            notes.append(f"images in {folder.name} itself, in no class, were left alone")
+        if n_loose := loose_files(folder):
+            notes.append(f"files in {folder.name} itself, in no class, were left alone: {n_loose}")
     classes = sorted(set().union(*folders.values()))
     images, n_others = {split: [] for split in folders}, 0
     for split, by_name in folders.items():

@@ -108,13 +108,12 @@ def read_listed(entry: Listed) -> Reading:
         report(path, "annotation missing")
     except (InputError, OSError) as error:
         report(path, "annotation unreadable", str(error))
-    if not entry.path.is_file():
+    try:
+        size = EncodedImage(entry.path, entry.path.read_bytes()).size
+    except FileNotFoundError:
         report(entry.path, "image missing")
-    else:
-        try:
-            size = EncodedImage(entry.path).size
-        except InputError as error:
-            report(entry.path, "image unreadable", str(error))
+    except (InputError, OSError) as error:
+        report(entry.path, "image unreadable", str(error))
     if annotation and size and annotation.size not in (None, size):
         width, height = annotation.size
         detail = f"{entry.image} has {size[0]}×{size[1]} pixels, its annotation says {width}×{height}"

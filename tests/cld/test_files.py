@@ -95,6 +95,19 @@ def test_other_errors_of_the_system_stay_what_they_are(tmp_path):
         raise RuntimeError("a bug")
 
 
+def test_a_name_that_is_too_long_is_one_line(tmp_path):
+    with pytest.raises(InputError, match=r"cannot be written \(File name too long\); shorten its name"):
+        write_text(tmp_path / f"{'a' * 250}.txt", "")
+
+
+def test_what_is_no_file_is_not_replaced(tmp_path):
+    os.mkfifo(tmp_path / "pipe")  # stands for a device, such as /dev/null
+    with pytest.raises(InputError, match="pipe: is there and is no file; move it, or name another file"):
+        write_text(tmp_path / "pipe", "")
+    assert (tmp_path / "pipe").is_fifo()
+    assert len(list(tmp_path.iterdir())) == 1
+
+
 def test_a_folder_that_cannot_be_made_is_named(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match=r"file/a\.txt: cannot be written .*move what lies in its place"):

@@ -10,8 +10,8 @@ class MisbehavingServer(ThreadingHTTPServer):
     """Serves ``files``; each request takes the next of ``plan``, and is answered well where that is empty.
 
     What can be planned: ``truncate`` and ``stall`` (half of what is due, then nothing until ``released`` is
-    set), ``corrupt``, ``no_range``, ``change`` (the file changes first), ``ignore_if_range``, or
-    (status, headers).
+    set), ``corrupt``, ``no_range``, ``stuck`` (``no_range``, and half), ``change`` (the file changes first),
+    ``ignore_if_range``, or (status, headers).
     """
 
     daemon_threads = True
@@ -60,7 +60,7 @@ class _Handler(BaseHTTPRequestHandler):
         server, etag = self.server, f'"v{self.server.version}"'
         start = 0
         valid = self.headers["If-Range"] in (None, etag) or step == "ignore_if_range"
-        if self.headers["Range"] and valid and step != "no_range":
+        if self.headers["Range"] and valid and step not in ("no_range", "stuck"):
             start = int(self.headers["Range"].removeprefix("bytes=").removesuffix("-"))
             if start >= len(content):
                 self.send_response(416)
@@ -79,7 +79,7 @@ class _Handler(BaseHTTPRequestHandler):
         body = content[start:]
         if step == "corrupt":
             body = bytes([body[0] ^ 1]) + body[1:]
-        if step in ("stall", "truncate"):
+        if step in ("stall", "truncate", "stuck"):
             body = body[: len(body) // 2]
         self.wfile.write(body)
         self.wfile.flush()

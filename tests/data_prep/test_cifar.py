@@ -2,11 +2,15 @@
 
 import csv
 import errno
+import fcntl
 import hashlib
 import json
+import os
 import re
+import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import h5py
 import numpy as np
@@ -18,6 +22,7 @@ from cld.errors import InputError
 from cld.store import read_info, read_split, verify
 from data_prep.build.lock import only_build
 from data_prep.build.published_files import published_md5s
+from data_prep.build.target import Target
 from data_prep.cifar import build_cifar
 from data_prep.cifar_files.settings import CifarSettings
 from data_prep.settings import settings_from
@@ -244,6 +249,13 @@ def test_a_missing_file_is_named(folder, root, target, name):
     refused(root, target, f"{name}: no such file; fetch it again")
 
 
+@pytest.mark.parametrize("make", [os.mkdir, os.mkfifo])
+def test_what_is_no_file_is_named(folder, root, target, make):
+    (folder / "data_batch_3").unlink()
+    make(folder / "data_batch_3")
+    refused(root, target, "data_batch_3: is no file; remove it, then fetch it again")
+
+
 def test_a_missing_folder_says_how_to_fetch_it(tmp_path, target):
     refused(tmp_path / "nowhere", target, "nowhere/cifar-10-batches-py: no such folder; fetch it .*data.root")
     toy_cifar.write_cifar(tmp_path / "cifar10")
@@ -346,10 +358,60 @@ def test_only_one_build_at_a_time(root, target):
     build_cifar(root, settings(), target)
 
 
+def test_a_lock_that_its_build_has_removed_is_none(root, target, monkeypatch):
+    """A build opens the lock's file, and the one that holds it ends before it can lock it."""
+    path = target.store.with_name(".s.h5.lock")
+    opened = []
+    real_lock = fcntl.flock
+
+    def after_the_other_ends(file, how):
+        if not opened:
+            path.unlink()
+        opened.append(file)
+        real_lock(file, how)
+
+    monkeypatch.setattr("data_prep.build.lock.fcntl.flock", after_the_other_ends)
+    with only_build(target.store):
+        assert len(opened) == 2
+        refused(root, target, f"process {os.getpid()} of .* is building it now")
+    assert not path.exists()
+
+
+def test_what_a_killed_build_left_is_removed_by_the_next(root, target):
+    killed = (
+        "import os, runpy, signal, cld.store.format as format;"
+        f"format.seal = lambda _: os.kill(os.getpid(), {signal.SIGKILL:d});"
+        "runpy.run_module('data_prep.cifar', run_name='__main__')"
+    )
+    overrides = ("check_md5=false", "expect={}")
+    assert command(["-c", killed], root, target, *overrides).returncode == -signal.SIGKILL
+    assert not target.store.exists()
+    assert {path.suffix for path in target.store.parent.glob(".*")} == {".h5", ".lock"}
+    other = target.store.with_name(".s.more.abcdefgh.tmp.h5")  # of another store, s.more.h5
+    other.touch()
+    build_cifar(root, settings(), target)
+    assert list(target.store.parent.glob(".*")) == [other]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"store": Path(".")}, r"^\.: is a folder; name a file in it"),
+        ({"manifest": Path("out/../s.h5")}, "s.h5: store, manifest, report and the report's JSON"),
+        ({"report": Path("s.json")}, "s.json: store, .* cannot be the same file; name another"),
+    ],
+)
+def test_files_that_would_replace_each_other_are_refused(changes, message):
+    files = {"store": Path("s.h5"), "manifest": Path("s.csv"), "report": Path("s.md")} | changes
+    with pytest.raises(InputError, match=message):
+        Target(**files, dataset="cifar10", preset="demo")
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
         ({"variant": "cifar20"}, "variant is 'cifar20'; it must be one of cifar10, cifar100"),
+        ({"variant": ["cifar10"]}, "variant is .'cifar10'.; it must be one of"),
         ({"imbalance": 0.5}, "imbalance is 0.5; it must be a number"),
         ({"imbalance": float("nan")}, "imbalance is nan"),
         ({"imbalance": "100"}, "imbalance is '100'"),

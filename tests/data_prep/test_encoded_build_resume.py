@@ -182,6 +182,16 @@ def test_a_killed_builds_half_store_is_removed(small, store):
     assert [path.name for path in store.parent.glob(".*")] == [".toy.other.x1y2z3.tmp.h5"]
 
 
+def test_a_killed_builds_half_parts_are_removed(small, store, monkeypatch):
+    interrupted(small, store, monkeypatch)
+    folder = store.with_name("toy.h5.parts")
+    (folder / ".train-00001.x1y2z3.tmp.jpegs").touch()
+    seen = []
+    monkeypatch.setattr(encoded_build, "_require_space", lambda *_: seen.extend(folder.glob(".*")))
+    build(small, store)
+    assert seen == []
+
+
 def test_two_builds_at_once(small, store):
     with only_build(store), pytest.raises(InputError, match=r"process \d+ of .* is building it now"):
         build(small, store)

@@ -82,18 +82,45 @@ def test_wrong_checksum_of_a_file_that_is_there(root):
     assert (root / "a").read_bytes() == b"b"
 
 
-def test_read_only_root_serves(root, monkeypatch):
-    """Root may write anywhere, so the refusal is played."""
+@pytest.mark.parametrize("number", [errno.EROFS, errno.EACCES, errno.ENOSPC])
+def test_root_that_cannot_be_written_serves(root, monkeypatch, number):
+    """The superuser may write anywhere, so the refusal is played."""
     (root / "a").write_bytes(b"a")
     before = tree(root)
 
-    def refuse(path, value):
-        raise OSError(errno.EROFS, "Read-only file system", str(path))
+    def refuse(*_, **__):
+        raise OSError(number, os.strerror(number))
 
-    monkeypatch.setattr(checksums, "write_json", refuse)
+    monkeypatch.setattr("cld.files.tempfile.mkstemp", refuse)
     monkeypatch.setattr(disk.os, "open", refuse)
     fetch_source("toy", fetch_sources.source(NOWHERE, {"toy.tar": b""}, {"a": b"a"}), root)
     assert tree(root) == before
+
+
+def test_root_that_cannot_be_read_is_one_line(root, monkeypatch):
+    real_stat = os.stat
+
+    def refuse(path, **options):
+        if str(path).startswith(f"{root}/"):
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return real_stat(path, **options)
+
+    monkeypatch.setattr("os.stat", refuse)
+    source = fetch_sources.source(NOWHERE, {"toy.tar": b""}, {"a": b"a"})
+    with pytest.raises(
+        InputError, match=r"toy/a: cannot be read \(Permission denied\); mend its permissions"
+    ):
+        fetch_source("toy", source, root)
+
+
+def test_root_that_is_a_file_is_named(root):
+    root.rmdir()
+    root.touch()
+    source = fetch_sources.source(NOWHERE, {"toy.tar": b""}, {"a": b"a"})
+    with pytest.raises(
+        InputError, match=r"/toy: cannot be written \(File exists\); move what lies in its place"
+    ):
+        fetch_source("toy", source, root)
 
 
 def test_root_that_cannot_be_made(root):

@@ -10,6 +10,7 @@ import pytest
 
 from cld.config import load_source
 from cld.errors import InputError
+from data_prep.build.lock import only_build
 from data_prep.generate import WRITERS, generate
 from data_prep.generated_folder import MARKER
 from data_prep.settings import GENERATORS, generator_settings
@@ -98,6 +99,18 @@ def test_earlier_files_are_replaced_and_anything_else_is_not(tmp_path):
     with pytest.raises(InputError, match="was not generated"):
         make("cifar10", tmp_path / "file")
     assert {path.name for path in tmp_path.iterdir()} == {"data", "file"}
+
+
+def test_two_generators_of_one_folder(tmp_path):
+    root = tmp_path / "data"
+    with only_build(root), pytest.raises(InputError, match=r"data: process \d+ of .* is building it now"):
+        make("cifar10", root)
+
+
+def test_a_folder_that_cannot_be_made_is_named(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(InputError, match=r"file/data: cannot be written \("):
+        make("cifar10", tmp_path / "file" / "data")
 
 
 def test_failed_generator_leaves_the_earlier_files(tmp_path):

@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import h5py
 import numpy as np
@@ -251,7 +252,7 @@ def test_what_is_left_alone_is_noted(split_folder, target):
     build_image_folder(split_folder, settings(), target, workers=1)
     assert facts(target)["notes"] == [
         "folders beside the splits were left alone: licences",
-        "images in train itself, in no class, were left alone",
+        "files in train itself, in no class, were left alone: 1",
         "files left alone, since their suffix is no image's: 1",
     ]
 
@@ -326,7 +327,20 @@ def test_a_folder_that_cannot_be_listed_is_named(plain_folder, target, monkeypat
         return listdir(path)
 
     monkeypatch.setattr("data_prep.build.image_tree.os.listdir", denied)
-    with pytest.raises(InputError, match=r"fig: cannot be listed \(Permission denied\)"):
+    with pytest.raises(InputError, match=r"fig: cannot be looked at \(Permission denied\)"):
+        build_image_folder(plain_folder, settings(), target, workers=1)
+
+
+def test_files_that_may_not_be_looked_at_are_named(plain_folder, target, monkeypatch):
+    is_dir = Path.is_dir
+
+    def denied(path):
+        if path.parent.name == "fig":
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return is_dir(path)
+
+    monkeypatch.setattr(Path, "is_dir", denied)
+    with pytest.raises(InputError, match=r"fig/.*\.png: cannot be looked at \(Permission denied\)"):
         build_image_folder(plain_folder, settings(), target, workers=1)
 
 

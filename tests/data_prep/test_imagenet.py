@@ -1,5 +1,8 @@
+import errno
+import gzip
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -213,6 +216,14 @@ def write(name, text):
     return lambda root: (root / name).write_text(text)
 
 
+def flip_in_kit(root):
+    """Damage that decompresses: nothing but the archive's checksum, at its end, tells."""
+    path = root / f"{toy_imagenet.KIT}.tar.gz"
+    content = bytearray(gzip.compress(gzip.decompress(path.read_bytes()), compresslevel=0))
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
 def kit_without_truth(root):
     toy_imagenet.write_tar(
         root / f"{toy_imagenet.KIT}.tar.gz", {f"{toy_imagenet.KIT}/readme.txt": b""}, "w:gz"
@@ -256,6 +267,7 @@ def broken_meta(root):
         (cut("ILSVRC2012_img_val.tar", 0), r"img_val.tar: damaged or cut short"),
         (write("ILSVRC2012_img_train.tar", "<html>" * 1000), r"img_train.tar: damaged or cut short"),
         (cut(f"{toy_imagenet.KIT}.tar.gz", -100), r"devkit_t12.tar.gz: damaged or cut short"),
+        (flip_in_kit, r"devkit_t12.tar.gz: damaged or cut short"),
         (kit_without_truth, r"devkit_t12.tar.gz: holds no ILSVRC2012_devkit_t12/data/meta.mat"),
         (kit_with_other_truth, r"validation_ground_truth.txt, line 2: '5' is no class of meta.mat"),
         (short_kit, r"nothing says what validation image ILSVRC2012_val_00000003.JPEG shows"),
@@ -284,6 +296,40 @@ def test_damaged_trees_are_named(trees, build):
     (trees / "train").rename(trees / "training")
     (trees / "train").mkdir()
     with pytest.raises(InputError, match=r"train: no folder is named as a synset is"):
+        build(trees)
+
+
+@pytest.mark.parametrize("name", [f"{SYNSETS[0]}.tar", SYNSETS[0]])
+@pytest.mark.parametrize("folder", ["train", "val"])
+def test_a_file_in_place_of_a_synsets_folder_is_named(trees, build, folder, name):
+    shutil.rmtree(trees / folder / SYNSETS[0])
+    (trees / folder / name).touch()
+    with pytest.raises(InputError, match=rf"{folder}/{name}: is no folder of images; unpack it"):
+        build(trees)
+
+
+def test_an_archive_beside_its_unpacked_folder_is_left_alone(trees, build):
+    (trees / "train" / f"{SYNSETS[0]}.tar").touch()
+    assert build(trees).sizes == {"train": 20, "test": 8}
+
+
+def test_a_broken_link_is_a_bad_image(trees, build):
+    (trees / "train" / SYNSETS[0] / "gone.JPEG").symlink_to("nowhere")
+    with pytest.raises(InputError, match=rf"1 of 29 images are bad.*\n.*train/{SYNSETS[0]}/gone.JPEG"):
+        build(trees, expect={})
+
+
+@pytest.mark.parametrize("folder", ["train", f"train/{SYNSETS[0]}", "val"])
+def test_a_folder_that_may_not_be_listed_is_named(trees, build, monkeypatch, folder):
+    scandir = os.scandir
+
+    def denied(path):
+        if path == trees / folder:
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr("data_prep.imagenet_files.folders.os.scandir", denied)
+    with pytest.raises(InputError, match=rf"{folder}: cannot be looked at \(Permission denied\)"):
         build(trees)
 
 

@@ -16,6 +16,7 @@ seeds: [0, 1]
 run:
   backbone: {blocks: [1, 1, 1, 1], width: 4, stem: small_stride2}
   optimiser: {epochs: 2, warmup_epochs: 1, batch_size: 32}
+  cld: {n_groups: 8}
 evaluation:
   knn: {k: 5}
   pixel_knn: {k: 5}
@@ -25,7 +26,8 @@ sources:
   cifar10: {generate: {train: 200, test: 50}}
   cifar100: {generate: {train: 400, test: 100}}
   stl10: {generate: {train: 50, unlabelled: 30, test: 30}}
-  imagenet: {generate: {listed_synsets: 4, other_synsets: 2, train_per_synset: 16, val_per_synset: 4}}
+  imagenet:
+    generate: {listed_synsets: 4, other_synsets: 2, train_per_synset: 16, val_per_synset: 4, lt_most: 9}
   voc: {generate: {trainval_2007: 24, test_2007: 12, trainval_2012: 24}}
 datasets:
   kitchen_hc: {build: {min_side_px: 4}}
@@ -72,8 +74,7 @@ class Checkout:
             copy = shutil.copytree if source.is_dir() else shutil.copy
             copy(source, folder / name)
         (folder / "config/presets/tiny.yaml").write_text(TINY)
-        for table in (folder / "config/tables").glob("*.yaml"):
-            table.unlink()
+        (folder / "config/tables/table_a1.yaml").unlink()
         self.table = folder / "config/tables/table_t.yaml"
         self.table.write_text(TABLE)
         config = folder / "config/config.yaml"
@@ -103,6 +104,12 @@ class Checkout:
 def checkout(tmp_path_factory):
     """A fresh checkout in which nothing was made yet; for dry runs."""
     return Checkout(tmp_path_factory.mktemp("checkout"))
+
+
+@pytest.fixture(scope="module")
+def own_checkout(tmp_path_factory):
+    """A fresh checkout of one module's own."""
+    return Checkout(tmp_path_factory.mktemp("own"))
 
 
 @pytest.fixture(scope="module")

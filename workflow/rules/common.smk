@@ -152,12 +152,21 @@ def is_at_hand(dataset):
     return dataset != "folder" or "folder" in config["data"]["paths"]
 
 
+def tables_at_hand(preset):
+    """The tables whose datasets are all at hand."""
+    return [
+        name
+        for name, table in tables(preset).items()
+        if all(is_at_hand(cell.dataset) for cell in table.cells.values())
+    ]
+
+
 def check():
     """Resolve everything the chosen preset asks for, so that a mistake costs a second and not a night."""
     for source in config["data"]["paths"]:
         if source not in SOURCES:
             raise settings.unknown_key(f"data.paths.{source}", SOURCES, "config/config.yaml")
-    for dataset in {run["dataset"] for run in runs(PRESET).values()}:
+    for dataset in DATASETS:
         build_settings(PRESET, dataset)
         if is_generated(PRESET, source_of(PRESET, dataset)):
             generator_settings(PRESET, source_of(PRESET, dataset))

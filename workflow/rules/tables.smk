@@ -5,7 +5,7 @@ rule all_tables:
     input:
         expand(
             f"{RESULTS}/{PRESET}/tables/{{table}}.{{kind}}",
-            table=table_names(),
+            table=tables_at_hand(PRESET),
             kind=["csv", "md", "tex", "html"],
         ),
 

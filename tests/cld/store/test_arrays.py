@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from cld.errors import InputError
-from cld.store import Split, read_info, read_labels, read_split, write_store
+from cld.store import Split, read_info, read_labels, read_split, verify, write_store
 from cld.store.arrays import channel_statistics
 
 DESCRIPTION = {
@@ -117,6 +117,35 @@ def test_a_store_that_makes_no_sense_is_not_written(tmp_path, change, message):
     with pytest.raises(InputError, match=message):
         write_store(tmp_path / "s.h5", splits, **DESCRIPTION)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (PermissionError(13, "denied"), "may not be read; mend its permissions"),
+        (MemoryError("60 GB"), "memory"),
+    ],
+)
+def test_a_good_store_is_not_called_damaged(array_store, monkeypatch, error, message):
+    def fail(*args):
+        raise error
+
+    monkeypatch.setattr("cld.store.arrays.read_group", fail)
+    with pytest.raises(InputError, match=message) as caught:
+        read_split(array_store, "train")
+    assert "build it again" not in str(caught.value)
+
+
+def test_a_build_that_ends_before_its_checksum_is_written_leaves_none(tmp_path, monkeypatch):
+    write_store(tmp_path / "s.h5", some_splits(), **DESCRIPTION)
+
+    def killed(*args):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("cld.store.format.write_sidecar", killed)
+    with pytest.raises(KeyboardInterrupt):
+        write_store(tmp_path / "s.h5", some_splits(), **DESCRIPTION)
+    assert "the rest is not checked" in verify(tmp_path / "s.h5")
 
 
 def test_reading_what_is_no_store_says_so(tmp_path):

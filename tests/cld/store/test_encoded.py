@@ -26,6 +26,14 @@ def test_round_trip(jpeg_store):
         assert images.labels.tolist() == [i % 2 for i in range(len(written))]
 
 
+def test_a_loop_over_the_images_ends(jpeg_store):
+    images = EncodedImages(jpeg_store, "train")
+    assert list(images) == jpegs(9)
+    for index in (-1, 9):
+        with pytest.raises(IndexError, match=f"no image {index}; there are 9"):
+            images[index]
+
+
 def test_the_objects_of_an_image_are_its_own(jpeg_store):
     images, written = EncodedImages(jpeg_store, "train"), objects(9)
     for i in range(9):

@@ -59,6 +59,13 @@ def test_without_its_sidecar_the_content_is_still_checked_and_the_answer_says_so
     assert "the rest is not checked" in verify(store)
 
 
+@pytest.mark.parametrize("content", [b"", b"\xff\xfe", b"0" * 64])
+def test_a_damaged_sidecar_is_told(store, content):
+    store.with_name(f"{store.name}.sha256").write_bytes(content)
+    with pytest.raises(InputError, match=r"damaged outside its images and labels"):
+        verify(store)
+
+
 def test_a_relabelled_store_whose_checksums_were_not_kept_up_is_found(store):
     with h5py.File(store, "r+") as opened:
         opened["train/labels"][0] = 1 - opened["train/labels"][0]

@@ -31,8 +31,8 @@ def score(value, seed=0):
     }
 
 
-def rendered(preset="demo"):
-    table = load_table("table_a1", preset)
+def rendered(preset="demo", name="table_a1"):
+    table = load_table(name, preset)
     cells = {
         key: summarise(cell, preset, [score(40 + number, seed) for seed in cell.seeds])
         for number, (key, cell) in enumerate(table.cells.items())
@@ -109,3 +109,10 @@ def test_a_damaged_score_says_how_to_make_it_again(tmp_path):
     path.write_text("{")
     with pytest.raises(InputError, match=r"score\.json: cannot be read .*; evaluate that run again"):
         read_json(path, "evaluate that run again")
+
+
+def test_a_table_without_published_numbers_has_no_column_for_them():
+    files = rendered("paper", "table_folder")[2]
+    assert "| NPID | 40.0 ± 0.0 | 41.0 ± 0.0 |" in files["md"]
+    assert "\\begin{tabular}{lrr}" in files["tex"]
+    assert ">published<" not in files["html"] and "ublished" not in files["md"] + files["tex"]
