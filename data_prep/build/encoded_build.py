@@ -59,10 +59,9 @@ def build_encoded(
         max_bad_share: of all images, 0..1, that may be unreadable and are then left out.
 
     Raises:
-        InputError: a split is empty, a name stands twice or is not UTF-8, the disk has too little room, another
-            process builds the store: at once. Too many bad images: after all were tried, with the report
-            written; parts stay, and the next build makes only the
-            bad ones again.
+        InputError: a split is empty, a name stands twice or is not UTF-8, the disk has too little room,
+            another process builds the store: at once. Too many bad images: after all were tried, with the
+            report written; parts stay, and the next build makes only the bad ones again.
     """
     n_images = sum(map(len, images.values()))
     record.total = record.total or n_images
