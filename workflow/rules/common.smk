@@ -166,6 +166,7 @@ def check():
     for source in config["data"]["paths"]:
         if source not in SOURCES:
             raise settings.unknown_key(f"data.paths.{source}", SOURCES, "config/config.yaml")
+    runs(PRESET)
     for dataset in DATASETS:
         build_settings(PRESET, dataset)
         if is_generated(PRESET, source_of(PRESET, dataset)):
