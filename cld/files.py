@@ -20,10 +20,12 @@ _MENDS = {
 
 
 @contextmanager
-def atomic_path(path: str | Path) -> Iterator[Path]:
+def atomic_path(path: str | Path, durable: bool = True) -> Iterator[Path]:
     """Yield a temporary path beside ``path``; on success it is renamed to ``path``, on failure removed.
 
-    The temporary name keeps the suffix, so that writers which choose a format by it work unchanged.
+    The temporary name keeps the suffix, so that writers which choose a format by it work unchanged. Unless
+    ``durable``, the content may be lost to a power failure (not to a kill) after the rename, and need never
+    reach the disk if the file is soon deleted: for what is checked before it is used.
 
     Raises:
         InputError: ``path`` cannot be written, or is there and is no file.
@@ -40,8 +42,9 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     try:
         with writing(path):
             yield temporary
-            with open(temporary, "rb") as written:
-                os.fsync(written.fileno())
+            if durable:
+                with open(temporary, "rb") as written:
+                    os.fsync(written.fileno())
             os.chmod(temporary, 0o666 & ~_umask())
             os.replace(temporary, path)
     finally:

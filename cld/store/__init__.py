@@ -4,14 +4,14 @@ Layout (format version 2), one group a split; images are arrays of one size, or 
 
     /<split>/images   uint8  (N, H, W, 3)                      kind "arrays"
     /<split>/jpeg     uint8  (all images end to end)            kind "jpeg"
-    /<split>/offsets  int64  (N + 1,), where each JPEG begins
+    /<split>/offsets  int64  (N + 1,), where each JPEG begins; /<split>/sha256 uint8 (N, 32), of each JPEG
     /<split>/labels   int64  (N,), -1 where an image has none
     /<split>/boxes    float32 (M, 4), where objects are annotated: left, top, right, bottom in pixels,
                       0-based, right and bottom exclusive; with box_labels int64 (M,), difficult and
                       truncated uint8 (M,), box_offsets int64 (N + 1,), where each image's begin
     attributes of the file: format, version, kind, dataset, preset, classes, mean, std, sources, config,
     checksum
-    attribute of each dataset: sha256 of its content
+    attribute of each other dataset: sha256 of its content
 
 ``mean`` and ``std`` are per RGB channel in [0, 1]: what views are normalised with. ``sources`` is JSON (what
 the store was made from, with checksums), ``config`` is JSON (the settings that made it) and ``checksum`` is

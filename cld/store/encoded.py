@@ -33,12 +33,14 @@ class EncodedSplit:
     Attributes:
         parts: files that hold the JPEGs end to end, one file after the other.
         lengths: int64 (N,), bytes of each JPEG.
+        digests: uint8 (N, 32), SHA-256 of each JPEG.
         labels: int64 (N,), -1 where an image has none.
         objects: annotated objects, where the dataset has them.
     """
 
     parts: Sequence[Path]
     lengths: np.ndarray
+    digests: np.ndarray
     labels: np.ndarray
     objects: Objects | None = None
 
@@ -82,7 +84,8 @@ def write_encoded_store(path: str | Path, splits: Mapping[str, EncodedSplit], **
                         "delete them and build again"
                     )
                 offsets = np.concatenate([[0], np.cumsum(split.lengths)]).astype(np.int64)
-                arrays = {"offsets": offsets, "labels": np.asarray(split.labels, dtype=np.int64)}
+                labels = np.asarray(split.labels, dtype=np.int64)
+                arrays = {"offsets": offsets, "sha256": split.digests, "labels": labels}
                 for dataset, array in (arrays | (split.objects.arrays() if split.objects else {})).items():
                     group.create_dataset(dataset, data=array)
 

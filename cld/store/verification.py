@@ -1,10 +1,14 @@
 """Holding a store to its checksums."""
 
+import hashlib
+from itertools import pairwise
 from pathlib import Path
 
+import h5py
+
 from cld.errors import InputError
-from cld.progress import progress
-from cld.store.checksum import combined, datasets, file_sha256, megabytes, sha256, sidecar
+from cld.progress import Progress, progress
+from cld.store.checksum import combined, datasets, file_sha256, is_jpegs, megabytes, sha256, sidecar
 from cld.store.format import open_store, read_info
 
 
@@ -39,8 +43,22 @@ def require_content(path: str | Path, checksum: str) -> None:
     """
     with open_store(path) as store, progress("verify", megabytes(store), "MB") as bar:
         for name, dataset in datasets(store):
+            if is_jpegs(name):
+                _require_jpegs(path, name, dataset.parent, bar)
+                continue
             if sha256(dataset) != dataset.attrs["sha256"]:
                 raise InputError(f"{path}: {name} is damaged (its SHA-256 differs); build the store again")
             bar.advance(dataset.nbytes >> 20)
         if combined(store) != checksum:
             raise InputError(f"{path}: its content differs from its checksum; build the store again")
+
+
+def _require_jpegs(path: str | Path, name: str, split: h5py.Group, bar: Progress) -> None:
+    jpegs, offsets, digests = split["jpeg"], split["offsets"][:].tolist(), split["sha256"][:]
+    for row, (start, stop) in enumerate(pairwise(offsets)):
+        if hashlib.sha256(jpegs[start:stop]).digest() != digests[row].tobytes():
+            raise InputError(
+                f"{path}: {name} is damaged (the SHA-256 of image {row} differs); build the store again"
+            )
+        if row % 1000 == 999:
+            bar.advance((stop - offsets[row - 999]) >> 20)

@@ -122,6 +122,7 @@ def _joined(
         split: EncodedSplit(
             parts=[job.jpegs for job in jobs[split]],
             lengths=np.concatenate([np.array(part.lengths, dtype=np.int64) for part in group]),
+            digests=_digests(group),
             labels=labels[split],
             objects=_objects(group),
         )
@@ -147,6 +148,11 @@ def _jobs(folder: Path, split: str, images: Sequence[SourceImage], encoding: Enc
 
 def _labels(images: Sequence[SourceImage]) -> np.ndarray:
     return np.fromiter((image.label for image in images), np.int64, len(images))
+
+
+def _digests(parts: Sequence[Part]) -> np.ndarray:
+    digests = b"".join(bytes.fromhex(digest) for part in parts for digest in part.digests)
+    return np.frombuffer(digests, dtype=np.uint8).reshape(-1, 32)
 
 
 def _objects(parts: Sequence[Part]) -> Objects | None:

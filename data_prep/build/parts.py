@@ -23,7 +23,7 @@ from data_prep.build.image_objects import joined, moved
 from data_prep.build.jpeg_encoding import Encoding, as_jpeg
 
 #: Changed with the code that makes a part: parts of another version are made again.
-VERSION = 2
+VERSION = 3
 #: Pictures are encoded alike only by the same libraries.
 CODEC = (Image.__version__, features.version("jpg"))
 
@@ -110,6 +110,7 @@ class Part:
         fingerprint: of the job that made it.
         rows: the job's images that are kept, by their indices.
         lengths: bytes of each JPEG that is kept.
+        digests: SHA-256 of each JPEG that is kept.
         sources: size and SHA-256 of the upstream bytes of each image that is kept.
         problems: (row, detail) of each image that is not.
         converted: images stored otherwise than they came, by what was done.
@@ -119,6 +120,7 @@ class Part:
     fingerprint: str
     rows: list[int]
     lengths: list[int]
+    digests: list[str]
     sources: list[tuple[int, str]]
     problems: list[tuple[int, str]]
     converted: dict[str, int]
@@ -152,9 +154,9 @@ def make_part(job: PartJob) -> Part:
     if found is not None and _still_holds(found, job, fingerprint):
         return found
     job.index.unlink(missing_ok=True)  # before the bytes it tells of are replaced
-    part = Part(fingerprint, [], [], [], [], {}, None)
+    part = Part(fingerprint, [], [], [], [], [], {}, None)
     converted, objects = Counter(), []
-    with atomic_path(job.jpegs) as temporary, open(temporary, "wb") as file:
+    with atomic_path(job.jpegs, durable=False) as temporary, open(temporary, "wb") as file:
         for row, source in enumerate(job.images):
             try:
                 content = source.content()
@@ -165,7 +167,10 @@ def make_part(job: PartJob) -> Part:
             file.write(jpeg.content)
             part.rows.append(row)
             part.lengths.append(len(jpeg.content))
-            part.sources.append((len(content), hashlib.sha256(content).hexdigest()))
+            came_as = hashlib.sha256(content).hexdigest()
+            part.sources.append((len(content), came_as))
+            is_verbatim = jpeg.content is content
+            part.digests.append(came_as if is_verbatim else hashlib.sha256(jpeg.content).hexdigest())
             converted.update(jpeg.conversions)
             objects.append(source.objects and moved(source.objects, jpeg))
     part = Part(**{**vars(part), "converted": dict(sorted(converted.items())), "objects": joined(objects)})
@@ -177,8 +182,13 @@ def _still_holds(part: Part, job: PartJob, fingerprint: str) -> bool:
     if part.fingerprint != fingerprint or part.problems:
         return False
     try:
-        return job.jpegs.stat().st_size == sum(part.lengths)
-    except OSError:
+        with open(job.jpegs, "rb") as file:
+            found = [
+                hashlib.sha256(file.read(n)).hexdigest() == d
+                for n, d in zip(part.lengths, part.digests, strict=True)
+            ]
+            return all(found) and not file.read(1)
+    except (OSError, ValueError):
         return False
 
 

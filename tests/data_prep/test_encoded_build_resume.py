@@ -127,6 +127,13 @@ def spoil_part(root, store):
     os.truncate(Path(f"{store}.parts") / "train-00001.jpegs", 10)
 
 
+def flip_a_bit(root, store):
+    part = Path(f"{store}.parts") / "train-00001.jpegs"
+    content = bytearray(part.read_bytes())
+    content[len(content) // 2] ^= 1
+    part.write_bytes(content)
+
+
 def spoil_index(root, store):
     os.truncate(Path(f"{store}.parts") / "train-00001.json", 100)
 
@@ -135,7 +142,9 @@ def lose_part(root, store):
     (Path(f"{store}.parts") / "train-00001.jpegs").unlink()
 
 
-@pytest.mark.parametrize("spoil", [spoil_time, spoil_size, spoil_name, spoil_part, spoil_index, lose_part])
+@pytest.mark.parametrize(
+    "spoil", [spoil_time, spoil_size, spoil_name, spoil_part, flip_a_bit, spoil_index, lose_part]
+)
 def test_only_parts_that_have_changed_are_made_again(small, store, made, monkeypatch, spoil):
     interrupted(small, store, monkeypatch)
     made.clear()

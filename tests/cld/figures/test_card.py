@@ -43,7 +43,10 @@ def scenes(tmp_path):
         np.zeros(19, np.uint8),
         np.zeros(19, np.uint8),
     )
-    split = EncodedSplit([tmp_path / "part"], np.full(20, len(content.getvalue())), np.full(20, -1), objects)
+    digests = np.zeros((20, 32), np.uint8)
+    split = EncodedSplit(
+        [tmp_path / "part"], np.full(20, len(content.getvalue())), digests, np.full(20, -1), objects
+    )
     path = tmp_path / "voc07.h5"
     write_encoded_store(
         path, {"train": split, "test": split}, dataset="voc07", classes=["cat", "dog"], **FACTS

@@ -54,6 +54,15 @@ def test_damaged_content_is_named(store, with_sidecar):
         verify(store)
 
 
+def test_the_damaged_image_is_named(jpeg_store):
+    with h5py.File(jpeg_store) as opened:
+        offsets = opened["train/offsets"][:]
+        place = opened["train/jpeg"].id.get_offset() + int(offsets[4]) + 30
+    flip(jpeg_store, place)
+    with pytest.raises(InputError, match=r"train/jpeg is damaged \(the SHA-256 of image 4 differs\)"):
+        verify(jpeg_store)
+
+
 def test_without_its_sidecar_the_content_is_still_checked_and_the_answer_says_so(store):
     store.with_name(f"{store.name}.sha256").unlink()
     assert "the rest is not checked" in verify(store)

@@ -1,5 +1,6 @@
 """What small stores are made of."""
 
+import hashlib
 import io
 import itertools
 
@@ -40,6 +41,11 @@ def objects(n: int) -> Objects:
     return Objects(boxes, np.arange(total) % 2, offsets, flags, 1 - flags)
 
 
+def digests_of(images: list[bytes]) -> np.ndarray:
+    """SHA-256 of each image, uint8 (N, 32)."""
+    return np.array([list(hashlib.sha256(image).digest()) for image in images], dtype=np.uint8)
+
+
 def encoded_split(folder, images, labels=None, with_objects=False, n_parts=2) -> EncodedSplit:
     """Write the parts of a split and describe it."""
     cuts = np.linspace(0, len(images), n_parts + 1).astype(int)
@@ -49,4 +55,6 @@ def encoded_split(folder, images, labels=None, with_objects=False, n_parts=2) ->
         parts[-1].write_bytes(b"".join(images[start:stop]))
     labels = np.arange(len(images)) % 2 if labels is None else labels
     lengths = np.array([len(image) for image in images])
-    return EncodedSplit(parts, lengths, labels, objects(len(images)) if with_objects else None)
+    return EncodedSplit(
+        parts, lengths, digests_of(images), labels, objects(len(images)) if with_objects else None
+    )
