@@ -2,8 +2,8 @@
 
 The operations are torchvision's (``transforms.v2`` on float images), with the same distributions of their
 parameters: RandomResizedCrop (bilinear, antialiased as PIL does), RandomHorizontalFlip, ColorJitter,
-RandomGrayscale, GaussianBlur, Normalize, in this order. Parameters are drawn on the CPU, so that a
-generator's state gives the same views on every device. Call them outside autocast.
+RandAugment, RandomGrayscale, GaussianBlur, RandomSolarize, Normalize, in this order. Parameters are drawn on
+the CPU, so that a generator's state gives the same views on every device. Call them outside autocast.
 """
 
 import math
@@ -15,10 +15,11 @@ from torch import Generator, Tensor
 from torch.nn import functional as F
 
 from cld.errors import InputError
+from cld.luma import luma
+from cld.randaugment import rand_augment
 
 CROP_RATIO = (3 / 4, 4 / 3)  # least and most width / height of a crop
 CROP_ATTEMPTS = 10  # to draw a crop that lies in the image
-LUMA = (0.2989, 0.587, 0.114)  # weights of red, green and blue in grey
 BRIGHTNESS, CONTRAST, SATURATION, HUE = range(4)  # columns of the jitter's factors
 
 
@@ -28,8 +29,10 @@ class Augment:
     Args:
         settings: ``crop_scale`` [least, most] share of the area; ``flip_p``; ``jitter`` [brightness,
             contrast, saturation, hue] strengths as in torchvision's ColorJitter, applied with probability
-            ``jitter_p``, each sample's four operations in a random order; ``grayscale_p``; ``blur_p`` and
-            ``blur_sigma`` [least, most] in pixels. The blur's kernel reaches three of the largest sigmas far.
+            ``jitter_p``, each sample's four operations in a random order; ``randaugment``, see
+            :func:`cld.randaugment.rand_augment`; ``grayscale_p``; ``blur_p`` and
+            ``blur_sigma`` [least, most] in pixels; ``solarize_p``. The blur's kernel reaches three of the
+            largest sigmas far. ``blur_p`` and ``solarize_p`` may be lists: one probability for each view.
         image_size: height and width of the views.
         mean, std: per RGB channel in [0, 1], for the normalisation.
 
@@ -57,7 +60,7 @@ class Augment:
         """One random view of each image.
 
         Args:
-            images: uint8 (B, H, W, 3).
+            images: uint8 (B, H, W, 3); all first views, then all second views, ….
             generator: of the CPU.
 
         Returns:
@@ -69,8 +72,9 @@ class Augment:
         def uniform(low: float | Tensor, high: float | Tensor, *shape: int) -> Tensor:
             return low + (high - low) * torch.rand(shape, generator=generator)
 
-        def chosen(probability: float) -> Tensor:
-            return torch.rand(n, generator=generator) < probability
+        def chosen(probability: float | Sequence[float]) -> Tensor:
+            by_view = torch.tensor(probability).reshape(-1, 1)  # V or 1, 1
+            return (torch.rand(len(by_view), n // len(by_view), generator=generator) < by_view).flatten()
 
         crops = sample_crops(n, height, width, settings["crop_scale"], generator)
         views = resized_crop(images, crops, chosen(settings["flip_p"]), self.image_size)
@@ -79,11 +83,16 @@ class Augment:
         factors = torch.where(chosen(settings["jitter_p"])[:, None], factors, self.neutral)
         colour_jitter_(views, factors, order=torch.rand(n, 4, generator=generator).argsort(dim=1))
 
+        n_ops, magnitude = settings["randaugment"]["n_ops"], settings["randaugment"]["magnitude"]
+        if n_ops:
+            views = rand_augment(views, n_ops, magnitude, generator)
+
         _apply_(views, chosen(settings["grayscale_p"]), luma)
 
         sigma = uniform(*settings["blur_sigma"], n)
         blur = partial(gaussian_blur, radius=self.blur_radius)
         _apply_(views, chosen(settings["blur_p"]), blur, sigma)
+        _apply_(views, chosen(settings["solarize_p"]), solarize)
         return _standardise_(views, self.mean, self.std)
 
 
@@ -216,10 +225,9 @@ def shift_hue(images: Tensor, shift: Tensor) -> Tensor:
     )
 
 
-def luma(images: Tensor) -> Tensor:
-    """Grey (B, 1, H, W) of ``images`` (B, 3, H, W)."""
-    red, green, blue = images.split(1, dim=1)
-    return (red * LUMA[0]).add_(green, alpha=LUMA[1]).add_(blue, alpha=LUMA[2])
+def solarize(images: Tensor) -> Tensor:
+    """Invert what is at least half bright."""
+    return torch.where(images >= 0.5, 1 - images, images)
 
 
 def gaussian_blur(images: Tensor, sigma: Tensor, radius: int) -> Tensor:

@@ -25,8 +25,16 @@ SCHEMAS = ROOT / "workflow" / "schemas"
 
 #: Keys that change how a run proceeds, not what it computes: left out of its identity.
 NOT_IDENTITY = ("checkpoint_every_s",)
-#: The section that only one method reads; other methods' runs are the same whatever it says.
-OWN_SECTION = {"bank": "npid", "queue": "moco"}
+#: The sections that only some methods read; other methods' runs are the same whatever they say.
+OWN_SECTION = {
+    "bank": ("npid",),
+    "queue": ("moco", "moco_v2", "infomin"),
+    "infomin": ("infomin",),
+    "byol": ("byol",),
+}
+
+#: Methods that keep one view for keys: with CLD, which compares two, they see three.
+THREE_VIEWS = ("moco", "moco_v2", "infomin")
 
 
 class _Loader(yaml.SafeLoader):
@@ -259,9 +267,16 @@ def load_run(
     """
     run = merge(_defaults(preset, dataset, method), nested(overrides or {}), where)
     if run["views"] == "auto":
-        run["views"] = 3 if method == "moco" and run["cld"]["weight"] else 2
+        run["views"] = 3 if method in THREE_VIEWS and run["cld"]["weight"] else 2
     run = {"dataset": dataset, "method": method, "seed": seed, **run}
     validate(run, "run", where)
+    for key in ("blur_p", "solarize_p"):
+        given = run["augment"][key]
+        if isinstance(given, list) and len(given) != run["views"]:
+            raise InputError(
+                f"{where}: augment.{key} has {len(given)} probabilities for {run['views']} views; give one "
+                "number, or one for each view"
+            )
     if run["cld"]["weight"] and run["cld"]["n_groups"] > run["optimiser"]["batch_size"]:
         raise InputError(
             f"{where}: cld.n_groups {run['cld']['n_groups']} exceeds optimiser.batch_size "
@@ -279,8 +294,9 @@ def _defaults(preset: str, dataset: str, method: str) -> dict:
     run = merge(
         run, settings["methods"].get(method, {}), f"config/datasets/{dataset}.yaml", f"methods.{method}."
     )
-    run = merge(run, load_preset(preset)["run"], f"config/presets/{preset}.yaml", "run.")
-    return run
+    scale, where = load_preset(preset), f"config/presets/{preset}.yaml"
+    run = merge(run, scale["run"], where, "run.")
+    return merge(run, scale["methods"].get(method, {}), where, f"methods.{method}.")
 
 
 def identity(run: Mapping) -> dict:
@@ -288,7 +304,7 @@ def identity(run: Mapping) -> dict:
     kept = {
         key: value
         for key, value in run.items()
-        if key not in NOT_IDENTITY and OWN_SECTION.get(key, run["method"]) == run["method"]
+        if key not in NOT_IDENTITY and run["method"] in OWN_SECTION.get(key, (run["method"],))
     }
     if not run["cld"]["weight"]:
         kept["cld"] = {"weight": 0}

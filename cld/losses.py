@@ -1,4 +1,6 @@
-"""The cross-level loss: instances of one view against the groups of the other (supplement, sections 3-5)."""
+"""The losses that are not a plain cross-entropy: the cross-level loss, and noise-contrastive estimation."""
+
+import math
 
 import torch
 from torch import Tensor
@@ -54,3 +56,26 @@ def instance_group_loss(features: Tensor, labels: Tensor, centroids: Tensor, tem
     logits = features @ centroids.T / temperature  # (N, K)
     is_empty = torch.ones_like(centroids[:, 0], dtype=torch.bool).index_fill(0, labels, False)
     return F.cross_entropy(logits.masked_fill(is_empty, -torch.inf), labels)
+
+
+def nce_loss(logits: Tensor, n_images: int, log_z: Tensor) -> Tensor:
+    """Noise-contrastive estimation of the softmax over all training images (Wu et al. 2018, section 3.2).
+
+    An image's own row is to be told from K rows drawn uniformly from the training set: with
+    p = exp(logit) / Z and noise c = K / N, the loss is -log(p_own / (p_own + c)) - Σ log(c / (p_drawn + c)).
+
+    Args:
+        logits: (B, 1 + K), similarities over T: first to the image's own row, then to the drawn ones.
+        n_images: N.
+        log_z: scalar, log of the softmax's normalisation constant Z.
+
+    Returns:
+        The mean over the batch, a scalar.
+    """
+    odds = logits - log_z - math.log((logits.shape[1] - 1) / n_images)  # log(p / c)
+    return (F.softplus(-odds[:, 0]) + F.softplus(odds[:, 1:]).sum(dim=1)).mean()
+
+
+def estimate_log_z(logits: Tensor, n_images: int) -> Tensor:
+    """Log of the normalisation constant from one batch: N times the mean of exp(logit) (section 3.2)."""
+    return logits.detach().flatten().logsumexp(dim=0) - math.log(logits.numel() / n_images)

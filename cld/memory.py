@@ -48,6 +48,18 @@ class MemoryBank(nn.Module):
         rows = self.momentum * self.memory[index] + (1 - self.momentum) * means
         self.memory[index] = F.normalize(rows, dim=1)
 
+    def sampled_logits(self, features: Tensor, index: Tensor, n_negatives: int, temperature: float) -> Tensor:
+        """Similarity of each of ``features`` (B, dim) to its own row and to drawn ones, over ``temperature``.
+
+        Every row is drawn alike, an image's own included, from torch's global generator.
+
+        Returns:
+            (B, 1 + n_negatives): first the rows ``index`` (B,).
+        """
+        drawn = torch.randint(len(self.memory), (len(index), n_negatives)).to(index.device)
+        rows = self.memory[torch.cat([index[:, None], drawn], dim=1)]  # (B, 1 + K, dim)
+        return torch.einsum("bkd,bd->bk", rows, features) / temperature
+
 
 class MomentumQueue(nn.Module):
     """The newest keys, first in, first out, as negatives (He et al. 2020, MoCo).
@@ -94,3 +106,12 @@ class MomentumQueue(nn.Module):
         rows = (self.pointer + torch.arange(len(keys), device=self.pointer.device)) % size
         self.queue.index_copy_(0, rows, keys.to(self.queue.dtype))
         self.pointer.copy_((self.pointer + len(keys)) % size)
+
+
+@torch.no_grad()
+def follow_(slow: nn.Module, fast: nn.Module, momentum: float) -> None:
+    """Move ``slow`` towards ``fast``: θ = m · θ + (1 - m) · θ_fast.
+
+    Parameters only: a momentum network's batch statistics are its own.
+    """
+    torch._foreach_lerp_(list(slow.parameters()), list(fast.parameters()), 1 - momentum)

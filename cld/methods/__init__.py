@@ -3,11 +3,13 @@
 from collections.abc import Mapping
 
 from cld.methods.add_cld import AddCLD
+from cld.methods.byol import BYOL
 from cld.methods.contract import Method
+from cld.methods.infomin import InfoMin
 from cld.methods.moco import MoCo
 from cld.methods.npid import NPID
 
-METHODS = {"npid": NPID, "moco": MoCo}
+METHODS = {"npid": NPID, "moco": MoCo, "moco_v2": MoCo, "infomin": InfoMin, "byol": BYOL}
 
 
 def build_method(config: Mapping, n_images: int) -> Method:

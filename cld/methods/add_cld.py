@@ -15,8 +15,7 @@ from cld.clustering import CLUSTERINGS
 from cld.errors import InputError
 from cld.losses import cross_level_loss
 from cld.methods.contract import Method, StepOutput
-from cld.methods.encoder import Encoded, Encoder
-from cld.models.heads import build_head
+from cld.methods.encoder import Encoded, Encoder, build_projection
 
 
 class AddCLD(nn.Module):
@@ -50,7 +49,7 @@ class AddCLD(nn.Module):
         group_head = None
         if config["cld"]["subspace"] == "separate":
             width = method.encoder.backbone.out_features
-            group_head = build_head(config["head"]["kind"], width, config["head"]["dim"])
+            group_head = build_projection(config, width)
         return cls(method, group_head, config["cld"])
 
     @property
@@ -74,8 +73,8 @@ class AddCLD(nn.Module):
         }
         return replace(step, loss=step.loss + self.settings["weight"] * loss, logs=step.logs | logs)
 
-    def after_step(self, step: StepOutput) -> None:
-        self.method.after_step(step)
+    def after_step(self, step: StepOutput, progress: float) -> None:
+        self.method.after_step(step, progress)
 
     def group_features(self, view: Encoded) -> Tensor:
         """Unit rows (B, d) in the subspace where groups are formed."""

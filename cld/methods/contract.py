@@ -45,8 +45,12 @@ class Method(Protocol):
             index: (B,) int64, which training images they are.
         """
 
-    def after_step(self, step: StepOutput) -> None:
+    def after_step(self, step: StepOutput, progress: float) -> None:
         """Bring memories and momentum encoders up to date, after the optimiser's step.
 
         Not earlier: the backward pass still needs them as they were in the forward pass.
+
+        Args:
+            step: what the method made of the batch.
+            progress: share of the run's steps that were done before this one, 0..1.
         """

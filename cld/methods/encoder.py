@@ -16,10 +16,12 @@ class Encoded(NamedTuple):
 
     Attributes:
         features: (B, D), the backbone's.
-        embedding: (B, d), the instance head's, unit rows.
+        projection: (B, d), the instance head's.
+        embedding: (B, d), the same with unit rows.
     """
 
     features: Tensor
+    projection: Tensor
     embedding: Tensor
 
 
@@ -42,7 +44,8 @@ class Encoder(nn.Module):
         with torch.autocast(images.device.type, torch.bfloat16, enabled=self.bf16):
             features = self.backbone(images)  # B, D
         features = features.float()
-        return Encoded(features, F.normalize(self.head(features), dim=1))
+        projection = self.head(features)  # B, d
+        return Encoded(features, projection, F.normalize(projection, dim=1))
 
     def forward(self, images: Tensor) -> Tensor:
         """Instance features (B, d), unit rows, of normalised ``images`` (B, 3, S, S)."""
@@ -52,5 +55,10 @@ class Encoder(nn.Module):
 def build_encoder(config: Mapping, bf16: bool = False) -> Encoder:
     """The encoder of a run's configuration, with fresh weights from torch's global generator."""
     backbone = build_backbone(config["backbone"])
-    head = build_head(config["head"]["kind"], backbone.out_features, config["head"]["dim"])
-    return Encoder(backbone, head, bf16)
+    return Encoder(backbone, build_projection(config, backbone.out_features), bf16)
+
+
+def build_projection(config: Mapping, in_features: int) -> nn.Module:
+    """A head of the kind that a run's configuration asks for, with fresh weights."""
+    head = config["head"]
+    return build_head(head["kind"], in_features, head["dim"], head["hidden"])

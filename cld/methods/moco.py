@@ -1,5 +1,7 @@
 """MoCo: He et al., Momentum Contrast for Unsupervised Visual Representation Learning, CVPR 2020.
 
+MoCo v2 (Chen et al. 2020) is the same method with an MLP head, blur, a cosine schedule and T 0.2.
+
 The last view is the key, the others are queries; with two queries, as the authors' runs with CLD have, the
 loss is the mean over them. On one process, shuffling the keys' batch for its normalisation changes nothing.
 """
@@ -12,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from cld.errors import InputError
-from cld.memory import MomentumQueue
+from cld.memory import MomentumQueue, follow_
 from cld.methods.contract import StepOutput
 from cld.methods.encoder import Encoder, build_encoder
 
@@ -59,8 +61,6 @@ class MoCo(nn.Module):
         )
 
     @torch.no_grad()
-    def after_step(self, step: StepOutput) -> None:
-        # Parameters only: the key encoder's batch statistics are its own.
-        for theta_k, theta_q in zip(self.key_encoder.parameters(), self.encoder.parameters(), strict=True):
-            theta_k.lerp_(theta_q, 1 - self.momentum)  # θ_k = m · θ_k + (1 - m) · θ_q
+    def after_step(self, step: StepOutput, progress: float) -> None:
+        follow_(self.key_encoder, self.encoder, self.momentum)  # θ_k = m · θ_k + (1 - m) · θ_q
         self.queue.enqueue(step.carry["k"])

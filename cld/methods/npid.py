@@ -1,7 +1,8 @@
 """NPID: Wu et al., Unsupervised Feature Learning via Non-Parametric Instance Discrimination, CVPR 2018.
 
-The full-softmax form. As in the authors' runs with CLD the loss is the mean over the views, and the bank is
-moved by each view in turn.
+With a full softmax over the training images, or, where they are too many for one, by noise-contrastive
+estimation with K sampled images. As in the authors' runs with CLD the loss is the mean over the views, and
+the bank is moved by each view in turn.
 """
 
 from collections.abc import Mapping, Sequence
@@ -10,42 +11,66 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from cld.losses import estimate_log_z, nce_loss
 from cld.memory import MemoryBank
 from cld.methods.contract import StepOutput
 from cld.methods.encoder import Encoder, build_encoder
 
 
 class NPID(nn.Module):
-    """Tell each training image from all others by its similarity to what the bank remembers of them."""
+    """Tell each training image from all others by its similarity to what the bank remembers of them.
+
+    Attributes:
+        log_z: buffer, log of NCE's normalisation constant; measured on the first batch and kept.
+        has_z: buffer, whether it has been.
+    """
 
     n_key_views = 0
+    log_z: Tensor
+    has_z: Tensor
 
-    def __init__(self, encoder: Encoder, bank: MemoryBank, temperature: float):
+    def __init__(
+        self, encoder: Encoder, bank: MemoryBank, temperature: float, n_negatives: int | None = None
+    ):
         super().__init__()
         self.encoder, self.bank, self.temperature = encoder, bank, temperature
+        self.n_negatives = n_negatives
+        self.register_buffer("log_z", torch.zeros(()))
+        self.register_buffer("has_z", torch.zeros((), dtype=torch.bool))
 
     @classmethod
     def from_config(cls, config: Mapping, n_images: int) -> "NPID":
-        """The method of a run's configuration for a training split of ``n_images``."""
+        """The method of a run's configuration for a training set of ``n_images``."""
         encoder = build_encoder(config, bf16=config["precision"] == "bf16")
         bank = MemoryBank(n_images, config["head"]["dim"], config["bank"]["momentum"])
-        return cls(encoder, bank, config["temperature"])
+        return cls(encoder, bank, config["temperature"], config["bank"]["negatives"])
 
     def forward(self, views: Sequence[Tensor], index: Tensor) -> StepOutput:
         encoded = [self.encoder.encode(view) for view in views]  # V of (B, D), (B, d)
         z = torch.cat([view.embedding for view in encoded])  # V·B, d
         target = index.repeat(len(views))  # V·B
-        logits = self.bank.logits(z, self.temperature)  # V·B, N
-        loss = F.cross_entropy(logits, target)
-        positive = logits.detach().gather(1, target[:, None]).mean() * self.temperature
+        log_z = self.log_z
+        if self.n_negatives is None:
+            logits = self.bank.logits(z, self.temperature)  # V·B, N
+            loss = F.cross_entropy(logits, target)
+            own = logits.detach().gather(1, target[:, None])
+        else:
+            logits = self.bank.sampled_logits(z, target, self.n_negatives, self.temperature)  # V·B, 1 + K
+            n_images = len(self.bank.memory)
+            log_z = torch.where(self.has_z, log_z, estimate_log_z(logits, n_images))
+            loss = nce_loss(logits, n_images, log_z)
+            own = logits.detach()[:, 0]
         return StepOutput(
             loss,
             encoded,
-            logs={"instance_loss": loss.detach(), "positive_similarity": positive},
-            carry={"z": z.detach(), "index": index},
+            logs={"instance_loss": loss.detach(), "positive_similarity": own.mean() * self.temperature},
+            carry={"z": z.detach(), "index": index, "log_z": log_z},
         )
 
-    def after_step(self, step: StepOutput) -> None:
+    @torch.no_grad()
+    def after_step(self, step: StepOutput, progress: float) -> None:
+        self.log_z.copy_(step.carry["log_z"])
+        self.has_z.fill_(True)
         index = step.carry["index"]  # B
         for z in step.carry["z"].split(len(index)):  # B, d
             self.bank.update(z, index)  # memory[index] = normalise(m · memory[index] + (1 - m) · z)

@@ -98,7 +98,8 @@ def train(config: dict, store: str | Path, run_dir: str | Path, device: str | No
                 lr = learning_rate(state.step, steps_per_epoch, settings)
                 torch.manual_seed(stream_seed(config["seed"], STEPS, state.step))
                 views = augment(images[index.repeat(config["views"])], torch.default_generator)
-                train_step(state, views.chunk(config["views"]), index, lr)
+                done = state.step / (n_epochs * steps_per_epoch)
+                train_step(state, views.chunk(config["views"]), index, lr, done)
                 if state.step % steps_per_epoch == 0:
                     means = state.end_epoch(steps_per_epoch)  # waits for the device
                     speed = todo.numel() / (time.monotonic() - epoch_began)
@@ -130,12 +131,16 @@ def start(config: dict, data: str, n_images: int, device: torch.device) -> Train
     return TrainingState(config, data, method, optimiser, provenance())
 
 
-def train_step(state: TrainingState, views: tuple[Tensor, ...], index: Tensor, lr: float) -> None:
+def train_step(
+    state: TrainingState, views: tuple[Tensor, ...], index: Tensor, lr: float, progress: float
+) -> None:
     """One step of SGD on one batch.
 
     Args:
         views: V normalised views (B, 3, S, S).
         index: (B,) int64, which training images they show.
+        lr: learning rate.
+        progress: share of the run's steps done, 0..1.
     """
     try:
         output = state.method(views, index)
@@ -146,7 +151,7 @@ def train_step(state: TrainingState, views: tuple[Tensor, ...], index: Tensor, l
     state.optimiser.zero_grad()
     output.loss.backward()
     state.optimiser.step()
-    state.method.after_step(output)
+    state.method.after_step(output, progress)
     state.step += 1
     spread = feature_spread(output.group_inputs[0].embedding.detach())
     state.count({"loss": output.loss.detach(), **output.logs, "feature_spread": spread})

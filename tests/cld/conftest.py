@@ -14,6 +14,7 @@ TINY = {
     "backbone.width": 4,
     "backbone.stem": "small",
     "head.dim": 8,
+    "head.hidden": 16,
     "queue.size": 16,
     "queue.momentum": 0.9,
     "cld.weight": 0.5,

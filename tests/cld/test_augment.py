@@ -16,13 +16,14 @@ from cld.augment import (
     Augment,
     colour_jitter_,
     gaussian_blur,
-    luma,
     normalise,
     resized_crop,
     sample_crops,
     shift_hue,
+    solarize,
 )
 from cld.errors import InputError
+from cld.luma import luma
 
 PLAIN = {  # every operation off
     "crop_scale": [1.0, 1.0],
@@ -32,6 +33,8 @@ PLAIN = {  # every operation off
     "grayscale_p": 0.0,
     "blur_p": 0.0,
     "blur_sigma": [0.1, 2.0],
+    "solarize_p": 0.0,
+    "randaugment": {"n_ops": 0, "magnitude": 9},
 }
 MOCO = PLAIN | {"crop_scale": [0.2, 1.0], "flip_p": 0.5, "jitter": [0.4] * 4, "grayscale_p": 0.2}
 ALPHA = 1e-3  # of tests of distributions; their seeds are fixed
@@ -358,3 +361,18 @@ def test_views_of_any_image_are_images(n, height, width, size, jitter, extreme, 
 def test_bad_settings_say_what_to_change(change, message):
     with pytest.raises(InputError, match=message):
         Augment(MOCO | change, 32, [0.5] * 3, [0.2] * 3)
+
+
+def test_solarised_images_are_torchvisions():
+    images = floats(8, 6)
+    expected = torch.stack([tv.solarize(image, 0.5) for image in images])
+    torch.testing.assert_close(solarize(images), expected)
+
+
+@pytest.mark.parametrize("key", ["blur_p", "solarize_p"])
+def test_a_probability_for_each_view(key):
+    ramp = torch.arange(0, 240, 30, dtype=torch.uint8)[None, None, :, None].expand(3 * 200, 8, 8, 3)
+    plain = views(PLAIN, ramp)
+    out = views(PLAIN | {key: [1.0, 0.0, 0.5], "blur_sigma": [1.0, 2.0]}, ramp)
+    changed = (out != plain).flatten(1).any(dim=1).view(3, 200).double().mean(dim=1)
+    assert changed[0] == 1 and changed[1] == 0 and 0.35 < changed[2] < 0.65

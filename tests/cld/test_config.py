@@ -155,3 +155,22 @@ def test_cells_that_share_a_run_ask_for_it_alike():
     runs = (run(cld__weight=0, cld__n_groups=n, queue__size=n) for n in (8, 16))
     first, second = (config.overrides_of(each, "demo") for each in runs)
     assert first == second
+
+
+def test_probabilities_by_view_are_as_many_as_views():
+    with pytest.raises(InputError, match=r"augment\.blur_p has 3 probabilities for 2 views; give one"):
+        config.load_run("demo", "cifar10", "byol", 0, {"augment.blur_p": [1.0, 0.1, 0.5]})
+    assert config.load_run("demo", "cifar10", "byol")["augment"]["solarize_p"] == [0.0, 0.2]
+
+
+def test_methods_with_keys_see_three_views_with_cld():
+    for method in ("moco", "moco_v2", "infomin"):
+        assert config.load_run("paper", "imagenet", method)["views"] == 3
+        assert config.load_run("paper", "imagenet", method, 0, {"cld.weight": 0})["views"] == 2
+    assert config.load_run("paper", "imagenet", "byol")["views"] == 2
+
+
+def test_a_section_that_a_method_does_not_read_is_not_part_of_its_identity():
+    for method, key in (("npid", "queue.size"), ("moco_v2", "bank.momentum"), ("moco", "byol.momentum")):
+        plain, changed = (config.load_run("demo", "cifar10", method, 0, o) for o in ({}, {key: 1}))
+        assert config.run_id(plain) == config.run_id(changed)

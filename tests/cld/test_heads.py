@@ -35,7 +35,7 @@ def test_norm_linear_starts_as_unit_columns():
     torch.testing.assert_close(NormLinear(6, 4).weight.norm(dim=0), torch.ones(4))
 
 
-@pytest.mark.parametrize("kind", HEADS)
+@pytest.mark.parametrize("kind", [kind for kind in HEADS if kind != "none"])
 def test_every_kind_maps_features_to_its_size_without_normalising(kind):
     head = build_head(kind, 6, 4)
     out = head(torch.randn(5, 6))
@@ -55,6 +55,13 @@ def test_layers_of_each_kind():
     assert layers("norm_linear") == [(NormLinear, 24)]
     assert layers("mlp") == [(nn.Linear, 36), (nn.ReLU, 0), (nn.Linear, 24)]
     assert layers("norm_mlp") == [(nn.Linear, 36), (nn.ReLU, 0), (NormLinear, 24)]
+
+
+def test_no_head_hands_the_features_on():
+    x = torch.randn(5, 6)
+    assert torch.equal(build_head("none", 6, 6)(x), x)
+    with pytest.raises(InputError, match=r"head\.dim 4: head\.kind none keeps the backbone's; set 6"):
+        build_head("none", 6, 4)
 
 
 def test_unknown_kind_names_the_choices():

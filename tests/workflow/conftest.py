@@ -17,6 +17,7 @@ run:
   backbone: {blocks: [1, 1, 1, 1], width: 4, stem: small_stride2}
   optimiser: {epochs: 2, warmup_epochs: 1, batch_size: 32}
   cld: {n_groups: 8}
+methods: {}
 evaluation:
   knn: {k: 5}
   pixel_knn: {k: 5}

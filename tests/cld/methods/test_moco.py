@@ -61,7 +61,7 @@ def test_after_the_step_the_key_encoder_follows_and_the_keys_join_the_queue(meth
     step.loss.backward()
     statistics = [b.clone() for b in method.key_encoder.buffers()]
     assert torch.equal(method.queue.queue, queue)
-    method.after_step(step)
+    method.after_step(step, 0.5)
     for k, before, q in zip(method.key_encoder.parameters(), old, method.encoder.parameters(), strict=True):
         torch.testing.assert_close(k.data, 0.9 * before + 0.1 * q.data)
     assert all(map(torch.equal, method.key_encoder.buffers(), statistics))

@@ -6,6 +6,7 @@ import math
 import pytest
 import torch
 
+from cld.losses import nce_loss
 from cld.methods import build_method
 
 N, B = 20, 8
@@ -54,7 +55,7 @@ def test_the_bank_moves_only_after_the_step_by_each_view_in_turn(method, batch):
     step = method(views, index)
     step.loss.backward()
     assert torch.equal(method.bank.memory, before)
-    method.after_step(step)
+    method.after_step(step, 0.5)
     expected = before.clone()
     for view in views:
         for z, i in zip(copy.deepcopy(method.encoder)(view).detach(), index, strict=True):
@@ -71,3 +72,57 @@ def test_three_views_count_alike(method, batch):
     losses = [method([view], index).loss.item() for view in [*views, views[0]]]
     together = method([*views, views[0]], index).loss.item()
     assert together == pytest.approx(sum(losses) / 3, rel=1e-5)
+
+
+def slow_nce(scores, n_images, z):
+    """Equation 7 of the paper: log-posterior of the own row, and of each drawn row being noise."""
+    total, k = 0, len(scores[0]) - 1
+    for own, *drawn in scores:
+        p = math.exp(own) / z
+        total -= math.log(p / (p + k / n_images))
+        for score in drawn:
+            p = math.exp(score) / z
+            total -= math.log(1 - p / (p + k / n_images))
+    return total / len(scores)
+
+
+@pytest.fixture
+def sampled(tiny_run):
+    torch.manual_seed(0)
+    return build_method(tiny_run("npid", {"cld.weight": 0, "bank.negatives": 5}), N)
+
+
+def test_sampled_loss_is_noise_contrastive_estimation(sampled, batch):
+    views, index = batch
+    torch.manual_seed(3)
+    step = sampled(views, index)
+    torch.manual_seed(3)
+    drawn = torch.randint(N, (len(views) * len(index), 5))
+    z = torch.cat([sampled.encoder(view).detach() for view in views])
+    rows = [
+        [own, *others] for own, others in zip(index.repeat(len(views)).tolist(), drawn.tolist(), strict=True)
+    ]
+    scores = [
+        [float(f @ sampled.bank.memory[row]) / sampled.temperature for row in own]
+        for f, own in zip(z, rows, strict=True)
+    ]
+    flat = [math.exp(score) for row in scores for score in row]
+    constant = N * sum(flat) / len(flat)  # measured on this first batch
+    assert step.loss.item() == pytest.approx(slow_nce(scores, N, constant), rel=1e-4)
+    sampled.after_step(step, 0.0)
+    assert sampled.log_z.item() == pytest.approx(math.log(constant), rel=1e-5)
+    kept = sampled.log_z.clone()
+    sampled.after_step(sampled(views, index), 0.1)
+    assert torch.equal(sampled.log_z, kept)
+
+
+def test_sampled_loss_has_the_gradient_of_its_definition(sampled, batch):
+    views, index = batch
+    sampled.after_step(sampled(views, index), 0.0)
+    z = torch.nn.functional.normalize(torch.randn(6, sampled.bank.memory.shape[1]), dim=1).requires_grad_()
+    torch.manual_seed(4)
+    logits = sampled.bank.sampled_logits(z, torch.arange(6), 5, sampled.temperature)
+    (ours,) = torch.autograd.grad(nce_loss(logits, N, sampled.log_z), z, retain_graph=True)
+    p, noise = (logits - sampled.log_z).exp(), 5 / N
+    slow = -((p[:, 0] / (p[:, 0] + noise)).log().sum() + (noise / (p[:, 1:] + noise)).log().sum()) / 6
+    torch.testing.assert_close(ours, torch.autograd.grad(slow, z)[0], rtol=1e-4, atol=1e-6)

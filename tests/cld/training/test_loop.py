@@ -311,6 +311,10 @@ def test_learns_features_better_than_an_untrained_networks(tiny_run, gratings, t
         "optimiser.lr": 0.02,
         "augment.crop_scale": [0.7, 1.0],
         "augment.flip_p": 0.0,  # a mirror image is of another class here
+        "augment.blur_p": 0.0,  # and blur takes the gratings away
+        "augment.solarize_p": 0.0,
+        "augment.randaugment.n_ops": 0,  # and a turn makes another class of them
+        "byol.momentum": 0.9,  # for so few steps
         "checkpoint_every_s": 60,
     }
     trained = train(tiny_run(method, settings), gratings, tmp_path / "trained", "cpu")
