@@ -61,4 +61,4 @@ def build_encoder(config: Mapping, bf16: bool = False) -> Encoder:
 def build_projection(config: Mapping, in_features: int) -> nn.Module:
     """A head of the kind that a run's configuration asks for, with fresh weights."""
     head = config["head"]
-    return build_head(head["kind"], in_features, head["dim"], head["hidden"])
+    return build_head(head["kind"], in_features, head["dim"], head.get("hidden"))

@@ -113,9 +113,9 @@ def own_checkout(tmp_path_factory):
     return Checkout(tmp_path_factory.mktemp("own"))
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def built(tmp_path_factory):
-    """A checkout in which all tables and figures of the tiny preset were made."""
+    """A checkout in which all tables and figures of the tiny preset were made; tests leave it as it was."""
     checkout = Checkout(tmp_path_factory.mktemp("built"))
     checkout.make("all_tables", "all_figures")
     return checkout

@@ -5,6 +5,8 @@ import sys
 from functools import cache
 from pathlib import Path
 
+from snakemake.exceptions import WorkflowError
+
 sys.path.insert(0, str(Path(workflow.basedir).parent))
 
 from cld import config as settings
@@ -46,7 +48,8 @@ for name, value in {
 
 wildcard_constraints:
     preset="|".join(PRESETS),
-    run=r"[^/]+",
+    run=r"(?!imported-)[^/]+",
+    name=r"[A-Za-z0-9._-]+",
     dataset="|".join(DATASETS),
     source="|".join(SOURCES),
     table="|".join(table_names()),
@@ -71,6 +74,15 @@ def runs(preset):
     }
 
 
+def run_named(preset, name):
+    """A run's resolved configuration."""
+    if name not in runs(preset):
+        raise WorkflowError(
+            f"error: no table asks for the run {name} at the preset {preset}; its settings may have changed since"
+        )
+    return runs(preset)[name]
+
+
 def results(paths):
     return [f"{RESULTS}/{path}" for path in paths]
 
@@ -92,7 +104,11 @@ def store_of(run):
     """The store that a run trains on and is scored on, from the run's id and the preset's tables."""
 
     def path(wildcards):
-        dataset = runs(wildcards.preset)[getattr(wildcards, run)]["dataset"]
+        name = getattr(wildcards, run)
+        if name.startswith("imported-"):
+            dataset = imported(name.removeprefix("imported-"))["dataset"]
+        else:
+            dataset = run_named(wildcards.preset, name)["dataset"]
         return f"{STORE.format(preset=wildcards.preset, dataset=dataset)}.h5"
 
     return path
@@ -100,9 +116,24 @@ def store_of(run):
 
 def run_arguments(wildcards):
     """The arguments that name a run to the trainer: what a person would type."""
-    run = runs(wildcards.preset)[wildcards.run]
+    run = run_named(wildcards.preset, wildcards.run)
     overrides = settings.format_overrides(settings.overrides_of(run, wildcards.preset))
     return f"--dataset {run['dataset']} --method {run['method']} --seed {run['seed']} {shlex.join(overrides)}"
+
+
+def imported(name):
+    """What config.yaml says of a checkpoint that others trained."""
+    checkpoints = config["checkpoints"]
+    if name not in checkpoints:
+        raise settings.unknown_key(f"checkpoints.{name}", checkpoints, "config/config.yaml")
+    return checkpoints[name]
+
+
+def import_arguments(name):
+    """The arguments that say what a checkpoint is: what a person would type."""
+    entry = imported(name)
+    overrides = settings.format_overrides(entry.get("set", {}))
+    return f"--dataset {entry['dataset']} --layout {entry.get('layout', 'auto')} {shlex.join(overrides)}"
 
 
 def source_of(preset, dataset):

@@ -1,0 +1,52 @@
+# Checkpoints that others trained -> runs; runs -> files for torchvision and timm.
+
+
+rule all_imports:
+    input:
+        [
+            SCORE.format(preset=PRESET, subject=f"imported-{name}", protocol="knn")
+            for name in config["checkpoints"]
+        ],
+
+
+rule import_checkpoint:
+    input:
+        file=lambda wildcards: imported(wildcards.name)["file"],
+    output:
+        checkpoint=f"{RESULTS}/{{preset}}/runs/imported-{{name}}/checkpoint.pt",
+        config=f"{RESULTS}/{{preset}}/runs/imported-{{name}}/config.yaml",
+        report=f"{RESULTS}/{{preset}}/runs/imported-{{name}}/import.json",
+    log:
+        f"{LOG}/import/{{name}}.log",
+    conda:
+        ENVIRONMENT
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=10,
+    params:
+        folder=lambda wildcards, output: Path(output.checkpoint).parent,
+        arguments=lambda wildcards: import_arguments(wildcards.name),
+    shell:
+        "python -m cld.interchange import {input.file:q} --preset {wildcards.preset} --name {wildcards.name}"
+        " --run {params.folder} {params.arguments} > {log} 2>&1"
+
+
+rule export:
+    input:
+        checkpoint=f"{RESULTS}/{{preset}}/runs/{{run}}/checkpoint.pt",
+        store=store_of("run"),
+        score=f"{RESULTS}/{{preset}}/scores/{{run}}/knn.json",
+    output:
+        directory(f"{RESULTS}/{{preset}}/exports/{{run}}"),
+    log:
+        f"{LOG}/export/{{run}}.log",
+    conda:
+        ENVIRONMENT
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=10,
+    shell:
+        "python -m cld.interchange export {input.checkpoint} --preset {wildcards.preset} --store {input.store}"
+        " --scores {input.score} --out {output} > {log} 2>&1"
