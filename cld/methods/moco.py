@@ -52,11 +52,15 @@ class MoCo(nn.Module):
             k = self.key_encoder(key)  # B, d
         logits = self.queue.logits(q, k.repeat(len(queries), 1), self.temperature)  # Q·B, 1 + K
         loss = F.cross_entropy(logits, logits.new_zeros(len(logits), dtype=torch.int64))
-        positive = logits.detach()[:, 0].mean() * self.temperature
+        positive, negative = (part.mean() * self.temperature for part in logits.detach().tensor_split([1], 1))
         return StepOutput(
             loss,
             encoded,
-            logs={"instance_loss": loss.detach(), "positive_similarity": positive},
+            logs={
+                "instance_loss": loss.detach(),
+                "positive_similarity": positive,
+                "negative_similarity": negative,
+            },
             carry={"k": k},
         )
 

@@ -54,16 +54,21 @@ class NPID(nn.Module):
             logits = self.bank.logits(z, self.temperature)  # V·B, N
             loss = F.cross_entropy(logits, target)
             own = logits.detach().gather(1, target[:, None])
+            others = (logits.detach().sum() - own.sum()) / (logits.numel() - len(own))
         else:
             logits = self.bank.sampled_logits(z, target, self.n_negatives, self.temperature)  # V·B, 1 + K
             n_images = len(self.bank.memory)
             log_z = torch.where(self.has_z, log_z, estimate_log_z(logits, n_images))
             loss = nce_loss(logits, n_images, log_z)
-            own = logits.detach()[:, 0]
+            own, others = (part.mean() for part in logits.detach().tensor_split([1], dim=1))
         return StepOutput(
             loss,
             encoded,
-            logs={"instance_loss": loss.detach(), "positive_similarity": own.mean() * self.temperature},
+            logs={
+                "instance_loss": loss.detach(),
+                "positive_similarity": own.mean() * self.temperature,
+                "negative_similarity": others * self.temperature,
+            },
             carry={"z": z.detach(), "index": index, "log_z": log_z},
         )
 

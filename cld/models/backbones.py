@@ -1,10 +1,13 @@
-"""ResNets (He et al. 2016) of torchvision's blocks: same layers, names and initial values as torchvision's.
+"""Backbones: ResNets (He et al. 2016) of torchvision's blocks, and any other network of torchvision by name.
 
-Unlike torchvision's, the width and the stem can change, for small images and small budgets. Weights move
-between the two (without ``fc``).
+The ResNets have the layers, names and initial values of torchvision's; unlike there, the width and the stem
+can change, for small images and small budgets. Weights move between the two (without ``fc``).
 """
 
+import difflib
+
 from torch import Tensor, nn
+from torchvision import models
 from torchvision.models.resnet import BasicBlock, Bottleneck
 
 from cld.errors import InputError
@@ -72,20 +75,47 @@ def _build_block(block: type[nn.Module], in_channels: int, width: int, stride: i
     return block(in_channels, width, stride, downsample)
 
 
-def build_backbone(settings: dict) -> ResNet:
+def without_classifier(name: str) -> nn.Module:
+    """A classification network of torchvision whose last linear layer is taken out; other names stay.
+
+    Returns:
+        A module from (B, 3, H, W) to (B, ``out_features``). Some take images of 224 x 224 only.
+
+    Raises:
+        InputError: torchvision has no such network, or it has no linear layer.
+    """
+    known = models.list_models(module=models)
+    if name not in known:
+        near = difflib.get_close_matches(name, known, n=3) or list(RESNETS)
+        raise InputError(f"backbone.name '{name}' is unknown; did you mean {' or '.join(near)}?")
+    network = models.get_model(name, weights=None)
+    layers = [path for path, module in network.named_modules() if isinstance(module, nn.Linear)]
+    if not layers:
+        raise InputError(f"backbone.name '{name}' has no linear classifier to take out; choose another")
+    parent, _, child = layers[-1].rpartition(".")
+    network.out_features = network.get_submodule(layers[-1]).in_features
+    setattr(network.get_submodule(parent), child, nn.Identity())
+    return network
+
+
+def build_backbone(settings: dict) -> nn.Module:
     """The backbone that ``settings`` describe (the ``backbone`` section of a run's configuration).
 
     Args:
-        settings: ``name`` (resnet18, resnet34, resnet50); ``blocks``, four numbers of blocks or None for the
-            name's own; ``width``, the channels of the first stage (64 in the paper); ``stem``: ``imagenet``
-            (7x7 stride 2, max-pool), ``small`` (3x3 stride 1) or ``small_stride2`` (3x3 stride 2).
+        settings: ``name``: resnet18, resnet34, resnet50, or another classification network of torchvision,
+            which is taken as it is; of the ResNets ``blocks``, four numbers of blocks or None for the name's
+            own; ``width``, the channels of the first stage (64 in the paper); ``stem``: ``imagenet`` (7x7
+            stride 2, max-pool), ``small`` (3x3 stride 1) or ``small_stride2`` (3x3 stride 2).
+
+    Returns:
+        A module from (B, 3, H, W) to (B, ``out_features``).
 
     Raises:
         InputError: an unknown name or stem, or numbers that make no network.
     """
     name, blocks, width, stem = (settings[key] for key in ("name", "blocks", "width", "stem"))
     if name not in RESNETS:
-        raise InputError(f"backbone.name '{name}' is unknown: choose one of {', '.join(RESNETS)}")
+        return without_classifier(name)
     if stem not in STEMS:
         raise InputError(f"backbone.stem '{stem}' is unknown: choose one of {', '.join(STEMS)}")
     block, own_blocks = RESNETS[name]

@@ -12,6 +12,9 @@ from cld.errors import InputError
 from cld.methods.contract import Method
 from cld.training.checkpoint import save_checkpoint
 
+#: Feature spread, averaged over an epoch, below which features tell images apart no more.
+COLLAPSED = 0.01
+
 
 @dataclass
 class TrainingState:
@@ -68,10 +71,17 @@ class TrainingState:
         """The epoch's means, over its ``n_steps``; the sums start again.
 
         Raises:
-            InputError: training has diverged.
+            InputError: training has diverged, or the features have collapsed to a point.
         """
         self.require_finite()
         means = {name: total.item() / n_steps for name, total in self.sums.items()}
+        spread = means.get("feature_spread", 1.0)
+        if spread < COLLAPSED:
+            raise InputError(
+                f"features have collapsed by step {self.step}: feature_spread is {spread:.4f} (1 = even, "
+                f"0 = all alike); lower optimiser.lr ({self.config['optimiser']['lr']:g}), lengthen the "
+                "warm-up, or with BYOL raise byol.momentum; partial.pt has the last state that was saved"
+            )
         self.sums = {}
         return means
 

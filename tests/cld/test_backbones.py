@@ -1,5 +1,6 @@
 import pytest
 import torch
+from torchvision import models
 from torchvision.models import resnet
 
 from cld.errors import InputError
@@ -70,7 +71,7 @@ def test_every_parameter_learns():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"name": "resnet19"}, "backbone.name 'resnet19' is unknown: choose one of resnet18"),
+        ({"name": "resnet19"}, "backbone.name 'resnet19' is unknown; did you mean resnet1"),
         ({"stem": "tiny"}, "backbone.stem 'tiny' is unknown: choose one of imagenet, small"),
         ({"blocks": [2, 2, 2]}, r"backbone.blocks \[2, 2, 2\]: give four numbers"),
         ({"blocks": [2, 0, 2, 2]}, r"backbone.blocks \[2, 0, 2, 2\]: give four numbers"),
@@ -80,3 +81,29 @@ def test_every_parameter_learns():
 def test_bad_settings_say_what_to_change(change, message):
     with pytest.raises(InputError, match=message):
         backbone(**change)
+
+
+@pytest.mark.parametrize(
+    ("name", "features"),
+    [("mobilenet_v3_small", 1024), ("convnext_tiny", 768), ("regnet_y_400mf", 440), ("resnet101", 2048)],
+)
+def test_any_network_of_torchvision_without_its_classifier(name, features):
+    torch.manual_seed(0)
+    ours = backbone(name).eval()
+    torch.manual_seed(0)
+    reference = models.get_model(name, weights=None).eval()
+    captured = []
+    last = [module for module in reference.modules() if isinstance(module, torch.nn.Linear)][-1]
+    last.register_forward_pre_hook(lambda module, inputs: captured.append(inputs[0]))
+    images = torch.randn(1, 3, 64, 64)
+    with torch.no_grad():
+        reference(images)
+        assert torch.equal(ours(images), captured[0])
+    assert ours.out_features == features
+
+
+def test_a_name_that_torchvision_has_not_is_told_with_its_nearest():
+    with pytest.raises(InputError, match=r"'resnet5O' is unknown; did you mean .*resnet50"):
+        backbone("resnet5O")
+    with pytest.raises(InputError, match="squeezenet1_0' has no linear classifier"):
+        backbone("squeezenet1_0")

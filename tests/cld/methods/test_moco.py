@@ -46,6 +46,13 @@ def test_positive_similarity_is_that_of_query_and_key(method, batch):
     assert similarity.item() == pytest.approx(expected.item(), rel=1e-4)
 
 
+def test_negative_similarity_is_that_of_query_and_queue(method, batch):
+    (*queries, key), index = batch
+    expected = torch.stack([method.encoder(view) @ method.queue.queue.T for view in queries]).mean()
+    similarity = method([*queries, key], index).logs["negative_similarity"]
+    assert similarity.item() == pytest.approx(expected.item(), abs=1e-6)
+
+
 def test_queries_carry_the_gradient_and_the_key_none(method, batch):
     step = method(*batch)
     step.loss.backward()

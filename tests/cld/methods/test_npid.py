@@ -74,6 +74,22 @@ def test_three_views_count_alike(method, batch):
     assert together == pytest.approx(sum(losses) / 3, rel=1e-5)
 
 
+@pytest.mark.parametrize("n_negatives", [None, 5])
+def test_negative_similarity_is_that_of_each_image_with_the_others(method, sampled, batch, n_negatives):
+    views, index = batch
+    used = sampled if n_negatives else method
+    torch.manual_seed(3)
+    found = used(views, index).logs["negative_similarity"].item()
+    torch.manual_seed(3)
+    drawn = torch.randint(N, (2 * B, 5))
+    similarities = []
+    for i, f in enumerate(torch.cat([used.encoder(view).detach() for view in views])):
+        own = index[i % B].item()
+        rows = drawn[i].tolist() if n_negatives else [row for row in range(N) if row != own]
+        similarities += [float(f @ used.bank.memory[row]) for row in rows]
+    assert found == pytest.approx(sum(similarities) / len(similarities), abs=1e-5)
+
+
 def slow_nce(scores, n_images, z):
     """Equation 7 of the paper: log-posterior of the own row, and of each drawn row being noise."""
     total, k = 0, len(scores[0]) - 1

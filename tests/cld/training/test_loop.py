@@ -212,6 +212,15 @@ def test_divergence_names_the_term_and_keeps_the_last_good_state(tiny_run, tiny_
         assert all(value.isfinite().all() for value in state.values())
 
 
+def test_collapse_ends_the_run_and_says_what_mends_it(tiny_run, tiny_store, tmp_path):
+    # without its slow target, and pulled to zero by weight decay, BYOL's features become one point
+    settings = {"cld.weight": 0, "byol.momentum": 0.0, "optimiser.weight_decay": 3.0, "optimiser.lr": 0.3}
+    config = tiny_run("byol", settings | {"optimiser.epochs": 30, "optimiser.warmup_epochs": 0})
+    with pytest.raises(InputError, match=r"features have collapsed by step \d+: .*lower optimiser\.lr"):
+        train(config, tiny_store, tmp_path, "cpu")
+    assert (tmp_path / "partial.pt").exists() and not (tmp_path / "checkpoint.pt").exists()
+
+
 def test_a_term_that_is_not_finite_is_named(tiny_run, tiny_store, tmp_path, monkeypatch):
     calls = []
 
