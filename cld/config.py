@@ -24,7 +24,7 @@ CONFIG = ROOT / "config"
 SCHEMAS = ROOT / "workflow" / "schemas"
 
 #: Keys that change how a run proceeds, not what it computes: left out of its identity.
-NOT_IDENTITY = ("checkpoint_every_s",)
+NOT_IDENTITY = ("checkpoint_every_s", "workers")
 #: The sections that only some methods read; other methods' runs are the same whatever they say.
 OWN_SECTION = {
     "bank": ("npid",),
@@ -33,6 +33,8 @@ OWN_SECTION = {
     "byol": ("byol",),
 }
 
+#: The recipe that lays a dataset's section ``published`` over what the supplement states.
+PUBLISHED = "published"
 #: Methods that keep one view for keys: with CLD, which compares two, they see three.
 THREE_VIEWS = ("moco", "moco_v2", "infomin")
 
@@ -265,7 +267,9 @@ def load_run(
     Raises:
         InputError: an unknown key, a value outside its range, or values that do not fit each other.
     """
-    run = merge(_defaults(preset, dataset, method), nested(overrides or {}), where)
+    changes = nested(overrides or {})
+    recipe = changes.get("recipe", read_yaml(CONFIG / "run.yaml")["recipe"])
+    run = merge(_defaults(preset, dataset, method, recipe), changes, where)
     if run["views"] == "auto":
         run["views"] = 3 if method in THREE_VIEWS and run["cld"]["weight"] else 2
     run = {"dataset": dataset, "method": method, "seed": seed, **run}
@@ -285,15 +289,21 @@ def load_run(
     return run
 
 
-def _defaults(preset: str, dataset: str, method: str) -> dict:
+def _defaults(preset: str, dataset: str, method: str, recipe: str) -> dict:
     """The layers below the overrides: what a dataset and a method ask for at a preset's scale."""
-    settings = load_dataset(preset, dataset)
+    settings, where = load_dataset(preset, dataset), f"config/datasets/{dataset}.yaml"
     run = read_yaml(CONFIG / "run.yaml")
     run = merge(run, read_yaml(CONFIG / "methods" / f"{method}.yaml"), f"config/methods/{method}.yaml")
-    run = merge(run, settings["run"], f"config/datasets/{dataset}.yaml", "run.")
-    run = merge(
-        run, settings["methods"].get(method, {}), f"config/datasets/{dataset}.yaml", f"methods.{method}."
-    )
+    run = merge(run, settings["run"], where, "run.")
+    run = merge(run, settings["methods"].get(method, {}), where, f"methods.{method}.")
+    if recipe == PUBLISHED:
+        published = settings["published"]
+        if published is None:
+            raise InputError(
+                f"{where}: the authors' published code has no recipe for it; set recipe=supplement"
+            )
+        run = merge(run, published["run"], where, "published.run.")
+        run = merge(run, published["methods"].get(method, {}), where, f"published.methods.{method}.")
     scale, where = load_preset(preset), f"config/presets/{preset}.yaml"
     run = merge(run, scale["run"], where, "run.")
     return merge(run, scale["methods"].get(method, {}), where, f"methods.{method}.")
@@ -313,7 +323,7 @@ def identity(run: Mapping) -> dict:
 
 def overrides_of(run: Mapping, preset: str) -> dict[str, object]:
     """The overrides that make ``run`` at a preset's scale: the same whichever cell asks for it."""
-    defaults = flat(_defaults(preset, run["dataset"], run["method"]))
+    defaults = flat(_defaults(preset, run["dataset"], run["method"], run["recipe"]))
     relevant = flat({**identity(run), **{key: run[key] for key in NOT_IDENTITY}})
     return {key: value for key, value in relevant.items() if key in defaults and defaults[key] != value}
 

@@ -174,3 +174,25 @@ def test_a_section_that_a_method_does_not_read_is_not_part_of_its_identity():
     for method, key in (("npid", "queue.size"), ("moco_v2", "bank.momentum"), ("moco", "byol.momentum")):
         plain, changed = (config.load_run("demo", "cifar10", method, 0, o) for o in ({}, {key: 1}))
         assert config.run_id(plain) == config.run_id(changed)
+
+
+def test_the_published_recipe_lies_over_the_supplements():
+    ours = config.load_run("paper", "cifar100", "moco")
+    theirs = config.load_run("paper", "cifar100", "moco", 0, {"recipe": "published"})
+    assert (ours["optimiser"]["batch_size"], ours["optimiser"]["weight_decay"]) == (256, 1e-4)
+    assert (theirs["optimiser"]["batch_size"], theirs["optimiser"]["weight_decay"]) == (128, 7e-4)
+    assert theirs["cld"]["n_groups"] == 100
+    assert config.run_id(ours) != config.run_id(theirs)
+    changed = config.load_run("paper", "cifar100", "moco", 0, {"recipe": "published", "optimiser.lr": 0.5})
+    assert changed["optimiser"]["lr"] == 0.5
+    again = config.load_run("paper", "cifar100", "moco", 0, config.overrides_of(changed, "paper"))
+    assert again == changed
+
+
+def test_where_the_authors_have_no_recipe_it_is_said():
+    with pytest.raises(
+        InputError, match=r"config/datasets/stl10\.yaml: .* no recipe for it; set recipe=supplement"
+    ):
+        config.load_run("paper", "stl10", "npid", 0, {"recipe": "published"})
+    with pytest.raises(InputError, match="recipe"):
+        config.load_run("paper", "stl10", "npid", 0, {"recipe": "publisht"})
