@@ -1,9 +1,9 @@
 """A training step of each method over the bare forward and backward pass of the same views, on one core.
 
-``python benchmarks/bench_steps.py`` takes a minute. The bare pass is the backbone's alone: forward and backward
-of the views that carry gradient, forward of those that do not. Above it are heads, losses, clustering, memories
-and the optimiser; with BYOL the target's forward pass of both views, with InfoMin the pass of the patches. The
-two sides of a ratio run in turns; the medians are compared.
+``python benchmarks/bench_steps.py`` takes a minute. The bare pass is the backbone's alone: forward and
+backward of the views that carry gradient, forward of those that do not. Above it are heads, losses,
+clustering, memories and the optimiser; with BYOL the target's forward pass of both views, with InfoMin the
+pass of the patches. The two sides of a ratio run in turns; the medians are compared.
 """
 
 import os
