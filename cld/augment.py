@@ -67,17 +67,33 @@ class Augment:
             float32 (B, 3, image_size, image_size), normalised, on the images' device.
         """
         n, height, width, _ = images.shape
-        settings = self.settings
+        crops = sample_crops(n, height, width, self.settings["crop_scale"], generator)
+        flip = _chosen(self.settings["flip_p"], n, generator)
+        return self._changed(resized_crop(images, crops, flip, self.image_size), generator)
+
+    def of_crops(self, crops: Tensor, generator: Generator) -> Tensor:
+        """Views of crops that are cut out and resized already: the rest of the operations.
+
+        Args:
+            crops: uint8 (B, image_size, image_size, 3), in the order of the images of a call.
+            generator: of the CPU.
+
+        Returns:
+            As a call.
+        """
+        views = _to_float(crops)
+        _apply_(views, _chosen(self.settings["flip_p"], len(crops), generator), partial(torch.flip, dims=[3]))
+        return self._changed(views, generator)
+
+    def _changed(self, views: Tensor, generator: Generator) -> Tensor:
+        """What follows cropping and flipping, in place where it can be."""
+        n, settings = len(views), self.settings
 
         def uniform(low: float | Tensor, high: float | Tensor, *shape: int) -> Tensor:
             return low + (high - low) * torch.rand(shape, generator=generator)
 
         def chosen(probability: float | Sequence[float]) -> Tensor:
-            by_view = torch.tensor(probability).reshape(-1, 1)  # V or 1, 1
-            return (torch.rand(len(by_view), n // len(by_view), generator=generator) < by_view).flatten()
-
-        crops = sample_crops(n, height, width, settings["crop_scale"], generator)
-        views = resized_crop(images, crops, chosen(settings["flip_p"]), self.image_size)
+            return _chosen(probability, n, generator)
 
         factors = uniform(self.lowest, self.highest, n, 4)
         factors = torch.where(chosen(settings["jitter_p"])[:, None], factors, self.neutral)
@@ -96,10 +112,16 @@ class Augment:
         return _standardise_(views, self.mean, self.std)
 
 
-def normalise(images: Tensor, mean: Sequence[float], std: Sequence[float]) -> Tensor:
-    """uint8 images (B, H, W, 3) as the views of testing: float32 (B, 3, H, W), normalised."""
-    pixels = images.permute(0, 3, 1, 2).to(torch.float32, memory_format=torch.contiguous_format)
-    return _standardise_(pixels.div_(255), mean, std)
+def normalise(images: Tensor, mean: Sequence[float], std: Sequence[float], size: int | None = None) -> Tensor:
+    """uint8 images (B, H, W, 3) as the views of testing: float32 (B, 3, H, W), normalised.
+
+    Images of another height or width than ``size`` are resized to it.
+    """
+    n, height, width, _ = images.shape
+    if size is None or (height, width) == (size, size):
+        return _standardise_(_to_float(images), mean, std)
+    whole = torch.tensor([0.0, 0.0, height, width]).expand(n, 4)
+    return _standardise_(resized_crop(images, whole, torch.zeros(n, dtype=torch.bool), size), mean, std)
 
 
 def sample_crops(n: int, height: int, width: int, scale: Sequence[float], generator: Generator) -> Tensor:
@@ -246,11 +268,21 @@ def gaussian_blur(images: Tensor, sigma: Tensor, radius: int) -> Tensor:
     return matrix @ images @ matrix.transpose(2, 3)
 
 
+def _chosen(probability: float | Sequence[float], n: int, generator: Generator) -> Tensor:
+    """Which of ``n`` views an operation befalls, bool (n,); ``probability`` for all, or for each view."""
+    by_view = torch.tensor(probability).reshape(-1, 1)  # V or 1, 1
+    return (torch.rand(len(by_view), n // len(by_view), generator=generator) < by_view).flatten()
+
+
 def _apply_(images: Tensor, chosen: Tensor, operation: Callable[..., Tensor], *parameters: Tensor) -> None:
     """Replace the ``chosen`` images (bool (B,), on the CPU) by ``operation`` of them and their parameters."""
     if chosen.any():
         index = _to(images.device, chosen.nonzero()[:, 0])
         images[index] = operation(images[index], *(values[chosen] for values in parameters))
+
+
+def _to_float(images: Tensor) -> Tensor:
+    return images.permute(0, 3, 1, 2).to(torch.float32, memory_format=torch.contiguous_format).div_(255)
 
 
 def _standardise_(images: Tensor, mean: Sequence[float], std: Sequence[float]) -> Tensor:

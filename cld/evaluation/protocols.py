@@ -13,7 +13,7 @@ from torch.nn.functional import normalize
 from cld.config import run_id
 from cld.evaluation.features import extract_features
 from cld.evaluation.knn import knn_accuracy, knn_classify
-from cld.store import StoreInfo, read_info, read_labels, read_split, thumbnails
+from cld.store import StoreInfo, read_info, read_labels, thumbnails
 from cld.training.checkpoint import load_encoder
 from cld.training.device import resolve_device
 
@@ -35,10 +35,12 @@ def score_knn(store: str, settings: Mapping, checkpoint: str, device_name: str |
     device = resolve_device(device_name)
     encoder, config = load_encoder(checkpoint, device)
     info = read_info(store)
-    train, test = read_split(store, "train"), read_split(store, settings["split"])
     settings = {**settings, "temperature": settings["temperature"] or config["temperature"]}
-    labels = [torch.from_numpy(read_labels(store, split)) for split in ("train", settings["split"])]
-    features = [extract_features(encoder, split, info, device) for split in (train, test)]
+    splits, side = ("train", settings["split"]), config["image_size"]
+    labels = [torch.from_numpy(read_labels(store, split)) for split in splits]
+    features = [
+        extract_features(encoder, store, split, info, device, side, config["workers"]) for split in splits
+    ]
     return {
         "run": run_id(config),
         "seed": config["seed"],

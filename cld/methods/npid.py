@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from cld.errors import InputError
 from cld.losses import estimate_log_z, nce_loss
 from cld.memory import MemoryBank
 from cld.methods.contract import StepOutput
@@ -40,10 +41,20 @@ class NPID(nn.Module):
 
     @classmethod
     def from_config(cls, config: Mapping, n_images: int) -> "NPID":
-        """The method of a run's configuration for a training set of ``n_images``."""
+        """The method of a run's configuration for a training set of ``n_images``.
+
+        Raises:
+            InputError: as many sampled negatives as images, or more.
+        """
+        n_negatives = config["bank"]["negatives"]
+        if n_negatives is not None and n_negatives >= n_images:
+            raise InputError(
+                f"bank.negatives {n_negatives}: there are {n_images} training images; set bank.negatives=null, "
+                "for a softmax over all of them, or a smaller number"
+            )
         encoder = build_encoder(config, bf16=config["precision"] == "bf16")
         bank = MemoryBank(n_images, config["head"]["dim"], config["bank"]["momentum"])
-        return cls(encoder, bank, config["temperature"], config["bank"]["negatives"])
+        return cls(encoder, bank, config["temperature"], n_negatives)
 
     def forward(self, views: Sequence[Tensor], index: Tensor) -> StepOutput:
         encoded = [self.encoder.encode(view) for view in views]  # V of (B, D), (B, d)

@@ -9,30 +9,29 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import torch
 import yaml
 from torch import Tensor
 
-from cld.augment import Augment
 from cld.errors import InputError
 from cld.files import write_text
 from cld.methods import build_method
 from cld.progress import progress
 from cld.provenance import provenance
-from cld.store import read_info, read_split
+from cld.store import read_info
 from cld.training.checkpoint import load_checkpoint
 from cld.training.device import resolve_device
+from cld.training.image_source import view_batches
 from cld.training.log import TrainingLog
 from cld.training.schedule import learning_rate
 from cld.training.state import TrainingState, require_same_run
+from cld.training.streams import STEPS, epoch_batches, stream_seed
 
 FINAL = "checkpoint.pt"
 PARTIAL = "partial.pt"
-#: Streams of random numbers that must not coincide.
-STEPS, ORDERS = 0, 1
 
 
 def train(config: dict, store: str | Path, run_dir: str | Path, device: str | None = None) -> Path:
@@ -52,8 +51,8 @@ def train(config: dict, store: str | Path, run_dir: str | Path, device: str | No
         Path of ``checkpoint.pt``. A run that is complete already is left as it is.
 
     Raises:
-        InputError: the store cannot be read or is smaller than a batch, the folder holds another run, or
-            training diverged.
+        InputError: the store cannot be read, holds an image that cannot be decoded or is smaller than a
+            batch, the folder holds another run, or training diverged.
     """
     device, info, run_dir = resolve_device(device), read_info(store), Path(run_dir)
     final, partial = run_dir / FINAL, run_dir / PARTIAL
@@ -77,46 +76,64 @@ def train(config: dict, store: str | Path, run_dir: str | Path, device: str | No
     for leftover in run_dir.glob(".*.tmp.*"):  # of a process that was killed while it wrote
         leftover.unlink()
 
-    images = torch.from_numpy(read_split(store, config["train_on"]).images).to(device)  # N, H, W, 3
-    augment = Augment(config["augment"], info.image_size, info.mean, info.std)
     state = start(config, info.checksum, n_images, device)
     if checkpoint:
         state.restore(checkpoint)
         print(f"resumed from step {state.step} of {partial}", file=sys.stderr, flush=True)
 
+    n_steps = n_epochs * steps_per_epoch
+    schedule = Schedule(config["seed"], n_images, batch_size, state.step, n_steps)
     began, saved = time.monotonic() - state.wall_time_s, time.monotonic()
     with (
+        view_batches(store, info, config, schedule, device) as batches,  # first: before there are threads
         TrainingLog(run_dir, state.rows) as log,
-        progress(run_dir.name, n_epochs * steps_per_epoch, "steps", done=state.step) as bar,
+        progress(run_dir.name, n_steps, "steps", done=state.step) as bar,
         stop_signal() as stopped_by,
     ):
-        for epoch in range(state.step // steps_per_epoch, n_epochs):
-            batches = epoch_batches(config["seed"], epoch, len(images), batch_size).to(device)
-            epoch_began, note = time.monotonic(), ""
-            todo = batches[state.step % steps_per_epoch :]
-            for index in todo:
-                lr = learning_rate(state.step, steps_per_epoch, settings)
-                torch.manual_seed(stream_seed(config["seed"], STEPS, state.step))
-                views = augment(images[index.repeat(config["views"])], torch.default_generator)
-                done = state.step / (n_epochs * steps_per_epoch)
-                train_step(state, views.chunk(config["views"]), index, lr, done)
-                if state.step % steps_per_epoch == 0:
-                    means = state.end_epoch(steps_per_epoch)  # waits for the device
-                    speed = todo.numel() / (time.monotonic() - epoch_began)
-                    row = {"epoch": epoch + 1, "step": state.step, "lr": lr, "images_per_s": speed}
-                    log.append({**row, "ended": time.time(), **means})
-                    note = f"epoch {epoch + 1}/{n_epochs}, loss {means['loss']:.4f}"
-                state.wall_time_s = time.monotonic() - began
-                if stopped_by() or time.monotonic() - saved >= config["checkpoint_every_s"]:
-                    state.save(partial)
-                    saved = time.monotonic()
-                bar.advance(note=note)
-                if number := stopped_by():
-                    print(f"stopped: step {state.step} is saved in {partial}", file=sys.stderr, flush=True)
-                    raise SystemExit(128 + number)
+        epoch_began, epoch_from = time.monotonic(), state.step
+        for index, draw_views in batches:
+            lr, note = learning_rate(state.step, steps_per_epoch, settings), ""
+            torch.manual_seed(stream_seed(config["seed"], STEPS, state.step))
+            views = draw_views(torch.default_generator)
+            train_step(state, views.chunk(config["views"]), index, lr, state.step / n_steps)
+            if state.step % steps_per_epoch == 0:
+                means = state.end_epoch(steps_per_epoch)  # waits for the device
+                speed = (state.step - epoch_from) * batch_size / (time.monotonic() - epoch_began)
+                epoch = state.step // steps_per_epoch
+                row = {"epoch": epoch, "step": state.step, "lr": lr, "images_per_s": speed}
+                log.append({**row, "ended": time.time(), **means})
+                note = f"epoch {epoch}/{n_epochs}, loss {means['loss']:.4f}"
+                epoch_began, epoch_from = time.monotonic(), state.step
+            state.wall_time_s = time.monotonic() - began
+            if stopped_by() or time.monotonic() - saved >= config["checkpoint_every_s"]:
+                state.save(partial)
+                saved = time.monotonic()
+            bar.advance(note=note)
+            if number := stopped_by():
+                print(f"stopped: step {state.step} is saved in {partial}", file=sys.stderr, flush=True)
+                raise SystemExit(128 + number)
     state.save(final)
     partial.unlink(missing_ok=True)
     return final
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """Which images the steps from ``first`` until ``stop`` show; iterates over (step, (B,) int64)."""
+
+    seed: int
+    n_images: int
+    batch_size: int
+    first: int
+    stop: int
+
+    def __iter__(self) -> Iterator[tuple[int, Tensor]]:
+        steps_per_epoch, step = self.n_images // self.batch_size, self.first
+        while step < self.stop:
+            epoch, done = divmod(step, steps_per_epoch)
+            for index in epoch_batches(self.seed, epoch, self.n_images, self.batch_size)[done:]:
+                yield step, index
+                step += 1
 
 
 def start(config: dict, data: str, n_images: int, device: torch.device) -> TrainingState:
@@ -160,18 +177,6 @@ def train_step(
 def feature_spread(embedding: Tensor) -> Tensor:
     """Mean deviation of unit-length features (B, d) times √d: near 1 if evenly spread, 0 if collapsed."""
     return embedding.std(dim=0).mean() * embedding.shape[1] ** 0.5
-
-
-def epoch_batches(seed: int, epoch: int, n_images: int, batch_size: int) -> Tensor:
-    """The epoch's order of training images, in batches (steps, B) int64; the incomplete one is left out."""
-    generator = torch.Generator().manual_seed(stream_seed(seed, ORDERS, epoch))
-    order = torch.randperm(n_images, generator=generator)
-    return order[: n_images - n_images % batch_size].view(-1, batch_size)
-
-
-def stream_seed(seed: int, stream: int, position: int) -> int:
-    """A generator seed (32 bits, all that PyTorch's CPU generator takes in) for one place in a stream."""
-    return int(np.random.SeedSequence((seed, stream, position)).generate_state(1)[0])
 
 
 @contextmanager

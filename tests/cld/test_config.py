@@ -84,6 +84,7 @@ def test_reading_a_file_twice_gives_independent_dictionaries():
 def test_runs_are_the_same_when_their_results_must_be():
     same = config.run_id(run())
     assert config.run_id(run(checkpoint_every_s=1)) == same
+    assert config.run_id(run(workers=7)) == same
     assert config.run_id(run(queue__size=7)) == same, "NPID has no queue"
     assert config.run_id(run(bank__momentum=0.1)) != same
     baseline = config.run_id(run(cld__weight=0))
@@ -96,6 +97,7 @@ def test_runs_are_the_same_when_their_results_must_be():
     [
         ("temperature", 0.3),
         ("cld.n_groups", 7),
+        ("image_size", 40),
         ("cld.weight", 1),
         ("optimiser.epochs", 1),
         ("head.kind", "mlp"),
@@ -110,6 +112,13 @@ def test_seeds_are_different_runs_and_ids_read_well():
     first, second = (config.run_id(config.load_run("paper", "kitchen_hc", "npid", seed)) for seed in (0, 1))
     assert first != second
     assert first.startswith("kitchen_hc-npid-cld-kmeans120-s0-")
+
+
+@pytest.mark.parametrize("size", [7, 32.5, "large", None])
+def test_views_have_a_side_or_the_stores(size):
+    assert run()["image_size"] == "auto"
+    with pytest.raises(InputError, match=r"image_size: .*; it is a side in pixels, 8 or more, or auto"):
+        config.load_run("demo", "kitchen_hc", "npid", overrides={"image_size": size})
 
 
 def test_moco_with_cld_takes_two_queries_and_a_key():

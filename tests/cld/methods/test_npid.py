@@ -6,6 +6,7 @@ import math
 import pytest
 import torch
 
+from cld.errors import InputError
 from cld.losses import nce_loss
 from cld.methods import build_method
 
@@ -142,3 +143,8 @@ def test_sampled_loss_has_the_gradient_of_its_definition(sampled, batch):
     p, noise = (logits - sampled.log_z).exp(), 5 / N
     slow = -((p[:, 0] / (p[:, 0] + noise)).log().sum() + (noise / (p[:, 1:] + noise)).log().sum()) / 6
     torch.testing.assert_close(ours, torch.autograd.grad(slow, z)[0], rtol=1e-4, atol=1e-6)
+
+
+def test_more_sampled_images_than_there_are_is_an_error(tiny_run):
+    with pytest.raises(InputError, match=r"bank\.negatives 20: there are 20 training images; set .*=null"):
+        build_method(tiny_run("npid", {"bank.negatives": N}), N)

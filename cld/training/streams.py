@@ -1,0 +1,20 @@
+"""Streams of random numbers: what is random in a run follows from its seed and a place in one of these."""
+
+import numpy as np
+import torch
+from torch import Tensor
+
+#: What is random in a step, an epoch's order, and where the images of a step are cut: may not coincide.
+STEPS, ORDERS, CROPS = 0, 1, 2
+
+
+def stream_seed(seed: int, stream: int, *position: int) -> int:
+    """A generator seed (32 bits, all that PyTorch's CPU generator takes in) for one place in a stream."""
+    return int(np.random.SeedSequence((seed, stream, *position)).generate_state(1)[0])
+
+
+def epoch_batches(seed: int, epoch: int, n_images: int, batch_size: int) -> Tensor:
+    """The epoch's order of training images, in batches (steps, B) int64; the incomplete one is left out."""
+    generator = torch.Generator().manual_seed(stream_seed(seed, ORDERS, epoch))
+    order = torch.randperm(n_images, generator=generator)
+    return order[: n_images - n_images % batch_size].view(-1, batch_size)
