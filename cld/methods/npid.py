@@ -49,8 +49,8 @@ class NPID(nn.Module):
         n_negatives = config["bank"]["negatives"]
         if n_negatives is not None and n_negatives >= n_images:
             raise InputError(
-                f"bank.negatives {n_negatives}: there are {n_images} training images; set bank.negatives=null, "
-                "for a softmax over all of them, or a smaller number"
+                f"bank.negatives {n_negatives}: there are {n_images} training images; set "
+                "bank.negatives=null, for a softmax over all of them, or a smaller number"
             )
         encoder = build_encoder(config, bf16=config["precision"] == "bf16")
         bank = MemoryBank(n_images, config["head"]["dim"], config["bank"]["momentum"])
