@@ -48,6 +48,7 @@ def write_config(folder, settings):
         "title": "t",
         "seeds": [0],
         "run": {},
+        "methods": {},
         "evaluation": {},
         "sources": {},
         "datasets": {},
