@@ -213,10 +213,9 @@ def load_preset(preset: str) -> dict:
     return content
 
 
-def load_dataset(preset: str, dataset: str, overrides: Mapping[str, object] | None = None) -> dict:
-    """A dataset's settings at a preset's scale: ``source, builder, build, run, methods``."""
-    content = _scaled(preset, "datasets", dataset)
-    return merge(content, nested(overrides or {}), "command line")
+def load_dataset(preset: str, dataset: str) -> dict:
+    """A dataset's settings at a preset's scale: ``source, builder, build, run, methods, published``."""
+    return _scaled(preset, "datasets", dataset)
 
 
 def load_source(preset: str, source: str) -> dict:

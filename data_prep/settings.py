@@ -111,3 +111,15 @@ def require_share(where: str, settings: object, **limits: tuple[float, float]) -
         value = getattr(settings, name)
         if not isinstance(value, int | float) or isinstance(value, bool) or not low <= value <= high:
             raise InputError(f"{where}: {name} is {value!r}; it must be a number, {low} to {high}")
+
+
+def require_flag(where: str, settings: object, *names: str) -> None:
+    """Check that fields are true or false.
+
+    Raises:
+        InputError: names the field and its value.
+    """
+    for name in names:
+        value = getattr(settings, name)
+        if not isinstance(value, bool):
+            raise InputError(f"{where}: {name} is {value!r}; it must be true or false")

@@ -21,6 +21,7 @@ from cld.config import is_generated, load_preset
 from cld.errors import run_command
 from cld.figures.style import COLOURS, TEXT_WIDTH, plt, save
 from cld.files import write_text
+from cld.markdown import table
 from cld.store import EncodedImages, StoreInfo, read_info, thumbnails
 from cld.store.format import open_store
 
@@ -84,13 +85,13 @@ def text(path: str | Path, info: StoreInfo, figure: str, score: Mapping | None) 
             "",
             f"## {what} by class and split",
             "",
-            _table(("class", *counts), rows),
+            table(("class", *counts), rows),
             "## Sources",
             "",
-            _table(("what", "value"), sources.items()),
+            table(("what", "value"), sources.items()),
             "## Configuration",
             "",
-            _table(("setting", "value"), ((key, json.dumps(value)) for key, value in info.config.items())),
+            table(("setting", "value"), ((key, json.dumps(value)) for key, value in info.config.items())),
         ]
     )
 
@@ -192,13 +193,6 @@ def _draw_counts(axis: Axes, info: StoreInfo, counts: Mapping[str, np.ndarray]) 
 
 def _triple(values: Sequence[float]) -> str:
     return " ".join(f"{value:.4f}" for value in values)
-
-
-def _table(header: Sequence[str], rows: object) -> str:
-    lines = [header, ["---"] * len(header), *rows]
-    return "".join(
-        "| " + " | ".join(str(cell).replace("|", "\\|") for cell in line) + " |\n" for line in lines
-    )
 
 
 def main() -> None:

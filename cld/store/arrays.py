@@ -71,19 +71,36 @@ def read_split(path: str | Path, names: str | Sequence[str]) -> Split:
     names = [names] if isinstance(names, str) else names
     with open_store(path) as store:
         groups = [read_group(path, store, name) for name in names]
-        if any("images" not in group for group in groups):
-            raise InputError(
-                f"{path}: holds JPEGs of many sizes, which are not loaded whole; use a store of small images"
-            )
+        splits = [_images(path, group) for group in groups]
         # one buffer, filled split by split: unlabelled images can be gigabytes
-        n_images = sum(len(group["images"]) for group in groups)
-        images = np.empty((n_images, *groups[0]["images"].shape[1:]), np.uint8)
+        images = np.empty((sum(map(len, splits)), *splits[0].shape[1:]), np.uint8)
         start = 0
-        for group in groups:
-            stop = start + len(group["images"])
-            group["images"].read_direct(images, dest_sel=np.s_[start:stop])
+        for split in splits:
+            stop = start + len(split)
+            split.read_direct(images, dest_sel=np.s_[start:stop])
             start = stop
         return Split(images, np.concatenate([group["labels"][:] for group in groups]))
+
+
+def read_images(path: str | Path, split: str, rows: Sequence[int] | np.ndarray) -> np.ndarray:
+    """Some images of a split, uint8 (len(rows), H, W, 3), without reading the others.
+
+    Raises:
+        InputError: the store cannot be read, has no such split, or has images of many sizes.
+    """
+    with open_store(path) as store:
+        images = _images(path, read_group(path, store, split))
+        # from their place in the file: HDF5 picks single rows slowly
+        mapped = np.memmap(path, images.dtype, "r", images.id.get_offset(), images.shape)
+        return mapped[np.asarray(rows)]
+
+
+def _images(path: str | Path, group: h5py.Group) -> h5py.Dataset:
+    if "images" not in group:
+        raise InputError(
+            f"{path}: holds JPEGs of many sizes, which are not loaded whole; use a store of small images"
+        )
+    return group["images"]
 
 
 def channel_statistics(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 
 from cld.errors import InputError
-from cld.store.arrays import read_split
+from cld.store.arrays import read_images
 from cld.store.encoded import EncodedImages
 from cld.store.format import JPEG, read_info
 
@@ -19,7 +19,7 @@ def thumbnails(path: str | Path, split: str, rows: Sequence[int] | np.ndarray, s
     Images that have this size already are returned as they are.
     """
     if read_info(path).kind != JPEG:
-        images = read_split(path, split).images[np.asarray(rows)]
+        images = read_images(path, split, rows)
         if images.shape[1:3] == (side, side):
             return images
         return np.stack([_resized(Image.fromarray(image), side) for image in images])

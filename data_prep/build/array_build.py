@@ -40,11 +40,7 @@ def finish_arrays(
     return write_store(
         record.target.store,
         splits,
-        dataset=record.target.dataset,
-        preset=record.target.preset,
-        classes=list(classes),
-        sources=record.source(),
-        config=record.config(),
+        **record.description(classes),
         mean=None if mean is None else tuple(mean),
         std=None if std is None else tuple(std),
     )

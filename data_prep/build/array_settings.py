@@ -40,16 +40,6 @@ def require_normalisation(mean: object, std: object) -> None:
             )
 
 
-def require_flag(name: str, value: object) -> None:
-    """Check that a setting is true or false.
-
-    Raises:
-        InputError: it is neither.
-    """
-    if not isinstance(value, bool):
-        raise InputError(f"{WHERE}: {name} is {value!r}; it must be true or false")
-
-
 def _is_colour(value: object) -> bool:
     return (
         isinstance(value, list | tuple)

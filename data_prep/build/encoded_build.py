@@ -128,15 +128,9 @@ def _joined(
         )
         for split, group in parts.items()
     }
-    return write_encoded_store(
-        record.target.store,
-        splits,
-        dataset=record.target.dataset,
-        preset=record.target.preset,
-        classes=list(classes),
-        sources=record.source(),
-        config=record.config() | asdict(encoding),
-    )
+    description = record.description(classes)
+    description["config"] |= asdict(encoding)
+    return write_encoded_store(record.target.store, splits, **description)
 
 
 def _jobs(folder: Path, split: str, images: Sequence[SourceImage], encoding: Encoding) -> list[PartJob]:

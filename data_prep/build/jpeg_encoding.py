@@ -8,7 +8,7 @@ from PIL import Image
 
 from cld.errors import InputError
 from data_prep.build.image_files import EncodedImage
-from data_prep.settings import require_whole
+from data_prep.settings import require_flag, require_whole
 
 SMALLEST_SIDE = 8
 #: What libjpeg can write.
@@ -37,8 +37,7 @@ class Encoding:
         require_whole("build settings", self, quality=(1, 100))
         if self.short_side is not None:
             require_whole("build settings", self, short_side=(SMALLEST_SIDE, float("inf")))
-        if not isinstance(self.upright, bool):
-            raise InputError(f"build settings: upright is {self.upright!r}; it must be true or false")
+        require_flag("build settings", self, "upright")
 
 
 class Jpeg(NamedTuple):

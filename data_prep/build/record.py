@@ -82,6 +82,16 @@ class BuildRecord:
             for name, value in dataclasses.asdict(self.settings).items()
         }
 
+    def description(self, classes: Sequence[str]) -> dict:
+        """The fields of :class:`cld.store.Description` that all builders fill alike."""
+        return {
+            "dataset": self.target.dataset,
+            "preset": self.target.preset,
+            "classes": list(classes),
+            "sources": self.source(),
+            "config": self.config(),
+        }
+
     def facts(
         self,
         status: str,

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from cld.files import write_json, write_text
+from cld.markdown import table
 
 PATHS_SHOWN = 20
 
@@ -27,7 +28,7 @@ def markdown(facts: dict) -> str:
         _geometry(facts.get("geometry", {})),
         *(_detail(title, rows) for title, rows in facts["details"].items()),
         _notes(facts["notes"]),
-        "## Settings\n\n" + _table(("setting", "value"), facts["settings"].items()),
+        "## Settings\n\n" + table(("setting", "value"), facts["settings"].items()),
     ]
     return "\n".join(section for section in sections if section)
 
@@ -60,7 +61,7 @@ def _counts(counts: dict) -> str:
         rows.append(("all, share", *(f"{n / total:.1%}" for n in splits.values()), ""))
         shares = (expected.get(split, 0) / sum(expected.values()) for split in splits)
         rows.append((f"{by}, share", *(f"{share:.1%}" for share in shares), ""))
-    return "## Images\n\n" + _table(("class", *splits, "all"), rows)
+    return "## Images\n\n" + table(("class", *splits, "all"), rows)
 
 
 def _left_out(facts: dict) -> str:
@@ -68,11 +69,11 @@ def _left_out(facts: dict) -> str:
         return ""
     rows = [(f"box {reason}", n) for reason, n in facts["dropped"].items()]
     rows += [("box clipped at its frame's border (kept)", facts["clipped"])]
-    return "## Dropped by the settings\n\n" + _table(("what", "count"), rows)
+    return "## Dropped by the settings\n\n" + table(("what", "count"), rows)
 
 
 def _converted(converted: dict) -> str:
-    return "## Converted\n\n" + _table(("what", "images"), converted.items()) if converted else ""
+    return "## Converted\n\n" + table(("what", "images"), converted.items()) if converted else ""
 
 
 def _names(names: dict) -> str:
@@ -84,7 +85,7 @@ def _names(names: dict) -> str:
     ]
     rows += [(spelling, "not kept", n) for spelling, n in names["not_kept"].items()]
     rows += [(spelling, "unknown, dropped", n) for spelling, n in names["unknown"].items()]
-    return "## Names\n\n" + _table(("spelling", "what became of it", "count"), rows) if rows else ""
+    return "## Names\n\n" + table(("spelling", "what became of it", "count"), rows) if rows else ""
 
 
 def _problems(problems: dict) -> str:
@@ -110,11 +111,11 @@ def _geometry(geometry: dict) -> str:
         return ""
     rows = [(name, *map(cell, measures.values())) for name, measures in geometry.items()]
     header = ("class", "distance, m", "visible fraction", "IoU with the 3D object")
-    return "## Geometry, medians\n\n" + _table(header, rows)
+    return "## Geometry, medians\n\n" + table(header, rows)
 
 
 def _detail(title: str, rows: Sequence[dict]) -> str:
-    return f"## {title}\n\n" + _table(tuple(rows[0]), [tuple(row.values()) for row in rows]) if rows else ""
+    return f"## {title}\n\n" + table(tuple(rows[0]), [tuple(row.values()) for row in rows]) if rows else ""
 
 
 def _notes(notes: Sequence[str]) -> str:
@@ -123,13 +124,3 @@ def _notes(notes: Sequence[str]) -> str:
 
 def _first(items: Iterable) -> list:
     return list(items)[:PATHS_SHOWN]
-
-
-def _table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    lines = [header, ["---"] * len(header), *rows]
-    return "".join("| " + " | ".join(_cell(value) for value in line) + " |\n" for line in lines)
-
-
-def _cell(value: object) -> str:
-    text = "–" if value is None else ", ".join(map(str, value)) if isinstance(value, list) else str(value)
-    return text.replace("|", "\\|")

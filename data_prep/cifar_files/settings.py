@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from cld.errors import InputError
-from data_prep.build.array_settings import WHERE, require_flag, require_normalisation, stated_counts
+from data_prep.build.array_settings import WHERE, require_normalisation, stated_counts
 from data_prep.cifar_files.layout import SPLITS, VARIANTS
-from data_prep.settings import require_share, require_whole
+from data_prep.settings import require_flag, require_share, require_whole
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,6 @@ class CifarSettings:
             raise InputError(f"{WHERE}: variant is {self.variant!r}; it must be one of {', '.join(VARIANTS)}")
         require_share(WHERE, self, imbalance=(1, 1e6))
         require_whole(WHERE, self, imbalance_seed=(0, float("inf")))
-        require_flag("check_md5", self.check_md5)
+        require_flag("build settings", self, "check_md5")
         stated_counts(self.expect, SPLITS)
         require_normalisation(self.mean, self.std)

@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from cld.errors import InputError
-from data_prep.build.array_settings import WHERE, require_flag, stated_counts
+from data_prep.build.array_settings import WHERE, stated_counts
 from data_prep.build.encoded_build import Encoding
 from data_prep.imagenet_files.chosen_synsets import LISTS
-from data_prep.settings import require_share
+from data_prep.settings import require_flag, require_share
 
 SPLITS = ("train", "val", "test")
 
@@ -50,7 +50,7 @@ class ImageNetSettings:
             raise InputError(
                 f"{WHERE}: missing_synsets is {self.missing_synsets!r}; it must be refuse or skip"
             )
-        require_flag("lists", self.lists)
+        require_flag("build settings", self, "lists")
         if self.lists and self.synsets is not None:
             raise InputError(
                 f"{WHERE}: synsets is {self.synsets!r} and lists is true; lists are of all synsets: set "

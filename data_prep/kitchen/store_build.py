@@ -84,11 +84,7 @@ class StoreBuild:
         return write_store(
             record.target.store,
             {split: Split(np.stack(self.images[split]), labels[split]) for split in self.splits},
-            dataset=record.target.dataset,
-            preset=record.target.preset,
-            classes=self.names.classes,
-            sources=record.source(),
-            config=record.config(),
+            **record.description(self.names.classes),
         )
 
     def _labels(self) -> dict[str, np.ndarray]:

@@ -5,7 +5,7 @@ from math import inf
 
 from cld.errors import InputError
 from data_prep.pictures.synsets import LISTED, OTHERS
-from data_prep.settings import require_whole
+from data_prep.settings import require_flag, require_whole
 
 SEEDS = (0, 2**32 - 1)
 
@@ -88,8 +88,7 @@ class ImagenetSettings:
         require_whole("imagenet generator", self, **ranges)
         require_whole("imagenet generator", self, lt_most=(1, self.train_per_synset - self.lt_val))
         require_whole("imagenet generator", self, lt_least=(1, self.lt_most), seed=SEEDS)
-        if not isinstance(self.archives, bool):
-            raise InputError(f"imagenet generator: archives is {self.archives!r}; it must be true or false")
+        require_flag("imagenet generator", self, "archives")
 
 
 @dataclass(frozen=True)

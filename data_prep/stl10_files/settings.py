@@ -3,7 +3,8 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from data_prep.build.array_settings import require_flag, require_normalisation, stated_counts
+from data_prep.build.array_settings import require_normalisation, stated_counts
+from data_prep.settings import require_flag
 from data_prep.stl10_files.layout import IMAGES
 
 
@@ -27,6 +28,6 @@ class Stl10Settings:
     std: Sequence[float] | None = (0.5, 0.5, 0.5)
 
     def __post_init__(self) -> None:
-        require_flag("check_md5", self.check_md5)
+        require_flag("build settings", self, "check_md5")
         stated_counts(self.expect, tuple(IMAGES))
         require_normalisation(self.mean, self.std)

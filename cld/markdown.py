@@ -1,0 +1,14 @@
+"""Tables in Markdown."""
+
+from collections.abc import Iterable, Sequence
+
+
+def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """A table; None is a dash, and a list its entries between commas."""
+    lines = [header, ["---"] * len(header), *rows]
+    return "".join("| " + " | ".join(_cell(value) for value in line) + " |\n" for line in lines)
+
+
+def _cell(value: object) -> str:
+    text = "–" if value is None else ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+    return text.replace("|", "\\|")
