@@ -94,8 +94,7 @@ def jpegs_against_image_folder(n: int, workers: int) -> tuple[str, str, float]:
     from torchvision import datasets
 
     from cld.store import EncodedSplit, write_encoded_store
-    from cld.training.image_source import view_batches
-    from cld.training.loop import Schedule
+    from cld.training.image_source import Schedule, view_batches
 
     side, batch, rng = 224, 32, np.random.default_rng(0)
     config = {
@@ -104,7 +103,7 @@ def jpegs_against_image_folder(n: int, workers: int) -> tuple[str, str, float]:
         "image_size": side,
         "seed": 0,
         "workers": workers,
-        "optimiser": {"batch_size": batch},
+        "optimiser": {"batch_size": batch, "parts": 1},
         "augment": AUGMENT,
     }
     pipeline = torchvision_views(side)
@@ -132,7 +131,7 @@ def jpegs_against_image_folder(n: int, workers: int) -> tuple[str, str, float]:
         def stream() -> None:
             schedule = Schedule(0, n, batch, 0, n // batch)
             with view_batches(folder / "s.h5", info, config, schedule, torch.device("cpu")) as batches:
-                for _, draw_views in batches:
+                for [(_, draw_views)] in batches:
                     draw_views(torch.default_generator)
 
         def read_folder() -> None:

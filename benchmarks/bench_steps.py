@@ -43,7 +43,7 @@ def step_against_bare_pass(method: str, weight: float) -> float:
     import torch
 
     from cld.config import load_run
-    from cld.training.loop import start, train_step
+    from cld.training.loop import Part, start, train_step
 
     config = load_run("paper", "cifar10", method, 0, {**SETTINGS, "cld.weight": weight})
     state = start(config, "none", N_IMAGES, torch.device("cpu"))
@@ -59,8 +59,11 @@ def step_against_bare_pass(method: str, weight: float) -> float:
             for view in views[len(views) - n_keys :]:
                 backbone(view)
 
-    step, alone = medians(lambda: train_step(state, views, index, 0.01, 0.5), bare)
-    return step / alone
+    def step() -> None:
+        train_step(state, state.method, [Part(views, index, torch.Generator())], 0.01, 0.5)
+
+    whole, alone = medians(step, bare)
+    return whole / alone
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ CONFIG = ROOT / "config"
 SCHEMAS = ROOT / "workflow" / "schemas"
 
 #: Keys that change how a run proceeds, not what it computes: left out of its identity.
-NOT_IDENTITY = ("checkpoint_every_s", "workers")
+NOT_IDENTITY = ("speed", "watch", "workers", "checkpoint_every_s")
 #: The sections that only some methods read; other methods' runs are the same whatever they say.
 OWN_SECTION = {
     "bank": ("npid",),
@@ -280,10 +280,17 @@ def load_run(
                 f"{where}: augment.{key} has {len(given)} probabilities for {run['views']} views; give one "
                 "number, or one for each view"
             )
-    if run["cld"]["weight"] and run["cld"]["n_groups"] > run["optimiser"]["batch_size"]:
+    batch_size, parts = run["optimiser"]["batch_size"], run["optimiser"]["parts"]
+    if batch_size % parts or batch_size < 2 * parts:
         raise InputError(
-            f"{where}: cld.n_groups {run['cld']['n_groups']} exceeds optimiser.batch_size "
-            f"{run['optimiser']['batch_size']}; a batch is split into groups: lower one or raise the other"
+            f"{where}: optimiser.batch_size {batch_size} cannot be cut into {parts} equal parts of "
+            "two images or more; change optimiser.parts"
+        )
+    if run["cld"]["weight"] and run["cld"]["n_groups"] > batch_size // parts:
+        part = f", of which a part has {batch_size // parts}" if parts > 1 else ""
+        raise InputError(
+            f"{where}: cld.n_groups {run['cld']['n_groups']} exceeds optimiser.batch_size {batch_size}"
+            f"{part}; a batch is split into groups: lower one or raise the other"
         )
     return run
 

@@ -29,6 +29,17 @@ def progress(label: str, total: int, unit: str = "it", done: int = 0) -> Iterato
 
 
 @contextmanager
+def no_progress() -> Iterator[Progress]:
+    """Show nothing: for all but one of several processes that do the same work."""
+
+    class Silent:
+        def advance(self, steps: int = 1, note: str = "") -> None:
+            pass
+
+    yield Silent()
+
+
+@contextmanager
 def _bar(label: str, total: int, unit: str, done: int) -> Iterator[Progress]:
     from rich import progress as rich_progress  # imported here: log files never need it
     from rich.console import Console

@@ -61,7 +61,7 @@ def test_the_method_of_the_guide_trains_alone_and_with_cld(checkout, weight):
         "simsiam",
         "--store",
         "s.h5",
-        "--run",
+        "--run-dir",
         f"run{weight}",
         *SMALL,
         f"cld.weight={weight}",

@@ -16,7 +16,7 @@ def main(arguments: Sequence[str]) -> None:
         "--dataset", required=True, help="what it is to be scored on: a file of config/datasets"
     )
     parser.add_argument("--name", required=True, help="of the network, for the run's name")
-    parser.add_argument("--run", required=True, help="folder to write, e.g. results/demo/runs/imported-NAME")
+    parser.add_argument("--run-dir", required=True, help="folder, e.g. results/demo/runs/imported-NAME")
     parser.add_argument("--layout", default="auto", help=f"auto (the default), {', '.join(LAYOUTS)}")
     parser.add_argument("--prefix", help="of the backbone's names, where the file has several networks")
     parser.add_argument("overrides", nargs="*", metavar="key=value", help="changes to config/run.yaml")
@@ -29,4 +29,4 @@ def main(arguments: Sequence[str]) -> None:
 
     overrides = parse_overrides(args.overrides)
     wanted = Wanted(args.preset, args.dataset, args.name, args.layout, args.prefix, overrides)
-    print(summary(import_checkpoint(args.file, wanted, args.run)))
+    print(summary(import_checkpoint(args.file, wanted, args.run_dir)))

@@ -56,8 +56,12 @@ class AddCLD(nn.Module):
     def encoder(self) -> Encoder:
         return self.method.encoder
 
-    def forward(self, views: Sequence[Tensor], index: Tensor) -> StepOutput:
-        step = self.method(views, index)
+    def encode_keys(self, view: Tensor, n_parts: int) -> Tensor:
+        """The base method's keys."""
+        return self.method.encode_keys(view, n_parts)
+
+    def forward(self, views: Sequence[Tensor], index: Tensor, *keys: Tensor) -> StepOutput:
+        step = self.method(views, index, *keys)
         f1, f2 = (self.group_features(view) for view in step.group_inputs[:2])  # B, d
         labels1, centroids1 = self.cluster(f1)  # B; K, d
         labels2, centroids2 = self.cluster(f2)

@@ -39,7 +39,7 @@ class BYOL(nn.Module):
         """
         if config["views"] < 2:
             raise InputError(f"views {config['views']}: BYOL predicts one view from another; set views=2")
-        encoder = build_encoder(config, bf16=config["precision"] == "bf16")
+        encoder = build_encoder(config, config["precision"])
         dim, hidden = config["head"]["dim"], config["head"]["hidden"] or encoder.backbone.out_features
         return cls(encoder, mlp_bn(dim, dim, hidden), config["byol"]["momentum"])
 

@@ -17,7 +17,7 @@ class StepOutput:
         loss: scalar, to be minimised.
         group_inputs: the views that carry gradient, for group-level losses such as CLD.
         logs: scalars without gradient; they stay on the device until the epoch ends.
-        carry: tensors without gradient that the method's own ``after_step`` needs.
+        carry: tensors without gradient that the method's own ``after_step`` needs, (B, ...): a row an image.
     """
 
     loss: Tensor
@@ -31,14 +31,16 @@ class Method(Protocol):
 
     Attributes:
         encoder: what training is for; evaluation keeps nothing else.
-        n_key_views: how many of the views (the last ones) carry no gradient.
+        n_key_views: how many of the views (the last ones) carry no gradient: 0, or 1 for a method that has
+            ``encode_keys(view, n_parts)``. What that gives for the whole batch (see
+            :func:`cld.distributed.encode_shuffled`) is, part by part, a third argument of the call.
     """
 
     encoder: Encoder
     n_key_views: int
 
     def __call__(self, views: Sequence[Tensor], index: Tensor) -> StepOutput:
-        """Loss of one batch.
+        """Loss of one part of a batch: all of it, or what one of several GPUs would see.
 
         Args:
             views: V augmented views (B, 3, S, S) of the same images.
@@ -51,6 +53,6 @@ class Method(Protocol):
         Not earlier: the backward pass still needs them as they were in the forward pass.
 
         Args:
-            step: what the method made of the batch.
+            step: what the method made of a part of the batch, but ``carry`` is that of all parts.
             progress: share of the run's steps that were done before this one, 0..1.
         """

@@ -10,6 +10,9 @@ from torch.nn import functional as F
 from cld.models.backbones import build_backbone
 from cld.models.heads import build_head
 
+#: What the backbone computes in, where that is not float32.
+AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
+
 
 class Encoded(NamedTuple):
     """One view of a batch.
@@ -31,17 +34,19 @@ class Encoder(nn.Module):
     Args:
         backbone: (B, 3, S, S) to (B, D).
         head: (B, D) to (B, d).
-        bf16: run the backbone, which is nearly all of a step's work, under bfloat16 autocast. Heads and
-            losses stay in float32: logits divided by a temperature need its digits.
+        precision: ``fp32``, ``bf16`` or ``fp16``: the last two run the backbone, which is nearly all of a
+            step's work, under autocast. Heads and losses stay in float32: logits divided by a temperature
+            need its digits.
     """
 
-    def __init__(self, backbone: nn.Module, head: nn.Module, bf16: bool = False):
+    def __init__(self, backbone: nn.Module, head: nn.Module, precision: str = "fp32"):
         super().__init__()
-        self.backbone, self.head, self.bf16 = backbone, head, bf16
+        self.backbone, self.head, self.precision = backbone, head, precision
 
     def encode(self, images: Tensor) -> Encoded:
         """Backbone features and instance features of normalised ``images`` (B, 3, S, S)."""
-        with torch.autocast(images.device.type, torch.bfloat16, enabled=self.bf16):
+        dtype = AUTOCAST.get(self.precision)
+        with torch.autocast(images.device.type, dtype, enabled=dtype is not None):
             features = self.backbone(images)  # B, D
         features = features.float()
         projection = self.head(features)  # B, d
@@ -52,10 +57,10 @@ class Encoder(nn.Module):
         return self.encode(images).embedding
 
 
-def build_encoder(config: Mapping, bf16: bool = False) -> Encoder:
+def build_encoder(config: Mapping, precision: str = "fp32") -> Encoder:
     """The encoder of a run's configuration, with fresh weights from torch's global generator."""
     backbone = build_backbone(config["backbone"])
-    return Encoder(backbone, build_projection(config, backbone.out_features), bf16)
+    return Encoder(backbone, build_projection(config, backbone.out_features), precision)
 
 
 def build_projection(config: Mapping, in_features: int) -> nn.Module:

@@ -69,8 +69,12 @@ class InfoMin(nn.Module):
     def encoder(self) -> Encoder:
         return self.moco.encoder
 
-    def forward(self, views: Sequence[Tensor], index: Tensor) -> StepOutput:
-        step = self.moco(views, index)
+    def encode_keys(self, view: Tensor, n_parts: int) -> Tensor:
+        """MoCo's keys (B, d)."""
+        return self.moco.encode_keys(view, n_parts)
+
+    def forward(self, views: Sequence[Tensor], index: Tensor, *keys: Tensor) -> StepOutput:
+        step = self.moco(views, index, *keys)
         size = patch_size(views[0].shape[-1])
         patches = jigsaw_patches(views[0], size, torch.default_generator)  # B·9, 3, p, p
         q = self.encode_patches(patches)  # B, d
@@ -82,7 +86,7 @@ class InfoMin(nn.Module):
 
     def encode_patches(self, patches: Tensor) -> Tensor:
         """Unit rows (B, d) of ``patches`` (B · 9, 3, p, p): the encoder's backbone under the jigsaw head."""
-        return Encoder(self.encoder.backbone, self.jigsaw_head, self.encoder.bf16)(patches)
+        return Encoder(self.encoder.backbone, self.jigsaw_head, self.encoder.precision)(patches)
 
     def after_step(self, step: StepOutput, progress: float) -> None:
         self.moco.after_step(step, progress)

@@ -3,7 +3,7 @@
 MoCo v2 (Chen et al. 2020) is the same method with an MLP head, blur, a cosine schedule and T 0.2.
 
 The last view is the key, the others are queries; with two queries, as the authors' runs with CLD have, the
-loss is the mean over them. On one process, shuffling the keys' batch for its normalisation changes nothing.
+loss is the mean over them. A batch that is normalised in parts has its keys shuffled across them.
 """
 
 import copy
@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from cld.distributed import encode_shuffled
 from cld.errors import InputError
 from cld.memory import MomentumQueue, follow_
 from cld.methods.contract import StepOutput
@@ -40,16 +41,19 @@ class MoCo(nn.Module):
             raise InputError(
                 f"views {config['views']}: MoCo needs a query and a key view; set views=2 or more"
             )
-        encoder = build_encoder(config, bf16=config["precision"] == "bf16")
+        encoder = build_encoder(config, config["precision"])
         queue = MomentumQueue(config["queue"]["size"], config["head"]["dim"])
         return cls(encoder, queue, config["queue"]["momentum"], config["temperature"])
 
-    def forward(self, views: Sequence[Tensor], index: Tensor) -> StepOutput:
+    def encode_keys(self, view: Tensor, n_parts: int = 1) -> Tensor:
+        """Keys (B, d) of the last view (B, 3, S, S), shuffled across the parts of the batch meanwhile."""
+        return encode_shuffled(self.key_encoder, view, n_parts)
+
+    def forward(self, views: Sequence[Tensor], index: Tensor, keys: Tensor | None = None) -> StepOutput:
         *queries, key = views
+        k = self.encode_keys(key) if keys is None else keys  # B, d
         encoded = [self.encoder.encode(view) for view in queries]  # Q of (B, D), (B, d)
         q = torch.cat([view.embedding for view in encoded])  # Q·B, d
-        with torch.no_grad():
-            k = self.key_encoder(key)  # B, d
         logits = self.queue.logits(q, k.repeat(len(queries), 1), self.temperature)  # Q·B, 1 + K
         loss = F.cross_entropy(logits, logits.new_zeros(len(logits), dtype=torch.int64))
         positive, negative = (part.mean() * self.temperature for part in logits.detach().tensor_split([1], 1))

@@ -5,6 +5,7 @@ estimation with K sampled images. As in the authors' runs with CLD the loss is t
 the bank is moved by each view in turn.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 
 import torch
@@ -52,7 +53,7 @@ class NPID(nn.Module):
                 f"bank.negatives {n_negatives}: there are {n_images} training images; set "
                 "bank.negatives=null, for a softmax over all of them, or a smaller number"
             )
-        encoder = build_encoder(config, bf16=config["precision"] == "bf16")
+        encoder = build_encoder(config, config["precision"])
         bank = MemoryBank(n_images, config["head"]["dim"], config["bank"]["momentum"])
         return cls(encoder, bank, config["temperature"], n_negatives)
 
@@ -60,7 +61,7 @@ class NPID(nn.Module):
         encoded = [self.encoder.encode(view) for view in views]  # V of (B, D), (B, d)
         z = torch.cat([view.embedding for view in encoded])  # V·B, d
         target = index.repeat(len(views))  # V·B
-        log_z = self.log_z
+        carry = {"z": torch.stack([view.embedding.detach() for view in encoded], dim=1), "index": index}
         if self.n_negatives is None:
             logits = self.bank.logits(z, self.temperature)  # V·B, N
             loss = F.cross_entropy(logits, target)
@@ -69,8 +70,9 @@ class NPID(nn.Module):
         else:
             logits = self.bank.sampled_logits(z, target, self.n_negatives, self.temperature)  # V·B, 1 + K
             n_images = len(self.bank.memory)
-            log_z = torch.where(self.has_z, log_z, estimate_log_z(logits, n_images))
+            log_z = torch.where(self.has_z, self.log_z, estimate_log_z(logits, n_images))
             loss = nce_loss(logits, n_images, log_z)
+            carry["log_z"] = log_z.expand(len(index))
             own, others = (part.mean() for part in logits.detach().tensor_split([1], dim=1))
         return StepOutput(
             loss,
@@ -80,13 +82,15 @@ class NPID(nn.Module):
                 "positive_similarity": own.mean() * self.temperature,
                 "negative_similarity": others * self.temperature,
             },
-            carry={"z": z.detach(), "index": index, "log_z": log_z},
+            carry=carry,
         )
 
     @torch.no_grad()
     def after_step(self, step: StepOutput, progress: float) -> None:
-        self.log_z.copy_(step.carry["log_z"])
-        self.has_z.fill_(True)
-        index = step.carry["index"]  # B
-        for z in step.carry["z"].split(len(index)):  # B, d
-            self.bank.update(z, index)  # memory[index] = normalise(m · memory[index] + (1 - m) · z)
+        if self.n_negatives is not None:
+            log_z = step.carry["log_z"]  # B: each part's own, whose mean over equal parts is the batch's
+            mean = log_z.logsumexp(dim=0) - math.log(len(log_z))
+            self.log_z.copy_(torch.where(self.has_z, self.log_z, mean))
+            self.has_z.fill_(True)
+        for z in step.carry["z"].unbind(dim=1):  # B, d
+            self.bank.update(z, step.carry["index"])  # normalise(m · memory[index] + (1 - m) · z)

@@ -11,13 +11,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m cld.training", description=main.__doc__)
     add_run_arguments(parser)
     parser.add_argument("--store", required=True, help="HDF5 file with a train split")
-    parser.add_argument("--run", required=True, help="folder for checkpoint, log and curves")
+    parser.add_argument("--run-dir", required=True, help="folder for checkpoint, log and curves")
     parser.add_argument("--device", help="cpu, cuda, cuda:1, ...; default: the fastest there is")
     args = parser.parse_args()
     config = load_run(args.preset, args.dataset, args.method, args.seed, parse_overrides(args.overrides))
     from cld.training.loop import train  # PyTorch takes seconds: a misspelt key is told at once
 
-    train(config, args.store, args.run, args.device)
+    train(config, args.store, args.run_dir, args.device)
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@
 ``encoder``     weights of backbone and instance head: what evaluation reads
 ``method``      weights, memories and momentum encoders: what training continues from
 ``optimiser``   SGD's state
+``scaler``      scale of the gradients with fp16, else empty
 ``step``        steps done; with the seed it determines the schedule, the epoch's order and all that is random
 ``sums``        sums of what is logged over the epoch under way
 ``rows``        the log of the epochs done

@@ -5,8 +5,9 @@ cut is drawn by the processes: for each image of a step from a generator of its 
 place in the batch), so that it does not matter which process draws.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -18,14 +19,49 @@ from cld.augment import Augment, sample_crops
 from cld.decoding import cut, decoded, view_side
 from cld.store import EncodedImages, StoreInfo, read_split
 from cld.store.format import JPEG
-from cld.training.streams import CROPS, stream_seed
+from cld.training.streams import CROPS, epoch_batches, stream_seed
 
 #: Images a process decodes at a time: a batch is shared out, and the first one is soon there.
 CHUNK = 16
 AHEAD_BATCHES = 2
 
-#: A batch: which images (B,) int64, on the device, and what draws their views, (V * B, 3, S, S), normalised.
-Batch = tuple[Tensor, Callable[[Generator], Tensor]]
+#: Part of a batch: which images (b,) int64, on the device, and what draws their normalised views,
+#: (V * b, 3, S, S).
+Part = tuple[Tensor, Callable[[Generator], Tensor]]
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """Which images the steps from ``first`` until ``stop`` show; iterates over (step, (b,) int64).
+
+    Of each batch one process takes the slice that is its ``rank``'s of ``n_processes``.
+    """
+
+    seed: int
+    n_images: int
+    batch_size: int
+    first: int
+    stop: int
+    rank: int = 0
+    n_processes: int = 1
+
+    @property
+    def start(self) -> int:
+        """Where in the batch the slice begins."""
+        return self.rank * self.size
+
+    @property
+    def size(self) -> int:
+        """b, the images of a slice."""
+        return self.batch_size // self.n_processes
+
+    def __iter__(self) -> Iterator[tuple[int, Tensor]]:
+        steps_per_epoch, step = self.n_images // self.batch_size, self.first
+        while step < self.stop:
+            epoch, done = divmod(step, steps_per_epoch)
+            for index in epoch_batches(self.seed, epoch, self.n_images, self.batch_size)[done:]:
+                yield step, index[self.start : self.start + self.size]
+                step += 1
 
 
 @contextmanager
@@ -33,52 +69,60 @@ def view_batches(
     store: str | Path,
     info: StoreInfo,
     config: Mapping,
-    schedule: Iterable[tuple[int, Tensor]],
+    schedule: Schedule,
     device: torch.device,
-) -> Iterator[Iterator[Batch]]:
-    """Open a run's images; gives an iterator over its batches.
+) -> Iterator[Iterator[list[Part]]]:
+    """Open a run's images; gives an iterator over what this process has of its batches, in parts.
 
     Args:
-        schedule: (step, which images (B,) int64) of each batch that is to come; iterated over more than once.
-            The images of the splits ``train_on`` are counted through.
+        schedule: the batches that are to come. The images of the splits ``train_on`` are counted through.
 
     Raises:
         InputError: the store cannot be read or holds an image that cannot be decoded, or a process died.
     """
     augment = Augment(config["augment"], view_side(config["image_size"], info), info.mean, info.std)
-    indices = (index.to(device, non_blocking=True) for _, index in schedule)
+    n_parts = config["optimiser"]["parts"] // schedule.n_processes
+    indices = (index.to(device, non_blocking=True).chunk(n_parts) for _, index in schedule)
     if info.kind != JPEG:
         n_views = config["views"]
         images = torch.from_numpy(read_split(store, config["train_on"]).images).to(device)  # N, H, W, 3
-        yield ((index, partial(augment, images[index.repeat(n_views)])) for index in indices)
+        yield (
+            [(index, partial(augment, images[index.repeat(n_views)])) for index in parts] for parts in indices
+        )
         return
-    with _crop_batches(store, config, schedule, augment.image_size, device) as crops:
-        yield ((index, partial(augment.of_crops, batch)) for index, batch in zip(indices, crops, strict=True))
+    with _crop_batches(store, config, schedule, augment.image_size, device) as batches:
+        yield (
+            [
+                (index, partial(augment.of_crops, crops.flatten(0, 1)))
+                for index, crops in zip(parts, batch.chunk(n_parts, dim=1), strict=True)
+            ]
+            for parts, batch in zip(indices, batches, strict=True)
+        )
 
 
 @contextmanager
 def _crop_batches(
     store: str | Path,
     config: Mapping,
-    schedule: Iterable[tuple[int, Tensor]],
+    schedule: Schedule,
     side: int,
     device: torch.device,
 ) -> Iterator[Iterator[Tensor]]:
-    """Gives an iterator over the batches' crops, uint8 (V * B, side, side, 3), view by view."""
-    batch_size, workers = config["optimiser"]["batch_size"], config["workers"]
-    chunk = min(CHUNK, -(-batch_size // max(workers, 1)))
-    per_batch = -(-batch_size // chunk)
+    """Gives an iterator over the batches' crops, uint8 (V, b, side, side, 3)."""
+    workers = config["workers"]
+    chunk = min(CHUNK, -(-schedule.size // max(workers, 1)))
+    per_batch = -(-schedule.size // chunk)
     jobs = (
-        (step, place, index[place : place + chunk].tolist())
+        (step, schedule.start + place, index[place : place + chunk].tolist())
         for step, index in schedule
-        for place in range(0, batch_size, chunk)
+        for place in range(0, schedule.size, chunk)
     )
     cutter = RandomCuts(store, config, side)
     with decoded(cutter, jobs, workers, AHEAD_BATCHES * per_batch, pin=device.type == "cuda") as chunks:
         on_device = (crops.to(device, non_blocking=True) for crops in chunks)
         # V, b, side, side, 3 each
         batches = zip(*[on_device] * per_batch, strict=True)
-        yield (torch.cat(parts, dim=1).flatten(0, 1) for parts in batches)
+        yield (torch.cat(parts, dim=1) for parts in batches)
 
 
 class RandomCuts:

@@ -1,34 +1,43 @@
-"""The training loop, for every method.
+"""The training loop, for every method, on one process or on several that torchrun has started.
 
-Whatever is random in a step follows from (seed, step), and the order of an epoch from (seed, epoch): there is
-no hidden generator state, and a run that goes on from a checkpoint is the run that was never stopped.
+Whatever is random in a step follows from (seed, step, part), and the order of an epoch from (seed, epoch):
+there is no hidden generator state, and a run that goes on from a checkpoint is the run that was never
+stopped. The parts of a batch are those of its definition (``optimiser.parts``), not of the machine: processes
+share them out, and one that has several does them one after the other, adding up their gradients.
 """
 
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, nullcontext
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 import yaml
-from torch import Tensor
+from torch import Generator, Tensor, nn
+from torch.amp import GradScaler
+from torch.nn.parallel import DistributedDataParallel
 
+from cld import distributed
+from cld.distributed import n_processes, rank
 from cld.errors import InputError
 from cld.files import write_text
 from cld.methods import build_method
-from cld.progress import progress
+from cld.methods.contract import StepOutput
+from cld.progress import no_progress, progress
 from cld.provenance import provenance
 from cld.store import read_info
 from cld.training.checkpoint import load_checkpoint
 from cld.training.device import resolve_device
-from cld.training.image_source import view_batches
+from cld.training.image_source import Schedule, view_batches
 from cld.training.log import TrainingLog
 from cld.training.schedule import learning_rate
+from cld.training.speed import made_fast
 from cld.training.state import TrainingState, require_same_run
-from cld.training.streams import STEPS, epoch_batches, stream_seed
+from cld.training.streams import SHUFFLES, STEPS, stream_seed
+from cld.training.watch import Watch
 
 FINAL = "checkpoint.pt"
 PARTIAL = "partial.pt"
@@ -40,6 +49,7 @@ def train(config: dict, store: str | Path, run_dir: str | Path, device: str | No
     ``run_dir`` gets ``config.yaml`` first, then ``log.csv`` and ``tb/``, ``partial.pt`` every
     ``checkpoint_every_s`` seconds, and at the end ``checkpoint.pt`` in its place. On SIGTERM or SIGINT the
     state is saved and the process exits with status 128 + the signal's number; a second signal does not wait.
+    Under torchrun every process calls this, and the first one writes.
 
     Args:
         config: resolved configuration, see :func:`cld.config.load_run`.
@@ -52,9 +62,16 @@ def train(config: dict, store: str | Path, run_dir: str | Path, device: str | No
 
     Raises:
         InputError: the store cannot be read, holds an image that cannot be decoded or is smaller than a
-            batch, the folder holds another run, or training diverged.
+            batch, the folder holds another run, the processes cannot share the batch's parts, or training
+            diverged.
     """
-    device, info, run_dir = resolve_device(device), read_info(store), Path(run_dir)
+    with distributed.process_group():
+        return _train(config, store, Path(run_dir), resolve_device(distributed.own_device() or device))
+
+
+def _train(config: dict, store: str | Path, run_dir: Path, device: torch.device) -> Path:
+    require_shares(config)
+    info = read_info(store)
     final, partial = run_dir / FINAL, run_dir / PARTIAL
     earlier = next((path for path in (final, partial) if path.exists()), None)
     checkpoint = load_checkpoint(earlier) if earlier else None
@@ -72,108 +89,191 @@ def train(config: dict, store: str | Path, run_dir: str | Path, device: str | No
             f"{store}: the {n_images} images of {', '.join(config['train_on'])} do not fill a batch of "
             f"{batch_size}; lower optimiser.batch_size, or name other splits in train_on"
         )
-    write_text(run_dir / "config.yaml", yaml.safe_dump(config, sort_keys=False))
-    for leftover in run_dir.glob(".*.tmp.*"):  # of a process that was killed while it wrote
-        leftover.unlink()
+    is_first = rank() == 0
+    if is_first:
+        write_text(run_dir / "config.yaml", yaml.safe_dump(config, sort_keys=False))
+        for leftover in run_dir.glob(".*.tmp.*"):  # of a process that was killed while it wrote
+            leftover.unlink()
 
     state = start(config, info.checksum, n_images, device)
     if checkpoint:
         state.restore(checkpoint)
-        print(f"resumed from step {state.step} of {partial}", file=sys.stderr, flush=True)
+        if is_first:
+            print(f"resumed from step {state.step} of {partial}", file=sys.stderr, flush=True)
+    watch = Watch(config["watch"], store, info, config, device)
+    forward = parallel(state.method)
 
     n_steps = n_epochs * steps_per_epoch
-    schedule = Schedule(config["seed"], n_images, batch_size, state.step, n_steps)
+    schedule = Schedule(config["seed"], n_images, batch_size, state.step, n_steps, rank(), n_processes())
     began, saved = time.monotonic() - state.wall_time_s, time.monotonic()
-    with (
-        view_batches(store, info, config, schedule, device) as batches,  # first: before there are threads
-        TrainingLog(run_dir, state.rows) as log,
-        progress(run_dir.name, n_steps, "steps", done=state.step) as bar,
-        stop_signal() as stopped_by,
-    ):
+    with ExitStack() as stack:
+        # first: before there are threads
+        batches = stack.enter_context(view_batches(store, info, config, schedule, device))
+        log = stack.enter_context(TrainingLog(run_dir, state.rows)) if is_first else None
+        shown = progress(run_dir.name, n_steps, "steps", done=state.step) if is_first else no_progress()
+        bar, stopped_by = stack.enter_context(shown), stack.enter_context(stop_signal())
         epoch_began, epoch_from = time.monotonic(), state.step
-        for index, draw_views in batches:
+        for drawn in batches:
             lr, note = learning_rate(state.step, steps_per_epoch, settings), ""
-            torch.manual_seed(stream_seed(config["seed"], STEPS, state.step))
-            views = draw_views(torch.default_generator)
-            train_step(state, views.chunk(config["views"]), index, lr, state.step / n_steps)
+            train_step(state, forward, draw_parts(state, drawn), lr, state.step / n_steps)
             if state.step % steps_per_epoch == 0:
                 means = state.end_epoch(steps_per_epoch)  # waits for the device
                 speed = (state.step - epoch_from) * batch_size / (time.monotonic() - epoch_began)
                 epoch = state.step // steps_per_epoch
                 row = {"epoch": epoch, "step": state.step, "lr": lr, "images_per_s": speed}
-                log.append({**row, "ended": time.time(), **means})
+                if log:
+                    log.append({**row, "ended": time.time(), **means, **watch.look(state.method, epoch)})
                 note = f"epoch {epoch}/{n_epochs}, loss {means['loss']:.4f}"
                 epoch_began, epoch_from = time.monotonic(), state.step
             state.wall_time_s = time.monotonic() - began
-            if stopped_by() or time.monotonic() - saved >= config["checkpoint_every_s"]:
-                state.save(partial)
+            is_due = time.monotonic() - saved >= config["checkpoint_every_s"]
+            number, is_due = distributed.greatest(stopped_by() or 0, int(is_due))
+            if number or is_due:
+                if is_first:
+                    state.save(partial)
                 saved = time.monotonic()
             bar.advance(note=note)
-            if number := stopped_by():
-                print(f"stopped: step {state.step} is saved in {partial}", file=sys.stderr, flush=True)
+            if number:
+                if is_first:
+                    print(f"stopped: step {state.step} is saved in {partial}", file=sys.stderr, flush=True)
                 raise SystemExit(128 + number)
-    state.save(final)
-    partial.unlink(missing_ok=True)
+    if is_first:
+        state.save(final)
+        partial.unlink(missing_ok=True)
+    distributed.wait_for_all()
     return final
 
 
-@dataclass(frozen=True)
-class Schedule:
-    """Which images the steps from ``first`` until ``stop`` show; iterates over (step, (B,) int64)."""
+def require_shares(config: Mapping) -> None:
+    """Refuse a number of processes that cannot share out the parts of a batch.
 
-    seed: int
-    n_images: int
-    batch_size: int
-    first: int
-    stop: int
-
-    def __iter__(self) -> Iterator[tuple[int, Tensor]]:
-        steps_per_epoch, step = self.n_images // self.batch_size, self.first
-        while step < self.stop:
-            epoch, done = divmod(step, steps_per_epoch)
-            for index in epoch_batches(self.seed, epoch, self.n_images, self.batch_size)[done:]:
-                yield step, index
-                step += 1
+    Raises:
+        InputError: names both numbers.
+    """
+    n, parts = n_processes(), config["optimiser"]["parts"]
+    if parts % n:
+        raise InputError(
+            f"{n} processes cannot share the optimiser.parts {parts} of a batch: start a number that divides "
+            f"it, or set optimiser.parts={n} (another result: normalisation and CLD see a part at a time)"
+        )
+    if config["sync_bn"] and parts != n:
+        raise InputError(
+            f"sync_bn normalises the {parts} optimiser.parts of a batch together: start {parts} processes, "
+            f"not {n}, or set optimiser.parts={n}"
+        )
 
 
 def start(config: dict, data: str, n_images: int, device: torch.device) -> TrainingState:
     """A run before its first step, on ``n_images`` images of the store with the checksum ``data``."""
     torch.manual_seed(config["seed"])
     method = build_method(config, n_images).to(device).train()
+    if config["sync_bn"]:
+        method = distributed.synchronise_norms(method, device)
+    method = made_fast(method, config["speed"], device)
     settings = config["optimiser"]
     trained = (weights for weights in method.parameters() if weights.requires_grad)
     optimiser = torch.optim.SGD(
         trained, settings["lr"], settings["momentum"], weight_decay=settings["weight_decay"]
     )
-    return TrainingState(config, data, method, optimiser, provenance())
+    scaler = GradScaler(device.type, enabled=config["precision"] == "fp16")
+    return TrainingState(config, data, method, optimiser, scaler, provenance())
+
+
+def parallel(method: nn.Module) -> nn.Module:
+    """``method``, whose gradients become the means over the processes while they are computed."""
+    if n_processes() == 1:
+        return method
+    # Buffers are left alone: memories are alike anyway, and of batch statistics the first process's are kept.
+    return DistributedDataParallel(method, forward_sync_buffers=False)
+
+
+@dataclass(frozen=True)
+class Part:
+    """What is shown of a part of a batch.
+
+    Attributes:
+        views: V normalised views (b, 3, S, S).
+        index: (b,) int64, which training images they show.
+        generator: of the CPU; what the method draws follows what the views have drawn.
+    """
+
+    views: Sequence[Tensor]
+    index: Tensor
+    generator: Generator
+
+
+def draw_parts(
+    state: TrainingState, drawn: Sequence[tuple[Tensor, Callable[[Generator], Tensor]]]
+) -> list[Part]:
+    """The views of this process's parts of a step, see :func:`cld.training.image_source.view_batches`."""
+    parts, first = [], rank() * len(drawn)
+    for number, (index, draw_views) in enumerate(drawn, start=first):
+        seed = stream_seed(state.config["seed"], STEPS, state.step, number)
+        generator = Generator().manual_seed(seed)
+        parts.append(Part(draw_views(generator).chunk(state.config["views"]), index, generator))
+    return parts
 
 
 def train_step(
-    state: TrainingState, views: tuple[Tensor, ...], index: Tensor, lr: float, progress: float
+    state: TrainingState, forward: nn.Module, parts: Sequence[Part], lr: float, progress: float
 ) -> None:
     """One step of SGD on one batch.
 
     Args:
-        views: V normalised views (B, 3, S, S).
-        index: (B,) int64, which training images they show.
+        forward: the method, as :func:`parallel` gives it.
+        parts: what this process has of the batch.
         lr: learning rate.
         progress: share of the run's steps done, 0..1.
     """
-    try:
-        output = state.method(views, index)
-    except Exception:
-        state.require_finite()  # a network that has diverged may trip up clustering first
-        raise
-    state.optimiser.param_groups[0]["lr"] = lr
+    method, scaler = state.method, state.scaler
+    torch.manual_seed(stream_seed(state.config["seed"], SHUFFLES, state.step))
+    keys = encode_keys(method, parts)
     state.optimiser.zero_grad()
-    output.loss.backward()
-    state.optimiser.step()
-    state.method.after_step(output, progress)
+    outputs = []
+    for number, part in enumerate(parts, start=1):
+        torch.manual_seed(part.generator.initial_seed())  # of GPUs' generators too
+        torch.default_generator.set_state(part.generator.get_state())
+        is_last = number == len(parts)
+        with nullcontext() if is_last or n_processes() == 1 else forward.no_sync():
+            try:
+                output = forward(part.views, part.index, *keys[number - 1])
+            except Exception:
+                state.require_finite()  # a network that has diverged may trip up clustering first
+                raise
+            scaler.scale(output.loss / len(parts)).backward()
+        outputs.append(replace(output, loss=output.loss.detach()))
+    state.optimiser.param_groups[0]["lr"] = lr
+    scaler.step(state.optimiser)
+    scaler.update()
+    carry = {
+        name: distributed.gathered(torch.cat([output.carry[name] for output in outputs]))
+        for name in outputs[0].carry
+    }
+    method.after_step(replace(outputs[-1], carry=carry), progress)
     state.step += 1
-    spread = feature_spread(output.group_inputs[0].embedding.detach())
-    state.count({"loss": output.loss.detach(), **output.logs, "feature_spread": spread})
+    state.count(averaged_logs(outputs))
 
 
+def encode_keys(method: nn.Module, parts: Sequence[Part]) -> list[tuple[Tensor, ...]]:
+    """What each part's call takes as a third argument, if anything."""
+    if not method.n_key_views:
+        return [()] * len(parts)
+    keys = method.encode_keys(torch.cat([part.views[-1] for part in parts]), len(parts))
+    return [(part,) for part in keys.chunk(len(parts))]
+
+
+def averaged_logs(outputs: Sequence[StepOutput]) -> dict[str, Tensor]:
+    """The terms to log, averaged over the parts of a batch and over the processes."""
+    spreads = [feature_spread(output.group_inputs[0].embedding) for output in outputs]
+    terms = [
+        {"loss": output.loss, **output.logs, "feature_spread": spread}
+        for output, spread in zip(outputs, spreads, strict=True)
+    ]
+    table = torch.stack([torch.stack([value.float() for value in part.values()]) for part in terms])
+    return dict(zip(terms[0], distributed.averaged(table.mean(dim=0)), strict=True))
+
+
+@torch.no_grad()
 def feature_spread(embedding: Tensor) -> Tensor:
     """Mean deviation of unit-length features (B, d) times √d: near 1 if evenly spread, 0 if collapsed."""
     return embedding.std(dim=0).mean() * embedding.shape[1] ** 0.5

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from torch import Tensor
+from torch.amp import GradScaler
 from torch.optim import Optimizer
 
 from cld.config import flat, identity
@@ -24,6 +25,7 @@ class TrainingState:
     data: str
     method: Method
     optimiser: Optimizer
+    scaler: GradScaler
     provenance: dict
     step: int = 0
     sums: dict[str, Tensor] = field(default_factory=dict)
@@ -45,6 +47,7 @@ class TrainingState:
                 "encoder": self.method.encoder.state_dict(),
                 "method": self.method.state_dict(),
                 "optimiser": self.optimiser.state_dict(),
+                "scaler": self.scaler.state_dict(),
                 "step": self.step,
                 "sums": self.sums,
                 "rows": self.rows,
@@ -57,6 +60,7 @@ class TrainingState:
         """Go on from a checkpoint of the same run."""
         self.method.load_state_dict(checkpoint["method"])
         self.optimiser.load_state_dict(checkpoint["optimiser"])
+        self.scaler.load_state_dict(checkpoint["scaler"])
         device = next(self.method.parameters()).device
         self.sums = {name: total.to(device) for name, total in checkpoint["sums"].items()}
         self.step, self.rows = checkpoint["step"], checkpoint["rows"]

@@ -4,8 +4,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-#: What is random in a step, an epoch's order, and where the images of a step are cut: may not coincide.
-STEPS, ORDERS, CROPS = 0, 1, 2
+#: What is random in a part of a step, an epoch's order, where the images of a step are cut, and how its keys
+#: are shuffled: may not coincide.
+STEPS, ORDERS, CROPS, SHUFFLES = range(4)
 
 
 def stream_seed(seed: int, stream: int, *position: int) -> int:

@@ -15,7 +15,7 @@ title: tiny scale
 seeds: [0, 1]
 run:
   backbone: {blocks: [1, 1, 1, 1], width: 4, stem: small_stride2}
-  optimiser: {epochs: 2, warmup_epochs: 1, batch_size: 32}
+  optimiser: {epochs: 2, warmup_epochs: 1, batch_size: 32, parts: 1}
   cld: {n_groups: 8}
 methods: {}
 evaluation:

@@ -29,7 +29,7 @@ rule import_checkpoint:
         arguments=lambda wildcards: import_arguments(wildcards.name),
     shell:
         "python -m cld.interchange import {input.file:q} --preset {wildcards.preset} --name {wildcards.name}"
-        " --run {params.folder} {params.arguments} > {log} 2>&1"
+        " --run-dir {params.folder} {params.arguments} > {log} 2>&1"
 
 
 rule export:

@@ -23,4 +23,4 @@ rule pretrain:
         arguments=run_arguments,
     shell:
         "python -m cld.training --preset {wildcards.preset} {params.arguments}"
-        " --store {input.store} --run {params.folder} > {log} 2>&1"
+        " --store {input.store} --run-dir {params.folder} > {log} 2>&1"

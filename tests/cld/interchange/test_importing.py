@@ -593,7 +593,7 @@ def interchange(monkeypatch, *arguments):
     run_command(main)
 
 
-OPTIONS = ["--preset", "demo", "--dataset", "kitchen_hc", "--name", "theirs", "--run"]
+OPTIONS = ["--preset", "demo", "--dataset", "kitchen_hc", "--name", "theirs", "--run-dir"]
 
 
 def test_the_command_imports_and_the_protocol_scores(tmp_path, tiny_store, monkeypatch, capsys):

@@ -103,7 +103,7 @@ def test_the_encoder_comes_back_without_the_rest(tmp_path, tiny_run, base, preci
     encoder, loaded = load_encoder(tmp_path / "run.pt")
     images = torch.randn(6, 3, 8, 8)
     method.eval()
-    method.encoder.bf16 = False
+    method.encoder.precision = "fp32"
     assert loaded == config
     assert not encoder.training
     assert torch.equal(encoder(images), method.encoder(images))

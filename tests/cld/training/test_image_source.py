@@ -19,8 +19,9 @@ from cld.augment import Augment
 from cld.errors import InputError
 from cld.store import Split, read_info, write_store
 from cld.training.checkpoint import load_checkpoint
-from cld.training.image_source import RandomCuts, view_batches
-from cld.training.loop import Schedule, epoch_batches, train
+from cld.training.image_source import RandomCuts, Schedule, view_batches
+from cld.training.loop import train
+from cld.training.streams import epoch_batches
 
 N, BATCH = 40, 8
 #: Views that are cropped, perhaps mirrored, and nothing else.
@@ -94,7 +95,7 @@ def test_a_signal_to_the_whole_group_saves_the_run_and_leaves_no_process(photo_r
     overrides = {"optimiser.epochs": 500, "workers": 2}
     config, run = photo_run("npid", overrides), tmp_path / "run"
     command = [sys.executable, "-m", "cld.training", "--preset", "demo", "--dataset", "kitchen_hc"]
-    command += ["--method", "npid", "--store", str(store), "--run", str(run), "--device", "cpu"]
+    command += ["--method", "npid", "--store", str(store), "--run-dir", str(run), "--device", "cpu"]
     sections = ["backbone", "head", "queue", "cld", "optimiser"]
     command += [f"{part}.{key}={value}" for part in sections for key, value in config[part].items()]
     command += ["train_on=[train, unlabelled]", "image_size=16", "workers=2", "checkpoint_every_s=0"]
@@ -151,7 +152,7 @@ def test_views_show_the_images_that_they_are_said_to_show(photo_run, tmp_path):
     info = read_info(path)
     schedule = Schedule(0, N, BATCH, 0, 5)
     with view_batches(path, info, config, schedule, torch.device("cpu")) as batches:
-        for index, draw in batches:
+        for [(index, draw)] in batches:
             views = draw(torch.Generator().manual_seed(0))
             assert views.shape == (3 * BATCH, 3, 16, 16)
             red = views.view(3, BATCH, 3, -1)[:, :, 0] * info.std[0] + info.mean[0]
@@ -174,7 +175,7 @@ def test_views_of_jpegs_and_of_arrays_are_drawn_from_one_distribution(photo_run,
         generator = torch.Generator().manual_seed(0)
         schedule = Schedule(0, 8, 8, 0, 300)
         with view_batches(store, read_info(store), config, schedule, torch.device("cpu")) as batches:
-            for index, draw in batches:
+            for [(index, draw)] in batches:
                 views = draw(generator).double().view(2, 8, 3, 16, 16)
                 quarters = views.mean(dim=(0, 3))  # columns tell places and mirror images apart
                 moments = [views.mean(dim=(0, 3, 4)), views.std(dim=(3, 4)).mean(dim=0)]
@@ -200,7 +201,7 @@ def test_views_of_arrays_of_another_size(tiny_run, tiny_store, tmp_path):
     config = tiny_run("npid", {"image_size": 12})
     info, schedule = read_info(tiny_store), Schedule(0, 36, 8, 0, 4)
     with view_batches(tiny_store, info, config, schedule, torch.device("cpu")) as batches:
-        shapes = {draw(torch.default_generator).shape for _, draw in batches}
+        shapes = {draw(torch.default_generator).shape for [(_, draw)] in batches}
     assert shapes == {(16, 3, 12, 12)}
     assert math.isfinite(
         float(load_checkpoint(train(config, tiny_store, tmp_path, "cpu"))["rows"][-1]["loss"])

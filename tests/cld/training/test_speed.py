@@ -1,0 +1,116 @@
+"""Switches for speed leave the loss as it is, and an eye on the run leaves the run as it is."""
+
+import copy
+import csv
+import shutil
+
+import pytest
+import torch
+
+from cld.config import run_id
+from cld.errors import InputError
+from cld.methods import build_method
+from cld.training.checkpoint import load_checkpoint
+from cld.training.loop import train
+from cld.training.speed import made_fast
+
+#: At so low a rate the weights stay the same, and only the switch tells two runs apart.
+STILL = {"optimiser.lr": 1e-6, "optimiser.min_lr": 0, "optimiser.epochs": 1}
+
+
+def rows(checkpoint):
+    with open(checkpoint.parent / "log.csv", newline="") as text:
+        return list(csv.DictReader(text))
+
+
+def same_state(*checkpoints):
+    first, second = (load_checkpoint(path)["method"] for path in checkpoints)
+    return all(torch.equal(value, second[name]) for name, value in first.items())
+
+
+SWITCHES = [
+    ({"speed.channels_last": False}, 1e-4),
+    ({"precision": "bf16"}, 0.05),
+    ({"precision": "fp16"}, 0.02),
+]
+
+
+@pytest.mark.parametrize(
+    ("method", "switch", "rel"),
+    [
+        (method, switch, rel)
+        for method in ("npid", "moco", "byol", "infomin")
+        for switch, rel in SWITCHES
+        # of images so small the patches shrink to single pixels, where bfloat16's strided convolutions
+        # on a CPU cannot be relied on
+        if (method, switch) != ("infomin", BF16)
+    ],
+)
+def test_a_switch_gives_the_same_loss_within_its_precision(
+    tiny_run, tiny_store, tmp_path, method, switch, rel
+):
+    losses = []
+    for name, extra in (("plain", {}), ("switched", switch)):
+        run = train(tiny_run(method, {**STILL, **extra}), tiny_store, tmp_path / name, "cpu")
+        losses.append(float(rows(run)[0]["instance_loss"]))
+    assert "precision" not in switch or losses[0] != losses[1]
+    assert losses[0] == pytest.approx(losses[1], rel=rel)
+
+
+def test_a_compiled_backbone_gives_the_same_features_and_names(tiny_run):
+    torch.manual_seed(0)
+    plain = build_method(tiny_run("npid"), 20).encoder.eval()
+    compiled, settings = copy.deepcopy(plain), {"channels_last": False, "compile": True}
+    if not any(map(shutil.which, ("c++", "g++", "clang++"))):
+        with pytest.raises(InputError, match=r"speed\.compile: needs a C\+\+ compiler"):
+            made_fast(compiled, settings, torch.device("cpu"))
+        return
+    made_fast(compiled, settings, torch.device("cpu"))
+    images = torch.randn(4, 3, 8, 8)
+    with torch.no_grad():
+        torch.testing.assert_close(compiled(images), plain(images), rtol=1e-4, atol=1e-5)
+    assert compiled.state_dict().keys() == plain.state_dict().keys()
+
+
+def test_compiling_without_a_compiler_is_told_before_training(tiny_run, monkeypatch):
+    monkeypatch.setattr(shutil, "which", lambda _: None)
+    with pytest.raises(InputError, match=r"speed\.compile: needs a C\+\+ compiler on a CPU; install g\+\+"):
+        made_fast(torch.nn.Linear(1, 1), {"channels_last": False, "compile": True}, torch.device("cpu"))
+
+
+def test_speed_and_watching_are_no_part_of_a_runs_identity_and_precision_is(tiny_run):
+    plain = run_id(tiny_run())
+    assert run_id(tiny_run("npid", {"speed.channels_last": False, "watch.knn_every": 1})) == plain
+    assert run_id(tiny_run("npid", {"precision": "fp16"})) != plain
+
+
+def test_fp16_goes_on_with_its_scale(tiny_run, tiny_store, tmp_path, monkeypatch):
+    config = tiny_run("npid", {"precision": "fp16"})
+    whole = train(config, tiny_store, tmp_path / "whole", "cpu")
+    assert load_checkpoint(whole)["scaler"]["scale"] > 1
+    count, step = [], torch.optim.SGD.step
+
+    def failing(*args, **options):
+        count.append(None)
+        if len(count) == 5:
+            raise KeyboardInterrupt
+        return step(*args, **options)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(torch.optim.SGD, "step", failing)
+        train(config, tiny_store, tmp_path / "killed", "cpu")
+    assert same_state(train(config, tiny_store, tmp_path / "killed", "cpu"), whole)
+
+
+def test_watching_changes_nothing_of_the_run(tiny_run, tiny_store, tmp_path):
+    watched = train(tiny_run("moco", {"watch.knn_every": 2, "watch.k": 5}), tiny_store, tmp_path / "w", "cpu")
+    plain = train(tiny_run("moco"), tiny_store, tmp_path / "p", "cpu")
+    assert same_state(watched, plain)
+    assert [row["knn_top1"] != "" for row in rows(watched)] == [False, True, False]
+    assert 0 <= float(rows(watched)[1]["knn_top1"]) <= 100
+    assert [row["loss"] for row in rows(watched)] == [row["loss"] for row in rows(plain)]
+
+
+def test_more_watching_neighbours_than_images_are_refused(tiny_run, tiny_store, tmp_path):
+    with pytest.raises(InputError, match=r"watch\.k 50: there are 36 training images; lower it"):
+        train(tiny_run("npid", {"watch.knn_every": 1, "watch.k": 50}), tiny_store, tmp_path, "cpu")
