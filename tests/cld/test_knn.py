@@ -66,10 +66,10 @@ def test_many_chunks_give_the_same_as_one(monkeypatch):
     train, queries = unit(50, 8), unit(33, 8, seed=1)
     labels = torch.arange(50) % 6
     whole = knn_classify(train, labels, queries, 6, 10, 0.1)
-    monkeypatch.setattr(knn, "CHUNK_BYTES", 4 * 50 * 4)  # four queries at a time
-    assert torch.equal(knn_classify(train, labels, queries, 6, 10, 0.1), whole)
-    monkeypatch.setattr(knn, "CHUNK_BYTES", 1)  # less than one query takes
-    assert torch.equal(knn_classify(train, labels, queries, 6, 10, 0.1), whole)
+    monkeypatch.setattr(knn, "TILE", (4, 16))
+    for budget in (50_000, 10_000, 1):  # at the last, less than one query takes
+        monkeypatch.setattr(knn, "BUDGET_BYTES", budget)
+        assert torch.equal(knn_classify(train, labels, queries, 6, 10, 0.1), whole)
 
 
 def test_ties_go_to_the_lowest_class():

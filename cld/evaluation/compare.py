@@ -1,0 +1,170 @@
+"""Whether one method scores better than another: ``python -m cld.evaluation.compare --a ... --b ...``."""
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+
+from cld.config import validate
+from cld.errors import InputError, run_command
+from cld.evaluation.statistics import LEVEL, RESAMPLES, Interval, bootstrap, mean_sd, unpacked
+from cld.files import write_json
+from cld.tables.cell import read_json
+
+
+def read_score(path: str | Path) -> dict:
+    """A score file, checked.
+
+    Raises:
+        InputError: it cannot be read, or is no score.
+    """
+    score = read_json(path, "evaluate that run again")
+    validate(score, "score", str(path))
+    return score
+
+
+def compare(a: Sequence[dict], b: Sequence[dict], metric: str) -> dict:
+    """How much ``b`` scores above ``a``, seed by seed and, where both have their hits, image by image.
+
+    Args:
+        a, b: scores by the same protocol on the same data, one a seed, with the same seeds.
+        metric: one that both have.
+
+    Returns:
+        ``a`` and ``b`` (runs, mean and sd over seeds), ``difference`` (mean, low, high: b - a in percentage
+        points), and how the interval came about.
+
+    Raises:
+        InputError: they cannot be paired.
+    """
+    _require_pairs(a, b, metric)
+    a, b = (sorted(scores, key=lambda score: str(score["seed"])) for scores in (a, b))
+    hits = [[_hits(score, metric) for score in scores] for scores in (a, b)]
+    n_images = {None if one is None else len(one) for side in hits for one in side}
+    has_images = None not in n_images
+    if has_images and len(n_images) > 1:
+        numbers = ", ".join(map(str, sorted(n_images)))
+        raise InputError(f"the scores are of different numbers of images ({numbers}); score the same split")
+    if has_images:
+        differences = 100 * (np.array(hits[1], dtype=float) - np.array(hits[0], dtype=float))
+    else:
+        differences = np.array(
+            [[y["metrics"][metric] - x["metrics"][metric]] for x, y in zip(a, b, strict=True)]
+        )
+    interval = bootstrap(differences)
+    return {
+        "protocol": a[0]["protocol"],
+        "metric": metric,
+        "dataset": a[0]["dataset"],
+        "preset": a[0]["preset"],
+        "unit": "percent",
+        "a": _summary(a, metric),
+        "b": _summary(b, metric),
+        "difference": asdict(interval),
+        "level": LEVEL,
+        "resamples": RESAMPLES,
+        "n_seeds": len(a),
+        "n_images": n_images.pop() if has_images else None,
+        "note": _note(interval, len(a), has_images),
+    }
+
+
+def _require_pairs(a: Sequence[dict], b: Sequence[dict], metric: str) -> None:
+    facts = {
+        "protocol": lambda score: score["protocol"],
+        "preset": lambda score: score["preset"],
+        "dataset": lambda score: score["dataset"],
+        "split": lambda score: score["settings"].get("split"),
+        "checksum of the data": lambda score: score["provenance"]["data_checksum"],
+    }
+    for name, fact in facts.items():
+        values = sorted({str(fact(score)) for score in (*a, *b)})
+        if len(values) > 1:
+            raise InputError(
+                f"the scores differ in their {name} ({', '.join(values)}); compare like with like"
+            )
+    for score in (*a, *b):
+        if metric not in score["metrics"]:
+            raise InputError(f"a score has no metric '{metric}'; it has {', '.join(score['metrics'])}")
+    seeds = [sorted((score["seed"] for score in scores), key=str) for scores in (a, b)]
+    if seeds[0] != seeds[1] or len(set(seeds[0])) < len(seeds[0]):
+        shown = " and ".join(", ".join(map(str, some)) for some in seeds)
+        raise InputError(f"the seeds of the two are {shown}; give both the same seeds, each once")
+
+
+def _hits(score: dict, metric: str) -> np.ndarray | None:
+    details = score.get("details", {})
+    packed = details.get("hits", {}).get(metric)
+    return None if packed is None else unpacked(packed, details["n"])
+
+
+def _summary(scores: Sequence[dict], metric: str) -> dict:
+    values = [score["metrics"][metric] for score in scores]
+    mean, sd = mean_sd(values)
+    return {
+        "runs": [score["run"] for score in scores],
+        "seeds": [score["seed"] for score in scores],
+        "values": values,
+        "mean": mean,
+        "sd": sd,
+    }
+
+
+def _note(interval: Interval, n_seeds: int, has_images: bool) -> str:
+    if interval.low is None:
+        return "no interval: one seed, and its scores do not say which images were right"
+    if not has_images:
+        return "seeds drawn again; the scores do not say which images were right"
+    return (
+        "seeds and images drawn again"
+        if n_seeds > 1
+        else "images drawn again; one seed says nothing of others"
+    )
+
+
+def shown(comparison: dict) -> str:
+    """A comparison in a few lines of text."""
+
+    def percent(side: dict) -> str:
+        deviation = "" if side["sd"] is None else f" ± {side['sd']:.2f}"
+        return f"{side['mean']:.2f}{deviation}   {', '.join(run or 'no run' for run in side['runs'])}"
+
+    difference = comparison["difference"]
+    interval = (
+        ""
+        if difference["low"] is None
+        else f"   {comparison['level']} % interval {difference['low']:+.2f} to {difference['high']:+.2f}"
+    )
+    images = "" if comparison["n_images"] is None else f", {comparison['n_images']} images"
+    seeds = f"{comparison['n_seeds']} seed{'s' * (comparison['n_seeds'] > 1)}"
+    return "\n".join(
+        [
+            f"{comparison['protocol']} {comparison['metric']} on {comparison['dataset']}, "
+            f"preset {comparison['preset']} ({seeds}{images})",
+            f"a      {percent(comparison['a'])}",
+            f"b      {percent(comparison['b'])}",
+            f"b - a  {difference['mean']:+.2f}{interval}",
+            f"({comparison['note']})",
+        ]
+    )
+
+
+def main() -> None:
+    """Compare two methods by their scores, one file a seed: how much better is the second?"""
+    parser = argparse.ArgumentParser(prog="python -m cld.evaluation.compare", description=main.__doc__)
+    parser.add_argument("--a", nargs="+", required=True, help="score files of the first method")
+    parser.add_argument("--b", nargs="+", required=True, help="score files of the second method")
+    parser.add_argument("--metric", default="top1")
+    parser.add_argument("--out", help="JSON file to write")
+    args = parser.parse_args()
+    a, b = ([read_score(path) for path in paths] for paths in (args.a, args.b))
+    comparison = compare(a, b, args.metric)
+    print(shown(comparison))
+    if args.out:
+        write_json(args.out, comparison)
+
+
+if __name__ == "__main__":
+    run_command(main)

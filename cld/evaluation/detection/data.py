@@ -1,0 +1,97 @@
+"""A split's images at their own sizes, with their annotated objects, as torchvision's detectors take them."""
+
+import io
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from cld.decoding import decoded
+from cld.errors import InputError
+from cld.evaluation.detection.boxes import Truth
+from cld.store import EncodedImages, StoreInfo
+
+
+class AnnotatedImages:
+    """The images of a split that has annotated objects.
+
+    Attributes:
+        rows: int64 (n,), the images that show an object.
+        truth: all objects.
+    """
+
+    def __init__(self, store: str | Path, split: str, info: StoreInfo):
+        """Read the index and the objects of a split.
+
+        Raises:
+            InputError: the store cannot be read or has no such split, or the split has no image, no object
+                or none that counts in an evaluation.
+        """
+        if not info.has_objects:
+            raise InputError(
+                f"{store}: its images have no annotated objects to detect; name a store that has, such as "
+                "voc07's or voc0712's"
+            )
+        self.images = EncodedImages(store, split)
+        if not len(self.images):
+            raise InputError(f"{store}: split '{split}' has no image; build it from a complete devkit")
+        objects = self.images.objects
+        if objects is None or not len(objects.labels):
+            raise InputError(
+                f"{store}: split '{split}' has no object on any of its {len(self.images)} images; build it "
+                "from a devkit with annotations"
+            )
+        if objects.difficult.all():
+            raise InputError(
+                f"{store}: all {len(objects.labels)} objects of split '{split}' are difficult, so none "
+                "counts; build it from a devkit with others"
+            )
+        self.truth = Truth.of_objects(objects)
+        self.rows = np.flatnonzero(np.diff(objects.offsets))
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def pixels(self, row: int) -> np.ndarray:
+        """One image, uint8 (H, W, 3).
+
+        Raises:
+            InputError: it cannot be decoded.
+        """
+        try:
+            return np.array(Image.open(io.BytesIO(self.images[row])).convert("RGB"))
+        except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+            raise InputError(
+                f"{self.images.path}: image {row} cannot be decoded ({error}); build it again"
+            ) from error
+
+    def target(self, row: int, device: torch.device) -> dict[str, Tensor]:
+        """One image's objects, also the difficult: ``boxes`` (m, 4), ``labels`` (m,) from 1, 0 is none."""
+        objects = self.images.objects.of(row)
+        return {
+            "boxes": torch.from_numpy(objects.boxes).to(device),
+            "labels": torch.from_numpy(objects.labels + 1).to(device),
+        }
+
+    @contextmanager
+    def decoded(
+        self, rows: Iterable[int], workers: int, ahead: int, device: torch.device
+    ) -> Iterator[Iterator[Tensor]]:
+        """Gives an iterator over images (3, H, W) in [0, 1], see :func:`cld.decoding.decoded`."""
+        with decoded(self.pixels, rows, workers, ahead, device.type == "cuda") as images:
+            yield (
+                image.to(device, non_blocking=True).permute(2, 0, 1).contiguous().float() / 255
+                for image in images
+            )
+
+
+def flipped(image: Tensor, target: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
+    """An image (3, H, W) and its objects, left and right exchanged."""
+    left, top, right, bottom = target["boxes"].unbind(1)
+    width = image.shape[2]
+    boxes = torch.stack([width - right, top, width - left, bottom], dim=1)
+    return image.flip(2), {**target, "boxes": boxes}

@@ -1,0 +1,73 @@
+"""A picture of a detector at work: test images with what is annotated and what was detected."""
+
+import textwrap
+from pathlib import Path
+
+import numpy as np
+from matplotlib import patheffects
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+
+from cld.evaluation.detection.boxes import Detections
+from cld.evaluation.detection.data import AnnotatedImages
+from cld.figures.style import COLOURS, TEXT_WIDTH, caption, plt, save
+from cld.store import StoreInfo
+
+#: Rows and columns of images.
+GRID = (4, 4)
+#: Score from which a detection is drawn, and how many of an image are at most.
+SHOWN_SCORE, MOST_SHOWN = 0.3, 8
+
+
+def save_pictures(
+    path: Path, images: AnnotatedImages, detections: Detections, info: StoreInfo, run: str
+) -> None:
+    """Draw evenly spread images of a split with their detections into a file.
+
+    Args:
+        path: PNG or PDF.
+        detections: of all images of the split.
+        info: the store's description.
+        run: name of the run, for the heading.
+    """
+    save(draw(images, detections, info, run), [path])
+
+
+def draw(images: AnnotatedImages, detections: Detections, info: StoreInfo, run: str) -> Figure:
+    """The picture: annotated boxes dashed in white, detections in their class's colour with their score."""
+    shown = np.unique(np.linspace(0, len(images) - 1, GRID[0] * GRID[1]).round().astype(int))
+    figure = plt.figure(figsize=(TEXT_WIDTH, 5.9))
+    heading = caption(f"Detections on {info.dataset} after fine-tuning {run}", info.preset, info.dataset)
+    lines = [*heading.splitlines(), f"solid: detected, with scores from {SHOWN_SCORE} on; dashed: annotated"]
+    figure.suptitle("\n".join(textwrap.fill(line, 130) for line in lines), fontsize=7, y=0.995, va="top")
+    axes = figure.subplots(*GRID).ravel()
+    figure.subplots_adjust(0.01, 0.01, 0.99, 0.9, wspace=0.03, hspace=0.03)
+    for axis in axes:
+        axis.axis("off")
+    for axis, row in zip(axes, shown.tolist(), strict=False):
+        axis.imshow(images.pixels(row))
+        _draw_truth(axis, images, row)
+        _draw_detections(axis, detections, row, info.classes)
+    return figure
+
+
+def _draw_truth(axis: Axes, images: AnnotatedImages, row: int) -> None:
+    around = [patheffects.withStroke(linewidth=1.6, foreground="black")]
+    for box in images.images.objects.of(row).boxes:
+        axis.add_patch(_outline(box, edgecolor="white", linestyle="--", linewidth=0.7, path_effects=around))
+
+
+def _draw_detections(axis: Axes, detections: Detections, row: int, classes: list[str]) -> None:
+    own = np.flatnonzero((detections.image == row) & (detections.score >= SHOWN_SCORE))
+    for i in own[np.argsort(-detections.score[own], kind="stable")][:MOST_SHOWN]:
+        label, box = int(detections.label[i]), detections.box[i]
+        axis.add_patch(_outline(box, edgecolor=COLOURS[label % len(COLOURS)], linewidth=1.1))
+        back = {"facecolor": "white", "alpha": 0.7, "edgecolor": "none", "pad": 0.4}
+        text = f"{classes[label]} {detections.score[i]:.2f}"
+        axis.text(*box[:2], text, fontsize=4.5, va="top", clip_on=True, bbox=back)
+
+
+def _outline(box: np.ndarray, **look: object) -> Rectangle:
+    left, top, right, bottom = box.tolist()
+    return Rectangle((left, top), right - left, bottom - top, fill=False, **look)

@@ -1,0 +1,145 @@
+"""The protocol: fine-tune a run's network as a detector, and score and show what it detects."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import torch
+from torchvision.models.detection import FasterRCNN
+
+from cld.config import run_id
+from cld.errors import InputError
+from cld.evaluation.detection.average_precision import coco_average_precision, voc_average_precision
+from cld.evaluation.detection.boxes import Detections, Truth
+from cld.evaluation.detection.data import AnnotatedImages
+from cld.evaluation.detection.model import build_detector, require_stages
+from cld.evaluation.detection.training import fine_tune
+from cld.progress import progress
+from cld.store import StoreInfo, read_info
+from cld.store.checksum import file_sha256
+from cld.training.checkpoint import load_encoder
+from cld.training.device import resolve_device
+
+#: Images that are decoded or under way before they are needed.
+AHEAD = 8
+
+
+def score_detection(
+    store: str,
+    settings: Mapping,
+    checkpoint: str,
+    device_name: str | None = None,
+    *,
+    score: str | Path,
+) -> dict:
+    """Average precision of Faster R-CNN, fine-tuned from a run's backbone (supplement, section 2, item 4).
+
+    Beside the score's file ``x.json`` lie ``x.partial.pt``, from which a stopped fine-tuning goes on, and at
+    the end the pictures ``x.png``.
+
+    Args:
+        store: a store with objects: splits ``train``, to learn from, and ``split``, to be scored.
+        score: the score's file, which the caller writes; it then removes the partial checkpoint.
+
+    Raises:
+        InputError: the store or a split of it has no objects, the run's backbone is no ResNet, there is no
+            schedule for the dataset, or see :func:`cld.evaluation.detection.training.fine_tune`.
+    """
+    device, info = resolve_device(device_name), read_info(store)
+    train, test = (AnnotatedImages(store, split, info) for split in ("train", settings["split"]))
+    settings = {**settings, "schedule": _schedule(settings, info.dataset)}
+    encoder, run = load_encoder(checkpoint, device)
+    require_stages(encoder.backbone, checkpoint)
+
+    torch.manual_seed(run["seed"])
+    detector = build_detector(encoder.backbone, len(info.classes), settings, info.mean, info.std, device)
+    subject = {
+        "run": run_id(run),
+        "checkpoint": file_sha256(checkpoint),
+        "data": info.checksum,
+        "settings": settings,
+    }
+    fine_tune(detector, train, settings, subject, run, partial_of(score))
+    detections = detect(detector, test, settings, run["workers"], device)
+
+    from cld.evaluation.detection.pictures import save_pictures  # no other protocol needs matplotlib
+
+    save_pictures(Path(score).with_suffix(".png"), test, detections, info, run_id(run))
+    return {
+        "run": run_id(run),
+        "seed": run["seed"],
+        **count(detections, test.truth, info),
+        "settings": settings,
+    }
+
+
+def partial_of(score: str | Path) -> Path:
+    """Where the partial checkpoint of a score's fine-tuning lies."""
+    return Path(score).with_suffix(".partial.pt")
+
+
+def _schedule(settings: Mapping, dataset: str) -> Mapping:
+    schedules = settings["schedule"]
+    if dataset not in schedules:
+        raise InputError(
+            f"config/evaluation.yaml: detection.schedule has no key '{dataset}', only "
+            f"{', '.join(schedules)}; add one with iterations and steps, or name another store"
+        )
+    return schedules[dataset]
+
+
+@torch.inference_mode()
+def detect(
+    detector: FasterRCNN, images: AnnotatedImages, settings: Mapping, workers: int, device: torch.device
+) -> Detections:
+    """What a detector finds on every image of a split, one at a time: no image depends on its neighbours."""
+    detector.eval().transform.min_size = (settings["scales"]["test"],)
+    found = []
+    with (
+        images.decoded(range(len(images)), workers, AHEAD, device) as pixels,
+        progress("detect", len(images), "images") as bar,
+    ):
+        for image in pixels:
+            (one,) = detector([image])
+            found.append({name: values.cpu().numpy() for name, values in one.items()})
+            bar.advance()
+    return Detections(
+        np.repeat(np.arange(len(found)), [len(one["scores"]) for one in found]),
+        np.concatenate([one["labels"] for one in found]) - 1,
+        np.concatenate([one["boxes"] for one in found]),
+        np.concatenate([one["scores"] for one in found]),
+    )
+
+
+def count(detections: Detections, truth: Truth, info: StoreInfo) -> dict:
+    """The ``metrics`` of a score, in percent, and the ``details`` that explain them.
+
+    ``ap50_07`` and ``ap50`` are VOC's, of 2007 (11 points) and since 2010 (area); ``ap`` and ``ap75`` COCO's.
+    ``ap_07`` is the mean of 2007's metric over COCO's thresholds: what Detectron2 calls AP on VOC 2007.
+    """
+    n_classes = len(info.classes)
+    coco = coco_average_precision(detections, truth, n_classes)
+    voc = [voc_average_precision(detections, truth, n_classes, at / 100) for at in range(50, 100, 5)]
+    by_class = {
+        "ap50_07": voc[0].points,
+        "ap50": voc[0].area,
+        "ap": coco.mean,
+        "ap75": coco.at_75,
+        "ap_07": np.mean([one.points for one in voc], axis=0),
+    }
+    counted = ~np.isnan(voc[0].area)
+    n_objects = np.bincount(truth.label[~truth.difficult], minlength=n_classes)
+    classes = {
+        name: {"n_objects": int(n_objects[label])}
+        | {metric: 100 * float(values[label]) for metric, values in by_class.items() if counted[label]}
+        for label, name in enumerate(info.classes)
+    }
+    return {
+        "metrics": {name: 100 * float(values[counted].mean()) for name, values in by_class.items()},
+        "details": {
+            "n_objects": int(n_objects.sum()),
+            "n_difficult": int(truth.difficult.sum()),
+            "n_detections": len(detections.score),
+            "classes": classes,
+        },
+    }

@@ -1,0 +1,67 @@
+"""What a protocol asks of a store's labels, checked before anything slow begins."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from cld.errors import InputError
+from cld.store import StoreInfo, read_labels
+
+N_NAMED = 3
+
+
+def class_labels(store: str, split: str) -> np.ndarray:
+    """The labels of a split that can be scored, int64 (N,).
+
+    Raises:
+        InputError: the store cannot be read or has no such split, some of its images have no label, or all
+            have the same one.
+    """
+    labels = read_labels(store, split)
+    if len(np.unique(labels)) < 2:
+        raise InputError(
+            f"{store}: all {len(labels)} images of split '{split}' are of one class, so any answer is right; "
+            "score a store with two classes or more"
+        )
+    return labels
+
+
+def require_classes(store: str, info: StoreInfo, asked: Sequence[str], labels: Sequence[np.ndarray]) -> None:
+    """Refuse queries that no neighbour could get right.
+
+    Args:
+        asked: the queries' split and the neighbours'. If they are the same, an image is no neighbour of
+            itself.
+        labels: theirs.
+
+    Raises:
+        InputError: a class of the queries has no neighbour.
+    """
+    n_queries, n_neighbours = (np.bincount(values, minlength=len(info.classes)) for values in labels)
+    is_same = asked[0] == asked[1]
+    missing = np.flatnonzero((n_queries > 0) & (n_neighbours <= int(is_same)))
+    if not len(missing):
+        return
+    names = ", ".join(f"'{info.classes[label]}'" for label in missing[:N_NAMED])
+    more = f" and {len(missing) - N_NAMED} more" if len(missing) > N_NAMED else ""
+    if is_same:
+        raise InputError(
+            f"{store}: split '{asked[0]}' has one image of class {names}{more}, and so no right neighbour "
+            "for it; look for neighbours in another split"
+        )
+    raise InputError(
+        f"{store}: class {names}{more} is in split '{asked[0]}' and not in '{asked[1]}', where its "
+        "neighbours would be; build the store with another split rule, or score another split"
+    )
+
+
+def require_k(k: int, n_neighbours: int, split: str, key: str) -> None:
+    """Refuse more neighbours than there are.
+
+    Raises:
+        InputError: ``k`` is below 1 or above ``n_neighbours``; names the setting ``key``.
+    """
+    if not 1 <= k <= n_neighbours:
+        raise InputError(
+            f"{key} {k} is outside 1..{n_neighbours}, the neighbours in split '{split}'; change it"
+        )

@@ -1,0 +1,123 @@
+"""Normalised mutual information between groups of test features and their labels (supplement, section 7)."""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Generator, Tensor
+from torch.nn import functional as F
+
+from cld.clustering import spherical_kmeans
+from cld.config import run_id
+from cld.errors import InputError
+from cld.evaluation.features import extract_features
+from cld.evaluation.labels import class_labels
+from cld.progress import progress
+from cld.store import read_info
+from cld.training.checkpoint import load_encoder
+from cld.training.device import resolve_device
+
+
+class Grouping(NamedTuple):
+    """Groups (N,) int64 of features, and the mean of 1 - cosine to the centre of one's group."""
+
+    groups: Tensor
+    objective: float
+
+
+def score_nmi(store: str, settings: Mapping, checkpoint: str, device_name: str | None = None) -> dict:
+    """Group a run's features of a split into as many groups as it has classes, and compare with the classes.
+
+    Raises:
+        InputError: the labels do not suit, see :func:`cld.evaluation.labels.class_labels`, or a setting does
+            not.
+    """
+    device, split = resolve_device(device_name), settings["split"]
+    info, labels = read_info(store), class_labels(store, split)
+    if settings["features"] not in ("instance", "backbone"):
+        raise InputError(f"nmi.features '{settings['features']}': choose instance or backbone")
+    settings = {**settings, "groups": settings["groups"] or len(np.unique(labels))}
+    require_groups(settings["groups"], len(labels), split, "nmi.groups")
+    encoder, config = load_encoder(checkpoint, device)
+    network = encoder if settings["features"] == "instance" else encoder.backbone
+    features = extract_features(network, store, split, info, device, config["image_size"], config["workers"])
+    tries = grouped(features, settings)
+    nmi = [mutual_information(labels, attempt.groups) for attempt in tries]
+    best = min(range(len(tries)), key=lambda i: tries[i].objective)
+    return {
+        "run": run_id(config),
+        "seed": config["seed"],
+        "metrics": {"nmi": nmi[best]},
+        "settings": settings,
+        "details": {
+            "n": len(labels),
+            "restarts": [
+                {"nmi": score, "objective": attempt.objective}
+                for score, attempt in zip(nmi, tries, strict=True)
+            ],
+        },
+    }
+
+
+def mutual_information(first: np.ndarray | Tensor, second: np.ndarray | Tensor) -> float:
+    """NMI of two labellings (N,) in percent, normalised by the mean of their entropies."""
+    from sklearn.metrics import normalized_mutual_info_score  # 1.4 s, and most protocols need it not
+
+    first, second = (torch.as_tensor(labels).cpu().numpy() for labels in (first, second))
+    return 100 * min(1.0, float(normalized_mutual_info_score(first, second)))
+
+
+def require_groups(n_groups: int, n_images: int, split: str, key: str) -> None:
+    """Refuse a number of groups that the images cannot be split into.
+
+    Raises:
+        InputError: it is below 1 or above the number of images; names the setting ``key``.
+    """
+    if not 1 <= n_groups <= n_images:
+        raise InputError(
+            f"{key} {n_groups} is outside 1..{n_images}, the images of split '{split}'; change it"
+        )
+
+
+def grouped(features: Tensor, settings: Mapping) -> list[Grouping]:
+    """Spherical k-means from several starts.
+
+    Each starts from a k-means++ choice of samples (Arthur & Vassilvitskii 2007), with the weight 1 - cosine,
+    which on the sphere is half the squared distance.
+
+    Args:
+        features: (N, D), of any length.
+        settings: ``groups`` (K), ``restarts``, ``n_iters`` (EM iterations), ``seed``.
+    """
+    points = F.normalize(features.double(), dim=1)
+    generator = torch.Generator().manual_seed(settings["seed"])
+    found = []
+    with progress("k-means", settings["restarts"], "starts") as bar:
+        for _ in range(settings["restarts"]):
+            # spherical_kmeans starts from the first K samples
+            order = _starts_first(points, settings["groups"], generator)
+            groups, centres = spherical_kmeans(points[order], settings["groups"], settings["n_iters"])
+            fit = F.cosine_similarity(points[order], centres[groups], dim=1)
+            found.append(Grouping(torch.empty_like(groups).scatter_(0, order, groups), 1 - fit.mean().item()))
+            bar.advance()
+    return found
+
+
+def best_grouping(features: Tensor, settings: Mapping) -> Tensor:
+    """The groups (N,) of the start whose objective is least; see :func:`grouped`."""
+    return min(grouped(features, settings), key=lambda attempt: attempt.objective).groups
+
+
+def _starts_first(points: Tensor, n_groups: int, generator: Generator) -> Tensor:
+    """An order (N,) of unit ``points`` (N, D) that begins with ``n_groups`` far apart from each other."""
+    far = torch.ones(len(points), dtype=torch.float64)  # on the CPU, as the generator
+    is_free = torch.ones(len(points), dtype=torch.bool)
+    chosen = []
+    for _ in range(n_groups):
+        # where all free points coincide with chosen ones, any of them
+        weights = far * is_free if (far * is_free).any() else is_free.double()
+        chosen.append(int(torch.multinomial(weights, 1, generator=generator)))
+        is_free[chosen[-1]] = False
+        far = torch.minimum(far, (1 - points @ points[chosen[-1]]).clamp_(min=0).cpu())
+    return torch.cat([torch.tensor(chosen), is_free.nonzero()[:, 0]]).to(points.device)

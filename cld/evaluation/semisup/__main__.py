@@ -1,0 +1,91 @@
+"""Semi-supervised classification by its steps: ``python -m cld.evaluation.semisup subset|trial|choose``."""
+
+import argparse
+import time
+
+from cld.config import load_protocol, validate
+from cld.errors import run_command
+from cld.evaluation.semisup.subset import draw_subset, write_subset
+from cld.files import write_json
+from cld.provenance import provenance
+from cld.store import read_info
+
+SECTION = "semisup"
+
+
+def main() -> None:
+    """Fine-tune a run on few labels: draw the subset, run each trial of a grid, choose and score the best."""
+    parser = argparse.ArgumentParser(prog="python -m cld.evaluation.semisup", description=main.__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+
+    subset = commands.add_parser("subset", help="list the images to learn from and those held out")
+    subset.add_argument("--share", type=float, required=True, help="of the training images: 0.01, 0.1")
+    subset.add_argument("--seed", type=int, default=0)
+    subset.add_argument("--out", required=True, help="JSON file to write")
+    subset.set_defaults(run=_subset)
+
+    trial = commands.add_parser("trial", help="fine-tune a run at one base rate and head multiplier")
+    trial.add_argument("--checkpoint", required=True, help="a run's checkpoint.pt")
+    trial.add_argument("--subset", required=True, help="JSON file of the command subset")
+    trial.add_argument("--lr", type=float, required=True, help="rate of the backbone")
+    trial.add_argument(
+        "--head-multiplier", type=float, required=True, help="the head's rate, of the backbone's"
+    )
+    trial.add_argument("--out", required=True, help="JSON file to write; the network goes beside it, as .pt")
+    trial.set_defaults(run=_trial)
+
+    choose = commands.add_parser("choose", help="score the best trial of a grid on the test split")
+    choose.add_argument("--trials", nargs="+", required=True, help="JSON files of the command trial")
+    choose.add_argument("--score", required=True, help="JSON file to write")
+    choose.set_defaults(run=_choose)
+
+    for command in (subset, trial, choose):
+        command.add_argument("--preset", required=True)
+        command.add_argument("--store", required=True, help="HDF5 file")
+    for command in (trial, choose):
+        command.add_argument("--device", help="cpu, cuda, ...; default: the fastest there is")
+    args = parser.parse_args()
+    args.run(args, load_protocol(args.preset, SECTION))
+
+
+def _subset(args: argparse.Namespace, settings: dict) -> None:
+    write_subset(args.out, draw_subset(args.store, args.share, settings["held_out_share"], args.seed))
+
+
+def _trial(args: argparse.Namespace, settings: dict) -> None:
+    from cld.evaluation.semisup.trial import run_trial  # PyTorch takes seconds, which a subset does not need
+
+    run_trial(
+        args.checkpoint,
+        args.store,
+        args.subset,
+        settings,
+        args.lr,
+        args.head_multiplier,
+        args.out,
+        args.device,
+    )
+
+
+def _choose(args: argparse.Namespace, settings: dict) -> None:
+    from cld.evaluation.semisup.choice import score_winner
+
+    started, info = time.monotonic(), read_info(args.store)
+    score = score_winner(args.trials, args.store, settings, args.device)
+    score = {
+        "protocol": f"{SECTION}_{100 * score['details']['subset']['share']:g}",
+        "preset": args.preset,
+        "dataset": info.dataset,
+        **score,
+        "provenance": {
+            **provenance(),
+            "data_checksum": info.checksum,
+            "wall_time_s": round(time.monotonic() - started, 3),
+        },
+    }
+    validate(score, "score", args.score)
+    write_json(args.score, score)
+
+
+if __name__ == "__main__":
+    run_command(main)

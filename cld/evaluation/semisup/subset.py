@@ -1,0 +1,98 @@
+"""Class-balanced subsets of the training images, and images held out to choose a trial by."""
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+
+from cld.errors import InputError
+from cld.evaluation.linear_labels import complete_labels
+from cld.files import write_json
+from cld.store import StoreInfo, read_info
+
+FORMAT = "cld-subset"
+
+
+@dataclass(frozen=True)
+class Subset:
+    """Which images of split ``train`` a classifier learns from, and by which one is chosen.
+
+    Attributes:
+        share: of the training images, that are learnt from.
+        held_out_share: of the training images, that are held out.
+        seed: what the draw follows from.
+        data: checksum of the store.
+        train: rows to learn from, rising.
+        held_out: rows to choose by, rising, none of ``train``.
+    """
+
+    share: float
+    held_out_share: float
+    seed: int
+    data: str
+    train: list[int]
+    held_out: list[int]
+
+    def facts(self) -> dict:
+        """What it is, with the number of images in place of the lists."""
+        return {**asdict(self), "train": len(self.train), "held_out": len(self.held_out)}
+
+
+def draw_subset(store: str | Path, share: float, held_out_share: float, seed: int) -> Subset:
+    """Draw as many images of each class, one at least, and then images to hold out in the same way.
+
+    A class that has fewer gives what it has: all but one to learn from, so that one can be held out.
+
+    Raises:
+        InputError: the shares are none, or images lack labels or classes; see
+            :func:`cld.evaluation.linear_labels.complete_labels`.
+    """
+    for name, value in (("share", share), ("held_out_share", held_out_share)):
+        if not 0 < value < 1:
+            raise InputError(f"semisup: {name} {value} is no share of the training images; give 0.01 or 0.1")
+    info = read_info(store)
+    labels, rng = complete_labels(store, "train", info), np.random.default_rng(seed)
+    n_learnt, n_held_out = (
+        max(1, round(part * len(labels) / len(info.classes))) for part in (share, held_out_share)
+    )
+    train, held_out = [], []
+    for label in range(len(info.classes)):
+        rows = rng.permutation(np.flatnonzero(labels == label))
+        taken = min(n_learnt, max(1, len(rows) - 1))
+        train.append(rows[:taken])
+        held_out.append(rows[taken : taken + n_held_out])
+    lists = [np.sort(np.concatenate(parts)).tolist() for parts in (train, held_out)]
+    if not lists[1]:
+        raise InputError(
+            f"{store}: one image of each class, so none is left to choose a learning rate by; add images"
+        )
+    return Subset(share, held_out_share, seed, info.checksum, *lists)
+
+
+def write_subset(path: str | Path, subset: Subset) -> None:
+    """Write a subset as JSON, atomically."""
+    write_json(path, {"format": FORMAT, **asdict(subset)})
+
+
+def read_subset(path: str | Path, store: str | Path, info: StoreInfo) -> Subset:
+    """Read a subset of a store.
+
+    Raises:
+        InputError: the file is missing, is no subset, or is of another store.
+    """
+    try:
+        content = json.loads(Path(path).read_text(encoding="utf-8"))
+        if content.pop("format") != FORMAT:
+            raise ValueError("another format")
+        subset = Subset(**content)
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such subset; draw it by the command subset") from None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise InputError(f"{path}: cannot be read as a subset ({error}); draw it again") from None
+    if subset.data != info.checksum:
+        raise InputError(
+            f"{path}: is of another store ({subset.data[:12]} there, {info.checksum[:12]} of {store}); "
+            "draw it again"
+        )
+    return subset

@@ -1,0 +1,129 @@
+"""One trial: a backbone with a linear head, all of it fine-tuned at one base rate and head multiplier."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from cld.config import run_id
+from cld.errors import InputError
+from cld.evaluation.linear_backbone import load_backbone
+from cld.evaluation.linear_labels import complete_labels
+from cld.evaluation.linear_metrics import accuracy
+from cld.evaluation.linear_training import linear_head, logits_of, train_classifier
+from cld.evaluation.linear_views import open_images
+from cld.evaluation.semisup.subset import read_subset
+from cld.files import write_json
+from cld.models.backbones import build_backbone
+from cld.store import StoreInfo, read_info
+from cld.training.checkpoint import load_checkpoint, save_checkpoint
+from cld.training.device import resolve_device
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What a trial reports; what must be the same in a grid, then what differs.
+
+    Attributes:
+        run, seed: of the checkpoint.
+        settings: the section ``semisup`` of ``config/evaluation.yaml``.
+        subset: see :meth:`cld.evaluation.semisup.subset.Subset.facts`.
+        lr: rate of the backbone; the head's is ``head_multiplier`` times as high.
+        diverged: whether the loss became no number; the fields below are None then.
+        training_loss: mean cross-entropy of the last epoch.
+        held_out: ``top1`` and ``top5`` in percent and ``loss`` on the held-out images.
+    """
+
+    run: str
+    seed: int
+    settings: dict
+    subset: dict
+    lr: float
+    head_multiplier: float
+    diverged: bool
+    training_loss: float | None
+    held_out: dict[str, float] | None
+
+
+def weights_path(report: str | Path) -> Path:
+    """Where the fine-tuned network lies, beside a trial's report."""
+    return Path(report).with_suffix(".pt")
+
+
+def run_trial(
+    checkpoint: str | Path,
+    store: str | Path,
+    subset_path: str | Path,
+    settings: Mapping,
+    lr: float,
+    head_multiplier: float,
+    out: str | Path,
+    device_name: str | None = None,
+) -> Trial:
+    """Fine-tune a run on a subset; writes the network beside ``out``, then the report to it.
+
+    The head's first weights, the order of the images and their views follow from the run's seed.
+
+    Raises:
+        InputError: bad input; see :func:`cld.evaluation.linear_backbone.load_backbone`.
+    """
+    device, info = resolve_device(device_name), read_info(store)
+    subset, labels = read_subset(subset_path, store, info), complete_labels(store, "train", info)
+    backbone, config, side = load_backbone(checkpoint, info, device)
+    seed = config["seed"]
+    head = linear_head(backbone.out_features, len(info.classes), seed).to(device)
+    network = nn.Sequential(backbone, head)
+    optimiser = torch.optim.SGD(
+        [{"params": backbone.parameters()}, {"params": head.parameters(), "lr": lr * head_multiplier}],
+        lr,
+        settings["momentum"],
+        weight_decay=settings["weight_decay"],
+    )
+    (images, targets), (others, other_targets) = (
+        (
+            open_images(store, "train", np.array(rows), info, side, device, config["workers"]),
+            torch.from_numpy(labels[rows]).to(device),
+        )
+        for rows in (subset.train, subset.held_out)
+    )
+    label = f"lr {lr:g}, head x{head_multiplier:g}"
+    training_loss = train_classifier(images, targets, network.train(), optimiser, settings, seed, label)
+    logits = logits_of(others, network.eval())
+    loss = F.cross_entropy(logits, other_targets).item()
+    diverged = not (math.isfinite(training_loss) and math.isfinite(loss))
+    trial = Trial(
+        run=run_id(config),
+        seed=seed,
+        settings=dict(settings),
+        subset=subset.facts(),
+        lr=lr,
+        head_multiplier=head_multiplier,
+        diverged=diverged,
+        training_loss=None if diverged else training_loss,
+        held_out=None if diverged else {**accuracy(logits, other_targets), "loss": loss},
+    )
+    report = asdict(trial)
+    save_checkpoint(weights_path(out), {"config": config, "trial": report, "network": network.state_dict()})
+    write_json(out, report)
+    return trial
+
+
+def load_network(report_path: str | Path, trial: Trial, info: StoreInfo) -> tuple[nn.Module, dict]:
+    """The network that a trial fine-tuned, in evaluation mode, and the run's configuration.
+
+    Raises:
+        InputError: it is missing, damaged, or another trial's.
+    """
+    path = weights_path(report_path)
+    content = load_checkpoint(path)
+    if content.get("trial") != asdict(trial):
+        raise InputError(f"{path}: is not the network of {report_path}; run the trial again")
+    backbone = build_backbone(content["config"]["backbone"])
+    network = nn.Sequential(backbone, nn.Linear(backbone.out_features, len(info.classes)))
+    network.load_state_dict(content["network"])
+    return network.eval(), content["config"]

@@ -1,0 +1,321 @@
+"""Fine-tuning a detector: what it is made of, that it learns, that it can be stopped, what it refuses."""
+
+import json
+import multiprocessing
+import os
+import signal
+import sys
+from functools import partial
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+import torch
+from detection_stores import pictures, without_objects, write_pictures
+from PIL import Image
+from torch import nn
+from torch.optim import SGD
+
+from cld.config import load_protocol, merge, run_id
+from cld.errors import InputError
+from cld.evaluation import __main__ as command
+from cld.evaluation.detection.boxes import Detections
+from cld.evaluation.detection.data import AnnotatedImages, flipped
+from cld.evaluation.detection.model import build_detector
+from cld.evaluation.detection.scoring import count, detect, partial_of, score_detection
+from cld.evaluation.detection.training import learning_rate
+from cld.methods.encoder import build_encoder
+from cld.models.backbones import build_backbone
+from cld.store import read_info
+from cld.training.checkpoint import load_checkpoint, save_checkpoint
+
+# Processes are forked from a server that has imported PyTorch but never computed with it.
+PROCESSES = multiprocessing.get_context("forkserver")
+PROCESSES.set_forkserver_preload(["cld.evaluation.detection.scoring"])
+CPU = torch.device("cpu")
+
+
+def tiny_settings(iterations=6, **changes):
+    tiny = {
+        "schedule": {"voc07": {"iterations": iterations, "steps": [iterations * 3 // 4]}},
+        "images_per_step": 4,
+        "lr": 0.03,
+        "warmup_iterations": 5,
+        "scales": {"train": [36, 44], "test": 40, "longest": 80},
+        "anchors": {"sizes": [10, 20], "ratios": [0.5, 1.0, 2.0]},
+        "proposals": {split: {"before_nms": 60, "after_nms": 30} for split in ("train", "test")},
+        "boxes": {"pool": 6, "sampled": 24},
+    }
+    return merge(merge(load_protocol("demo", "detection"), tiny, "test"), changes, "test")
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    splits = {"train": pictures(40, seed=0), "test": pictures(9, seed=1)}
+    return write_pictures(tmp_path_factory.mktemp("detection") / "s.h5", splits)
+
+
+@pytest.fixture(scope="module")
+def checkpoint_of(tiny_run, tmp_path_factory):
+    """``checkpoint_of({key: value})``: the checkpoint of a run whose network is fresh."""
+
+    def write(overrides=None):
+        changes = {"backbone.width": 8, "workers": 0, "checkpoint_every_s": 0, **(overrides or {})}
+        config = tiny_run("npid", changes)
+        torch.manual_seed(0)
+        path = tmp_path_factory.mktemp("run") / "checkpoint.pt"
+        save_checkpoint(path, {"config": config, "encoder": build_encoder(config).state_dict()})
+        return str(path)
+
+    return write
+
+
+@pytest.fixture(scope="module")
+def checkpoint(checkpoint_of):
+    return checkpoint_of()
+
+
+def test_the_paper_trains_r50_c4():
+    settings = load_protocol("paper", "detection")
+    backbone = build_backbone({"name": "resnet50", "blocks": None, "width": 64, "stem": "imagenet"})
+    detector = build_detector(backbone, 20, settings, (0.5,) * 3, (0.2,) * 3, CPU)
+    features = detector.backbone(torch.zeros(1, 3, 64, 96))
+    assert features.shape == (1, 1024, 4, 6)  # res4, stride 16
+    pieces = torch.randn(2, 1024, 14, 14)
+    head = detector.roi_heads.box_head
+    assert head.layer4(pieces).shape == (2, 2048, 7, 7) and head(pieces).shape == (2, 2048)
+    assert head.norm.num_features == 2048  # the extra norm
+    strides = [m.conv2.stride for m in detector.modules() if hasattr(m, "conv3") and m.downsample]
+    assert strides == [(1, 1), (2, 2), (2, 2), (2, 2)]  # in the 3x3, also of res5
+    assert detector.rpn.anchor_generator.num_anchors_per_location() == [15]
+    assert all(weights.requires_grad for weights in detector.parameters())
+    n_layers = sum(isinstance(module, nn.Conv2d) for module in detector.modules())
+    assert n_layers == 53 + 3  # all of the network's, and those that propose
+    assert detector.roi_heads.box_predictor.cls_score.out_features == 21
+    assert settings["images_per_step"] == 16 and settings["scales"]["train"][0] == 480
+
+
+def test_the_extra_norm_normalises_box_features_over_places():
+    settings = tiny_settings()
+    backbone = build_backbone({"name": "resnet18", "blocks": [1] * 4, "width": 4, "stem": "small"})
+    head = build_detector(backbone, 3, settings, (0.5,) * 3, (0.2,) * 3, CPU).roi_heads.box_head.train()
+    pieces = torch.randn(5, 16, 6, 6)
+    reference = nn.functional.batch_norm(head.layer4(pieces), None, None, training=True).mean(dim=(2, 3))
+    torch.testing.assert_close(head(pieces), reference)
+
+
+def test_learning_rates_of_24k_iterations():
+    settings = load_protocol("paper", "detection")
+    settings = {**settings, "schedule": settings["schedule"]["voc0712"]}
+    assert learning_rate(0, settings) == pytest.approx(0.02 / 1000)
+    assert learning_rate(50, settings) == pytest.approx(0.02 * (0.001 + 0.999 * 0.5))
+    rates = {at: learning_rate(at, settings) for at in (100, 17999, 18000, 21999, 22000, 23999)}
+    assert list(rates.values()) == pytest.approx([0.02, 0.02, 0.002, 0.002, 0.0002, 0.0002])
+
+
+def test_a_flipped_box_covers_the_same_pixels(store):
+    images = AnnotatedImages(store, "test", read_info(store))
+    for row in range(len(images)):
+        image, target = torch.from_numpy(images.pixels(row)).permute(2, 0, 1), images.target(row, CPU)
+        mirrored, theirs = flipped(image, target)
+        for ours, other in zip(target["boxes"].int().tolist(), theirs["boxes"].int().tolist(), strict=True):
+            crop, same = (
+                pixels[:, top:bottom, left:right]
+                for pixels, (left, top, right, bottom) in ((image, ours), (mirrored, other))
+            )
+            assert torch.equal(crop.flip(2), same)
+
+
+def test_a_perfect_detector_scores_100(store):
+    info = read_info(store)
+    images = AnnotatedImages(store, "test", info)
+    real = images.truth
+    assert real.difficult.any()
+    everything = Detections(real.image, real.label, real.box, np.linspace(1, 0.5, len(real.label)))
+    assert list(count(everything, real, info)["metrics"].values()) == pytest.approx([100.0] * 5)
+    none = Detections(*(values[:0] for values in (real.image, real.label, real.box, everything.score)))
+    assert set(count(none, real, info)["metrics"].values()) == {0.0}
+
+
+def test_fine_tuning_beats_the_detector_it_starts_from(store, checkpoint, tmp_path):
+    before, after = (
+        score_detection(store, tiny_settings(n), checkpoint, "cpu", score=tmp_path / f"{n}.json")
+        for n in (0, 90)
+    )
+    assert before["metrics"]["ap50"] < 5 < 25 < after["metrics"]["ap50"]
+    assert before["metrics"]["ap50_07"] < 12 < 25 < after["metrics"]["ap50_07"]
+    config = load_checkpoint(checkpoint)["config"]
+    assert (after["run"], after["seed"]) == (run_id(config), config["seed"])
+    assert after["settings"]["schedule"] == {"iterations": 90, "steps": [67]}
+    classes = after["details"]["classes"].values()
+    assert after["metrics"]["ap"] == pytest.approx(np.mean([values["ap"] for values in classes]))
+    picture = np.asarray(Image.open(tmp_path / "90.png").convert("RGB"))
+    assert picture.shape[1] > 1000 and picture.std() > 10
+
+
+def test_what_is_detected_depends_neither_on_neighbours_nor_on_processes(store, checkpoint_of):
+    info, settings = read_info(store), tiny_settings(boxes={"least_score": 0.0})
+    images = AnnotatedImages(store, "test", info)
+    backbone = build_encoder(load_checkpoint(checkpoint_of())["config"]).backbone
+    detector = build_detector(backbone, 3, settings, info.mean, info.std, CPU)
+    ours, others = (detect(detector, images, settings, workers, CPU) for workers in (0, 2))
+    assert np.array_equal(ours.score, others.score) and np.array_equal(ours.box, others.box)
+    assert set(ours.label) <= {0, 1, 2} and len(ours.score)
+    sizes = np.array([images.pixels(row).shape[1::-1] for row in range(len(images))])
+    assert (ours.box >= 0).all() and (ours.box.reshape(-1, 2, 2) <= sizes[ours.image][:, None] + 1e-3).all()
+
+
+def score_until(
+    store: Path, checkpoint: str, score: Path, step: int | None, number: int, every_s: int
+) -> None:
+    """Score in this process, which sends itself a signal after the ``step``-th step of SGD."""
+    torch.set_num_threads(1)
+    calls, original = [], SGD.step
+
+    def counting_step(*args: object, **options: object) -> None:
+        original(*args, **options)
+        calls.append(None)
+        if len(calls) == step:
+            os.kill(os.getpid(), number)
+
+    SGD.step = counting_step
+    result = score_detection(store, tiny_settings(), checkpoint, "cpu", score=score)
+    score.write_text(json.dumps(result))
+
+
+def in_process(*arguments: object) -> int:
+    process = PROCESSES.Process(target=score_until, args=arguments)
+    process.start()
+    process.join()
+    return process.exitcode
+
+
+def test_killed_again_and_again_ends_with_the_same_bits(store, checkpoint, tmp_path):
+    scores = [tmp_path / name / "detection.json" for name in ("undisturbed", "killed")]
+    start = partial(in_process, store, checkpoint)
+    assert start(scores[0], None, signal.SIGKILL, 0) == 0
+    assert start(scores[1], 2, signal.SIGKILL, 0) == -signal.SIGKILL  # its second iteration is lost
+    assert load_checkpoint(partial_of(scores[1]))["iteration"] == 1
+    assert start(scores[1], 3, signal.SIGTERM, 0) == 128 + signal.SIGTERM
+    assert load_checkpoint(partial_of(scores[1]))["iteration"] == 4
+    assert not scores[1].exists()
+    (scores[1].parent / ".detection.partial.killed.tmp.pt").touch()  # as of a process killed while it wrote
+    assert start(scores[1], None, signal.SIGKILL, 0) == 0
+    theirs, ours = (load_checkpoint(partial_of(score)) for score in scores)
+    assert ours["iteration"] == theirs["iteration"] == 6
+    for name, values in theirs["detector"].items():
+        assert torch.equal(ours["detector"][name], values), name
+    velocities = [checkpoint["optimiser"]["state"] for checkpoint in (theirs, ours)]
+    assert velocities[0].keys() == velocities[1].keys() and len(velocities[0]) > 0
+    for weights, state in velocities[0].items():
+        assert torch.equal(state["momentum_buffer"], velocities[1][weights]["momentum_buffer"])
+    assert scores[0].read_bytes() == scores[1].read_bytes()
+    pictures_of = [score.with_suffix(".png").read_bytes() for score in scores]
+    assert pictures_of[0] == pictures_of[1]
+    assert {path.name for path in scores[1].parent.iterdir()} == {
+        "detection.json",
+        "detection.png",
+        "detection.partial.pt",
+    }
+    # as if stopped while it was scored: there is no step left to be killed in
+    assert start(scores[1], 1, signal.SIGKILL, 0) == 0
+
+
+def test_a_partial_checkpoint_of_another_fine_tuning_is_refused(store, checkpoint, tmp_path):
+    score = tmp_path / "detection.json"
+    score_detection(store, tiny_settings(1), checkpoint, "cpu", score=score)
+    with pytest.raises(
+        InputError, match=r"another fine-tuning \(settings.lr 0.03 there, 0.01 here\); delete it"
+    ):
+        score_detection(store, tiny_settings(1, lr=0.01), checkpoint, "cpu", score=score)
+
+
+def test_the_command_writes_score_and_pictures_and_clears_up(store, checkpoint, tmp_path, monkeypatch):
+    out = tmp_path / "detection.json"
+    words = f"detection --preset demo --store {store} --checkpoint {checkpoint} --score {out} --device cpu"
+    monkeypatch.setattr(sys, "argv", ["cld.evaluation", *words.split()])
+    monkeypatch.setattr(command, "load_protocol", lambda preset, protocol: tiny_settings(1))
+    command.main()
+    score = json.loads(out.read_text())
+    assert (score["protocol"], score["dataset"]) == ("detection", "voc07")
+    assert set(score["metrics"]) == {"ap50_07", "ap50", "ap", "ap75", "ap_07"}
+    assert {path.name for path in tmp_path.iterdir()} == {"detection.json", "detection.png"}
+
+
+def test_a_dataset_without_a_schedule_is_one_line(checkpoint, tmp_path):
+    path = write_pictures(tmp_path / "s.h5", {"train": pictures(6, 0), "test": pictures(3, 1)}, dataset="gmu")
+    message = "config/evaluation.yaml: detection.schedule has no key 'gmu', only voc07, voc0712; add one"
+    with pytest.raises(InputError, match=message):
+        score_detection(path, tiny_settings(), checkpoint, "cpu", score=tmp_path / "d.json")
+
+
+def write_with(path, train, test):
+    """A store whose splits have 5 images with the given objects; True: some, None: no annotation."""
+    splits = {}
+    for name, objects in (("train", train), ("test", test)):
+        images, annotated = pictures(5, seed=0)
+        splits[name] = (images, annotated if objects is True else objects)
+    return write_pictures(path, splits)
+
+
+def all_difficult():
+    _, objects = pictures(5, seed=0)
+    objects.difficult[:] = 1
+    return objects
+
+
+@pytest.mark.parametrize(
+    ("train", "test", "message"),
+    [
+        (None, None, "its images have no annotated objects to detect; name a store that has"),
+        (without_objects(5), True, "split 'train' has no object on any of its 5 images; build it from"),
+        (True, without_objects(5), "split 'test' has no object on any of its 5 images; build it from"),
+        (True, None, "split 'test' has no object on any of its 5 images; build it from"),
+        (True, all_difficult(), r"all \d+ objects of split 'test' are difficult, so none counts; build it"),
+    ],
+)
+def test_an_empty_devkit_is_one_line(tmp_path, checkpoint, train, test, message):
+    path = write_with(tmp_path / "s.h5", train, test)
+    with pytest.raises(InputError, match=f"{path}: {message}") as told:
+        score_detection(path, tiny_settings(), checkpoint, "cpu", score=tmp_path / "d.json")
+    assert "\n" not in str(told.value)
+    assert not list(tmp_path.glob("d.*"))
+
+
+def test_a_split_without_images_is_one_line(store, checkpoint, tmp_path):
+    path = tmp_path / "s.h5"
+    path.write_bytes(store.read_bytes())
+    with h5py.File(path, "a") as file:
+        for name, dataset in list(file["test"].items()):
+            kept = dataset[: 1 if name.endswith("offsets") else 0]
+            del file["test"][name]
+            file["test"].create_dataset(name, data=kept)
+        del file["test"]["jpeg"]
+        file["test"].create_dataset("jpeg", data=np.zeros(1, np.uint8))
+    with pytest.raises(
+        InputError, match=f"{path}: split 'test' has no image; build it from a complete devkit"
+    ):
+        score_detection(path, tiny_settings(), checkpoint, "cpu", score=tmp_path / "d.json")
+
+
+def test_a_backbone_without_stages_is_one_line(store, checkpoint_of, tmp_path):
+    path = checkpoint_of({"backbone.name": "mobilenet_v3_small"})
+    message = (
+        f"{path}: detection needs a backbone with a ResNet's stages, and MobileNetV3 has no conv1, bn1, "
+        "relu, maxpool, layer1, layer2, layer3, layer4; score a run of a ResNet, for example "
+        "backbone.name=resnet50"
+    )
+    with pytest.raises(InputError) as told:
+        score_detection(store, tiny_settings(), path, "cpu", score=tmp_path / "d.json")
+    assert str(told.value) == message
+
+
+def test_too_few_images_and_divergence_are_one_line(store, checkpoint, tmp_path):
+    score = partial(
+        score_detection, store, checkpoint=checkpoint, device_name="cpu", score=tmp_path / "d.json"
+    )
+    with pytest.raises(InputError, match=r"40 training images with objects do not fill a batch of 41; lower"):
+        score(tiny_settings(images_per_step=41))
+    with pytest.raises(InputError, match=r"fine-tuning diverged in iteration \d+: the loss is nan; lower"):
+        score(tiny_settings(20, lr=1e12, warmup_iterations=0))

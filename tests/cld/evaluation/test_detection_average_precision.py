@@ -1,0 +1,214 @@
+"""VOC's average precision against a transcription of the devkit, and both kinds against pycocotools."""
+
+import contextlib
+import io
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pycocotools.coco import COCO
+from pycocotools.cocoeval import COCOeval
+
+from cld.evaluation.detection.average_precision import coco_average_precision, voc_average_precision
+from cld.evaluation.detection.boxes import Detections, Truth
+
+N_CLASSES = 3
+
+
+def truth(*objects):
+    """Objects (image, label, box, difficult)."""
+    image, label, box, difficult = zip(*objects, strict=True)
+    return Truth(np.array(image), np.array(label), np.array(box, np.float32), np.array(difficult, bool))
+
+
+def detections(*found):
+    """Detections (image, label, box, score)."""
+    image, label, box, score = zip(*found, strict=True) if found else ([], [], np.zeros((0, 4)), [])
+    return Detections(
+        np.array(image, int), np.array(label, int), np.array(box, np.float32), np.array(score, float)
+    )
+
+
+def overlap(a, b):
+    """Intersection over union of two boxes of whole pixels, exactly."""
+    a, b = ([int(side) for side in box] for box in (a, b))
+    width, height = min(a[2], b[2]) - max(a[0], b[0]), min(a[3], b[3]) - max(a[1], b[1])
+    both = max(width, 0) * max(height, 0)
+    areas = [(box[2] - box[0]) * (box[3] - box[1]) for box in (a, b)]
+    return Fraction(both, sum(areas) - both)
+
+
+def devkit(found, real, label, threshold):
+    """VOCevaldet.m and its two metrics for one class, step by step; None where no object counts."""
+    objects = [i for i in range(len(real.label)) if real.label[i] == label]
+    n = sum(not real.difficult[i] for i in objects)
+    if n == 0:
+        return None
+    order = sorted(
+        (i for i in range(len(found.label)) if found.label[i] == label), key=lambda i: -found.score[i]
+    )
+    taken, right, curve = set(), 0, []  # curve: recall and precision after each detection that counts
+    n_counted = 0
+    for i in order:
+        best, match = Fraction(-1), None
+        for j in objects:
+            if real.image[j] == found.image[i] and overlap(found.box[i], real.box[j]) > best:
+                best, match = overlap(found.box[i], real.box[j]), j
+        if best >= threshold and real.difficult[match]:
+            continue
+        n_counted += 1
+        if best >= threshold and match not in taken:
+            taken.add(match)
+            right += 1
+        curve.append((Fraction(right, n), Fraction(right, n_counted)))
+    points = sum(max((p for r, p in curve if r >= Fraction(t, 10)), default=0) for t in range(11)) / Fraction(
+        11
+    )
+    area, last = Fraction(0), Fraction(0)
+    for recall, _ in curve:
+        area += (recall - last) * max(p for r, p in curve if r >= recall)
+        last = recall
+    return float(points), float(area)
+
+
+coordinates = st.tuples(*[st.integers(0, 5)] * 2, *[st.integers(1, 4)] * 2).map(
+    lambda v: (v[0], v[1], v[0] + v[2], v[1] + v[3])
+)
+places = st.tuples(st.integers(0, 2), st.integers(0, 1), coordinates)
+
+
+@settings(max_examples=150)
+@given(
+    st.lists(st.tuples(places, st.booleans()), min_size=1, max_size=12),
+    st.lists(st.tuples(places, st.sampled_from([0.1, 0.5, 0.9])), max_size=20),
+    st.sampled_from([(1, 2), (3, 4), (9, 10)]),
+)
+def test_voc_counts_as_the_devkit(objects, found, threshold):
+    real = truth(*((*place, difficult) for place, difficult in objects))
+    ours = detections(*((*place, score) for place, score in found))
+    result = voc_average_precision(ours, real, N_CLASSES, threshold[0] / threshold[1])
+    for label in range(N_CLASSES):
+        expected = devkit(ours, real, label, Fraction(*threshold))
+        if expected is None:
+            assert np.isnan(result.points[label]) and np.isnan(result.area[label])
+        else:
+            assert (result.points[label], result.area[label]) == pytest.approx(expected)
+
+
+BOX, NEAR, FAR, HALF = (0, 0, 20, 20), (1, 0, 21, 20), (50, 50, 90, 80), (0, 0, 20, 10)
+MANY = [(image, 0, (0, 0, 10 + image, 20), False) for image in range(10)]
+
+#: Objects and detections on which VOC's matching and COCO's agree.
+CASES = {
+    "all found": (
+        [(0, 0, BOX, 0), (0, 1, FAR, 0), (1, 0, FAR, 0)],
+        [(0, 0, BOX, 0.9), (0, 1, FAR, 0.8), (1, 0, FAR, 0.7)],
+    ),
+    "no detections at all": ([(0, 0, BOX, 0), (1, 2, FAR, 0)], []),
+    "none of a class": ([(0, 0, BOX, 0), (1, 2, FAR, 0)], [(0, 0, BOX, 0.4)]),
+    "found twice": (
+        [(0, 0, BOX, 0), (1, 0, FAR, 0)],
+        [(0, 0, BOX, 0.9), (0, 0, NEAR, 0.8), (1, 0, FAR, 0.7)],
+    ),
+    "wrong class, wrong image": (
+        [(0, 0, BOX, 0), (1, 1, BOX, 0)],
+        [(0, 1, BOX, 0.9), (1, 0, BOX, 0.8), (2, 0, BOX, 0.7), (0, 0, BOX, 0.6)],
+    ),
+    "ties of scores": (
+        MANY,
+        [(image, 0, (0, 0, 10 + image, 20) if image % 3 else FAR, 0.5) for image in range(10)],
+    ),
+    "ties of overlap": (
+        [(0, 0, BOX, 0), (0, 0, FAR, 0), (1, 0, BOX, 0)],
+        [(0, 0, BOX, 0.9), (0, 0, BOX, 0.8), (1, 0, NEAR, 0.7), (1, 0, (-1, 0, 19, 20), 0.6)],
+    ),
+    "just the threshold": ([(0, 0, BOX, 0), (1, 0, BOX, 0)], [(0, 0, HALF, 0.9), (1, 0, BOX, 0.8)]),
+    "difficult": (
+        [(0, 0, BOX, 0), (1, 0, FAR, 1), (1, 1, BOX, 1), (0, 2, FAR, 0), (2, 2, BOX, 1)],
+        [(1, 0, FAR, 0.9), (0, 0, BOX, 0.8), (1, 1, BOX, 0.7), (2, 0, FAR, 0.85), (2, 2, BOX, 0.3)],
+    ),
+    "crowds: many on one difficult": (
+        [(0, 0, FAR, 1), (1, 0, BOX, 0), (2, 0, BOX, 0)],
+        [
+            (0, 0, FAR, 0.9),
+            (0, 0, FAR, 0.8),
+            (0, 0, (51, 50, 91, 80), 0.7),
+            (1, 0, BOX, 0.6),
+            (1, 0, FAR, 0.65),
+        ],
+    ),
+}
+
+
+def pycocotools_results(real, found):
+    """COCO's evaluation through its result files' format."""
+    images = sorted({*real.image.tolist(), *found.image.tolist()})
+    boxes = [[float(v) for v in (b[0], b[1], b[2] - b[0], b[3] - b[1])] for b in real.box]
+    annotated = COCO()
+    annotated.dataset = {
+        "info": {},
+        "images": [{"id": i} for i in images],
+        "categories": [{"id": label} for label in range(N_CLASSES)],
+        "annotations": [
+            {"id": i + 1, "image_id": int(real.image[i]), "category_id": int(real.label[i]), "bbox": box}
+            | {"area": box[2] * box[3], "iscrowd": int(real.difficult[i])}
+            for i, box in enumerate(boxes)
+        ],
+    }
+    annotated.createIndex()
+    results = np.concatenate(
+        [
+            found.image[:, None],
+            found.box[:, :2],
+            found.box[:, 2:] - found.box[:, :2],
+            found.score[:, None],
+            found.label[:, None],
+        ],
+        axis=1,
+    )
+    return COCOeval(annotated, annotated.loadRes(results.astype(float)), "bbox")
+
+
+def precision_at(real, found, recalls):
+    """Precision by threshold, recall and class at chosen recalls, by pycocotools; None: with COCO's own."""
+    with contextlib.redirect_stdout(io.StringIO()):
+        evaluation = pycocotools_results(real, found)
+        if recalls is not None:
+            evaluation.params.recThrs = np.array(recalls)
+        evaluation.evaluate()
+        evaluation.accumulate()
+    return evaluation.eval["precision"][:, :, :, 0, -1]
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_agrees_with_pycocotools(case):
+    objects, found = CASES[case]
+    real, ours = truth(*objects), detections(*found)
+    voc, coco = (
+        counted(ours, real, N_CLASSES) for counted in (voc_average_precision, coco_average_precision)
+    )
+    counts = np.bincount(real.label[~real.difficult], minlength=N_CLASSES)
+    for values in (*voc, *coco):
+        assert (np.isnan(values) == (counts == 0)).all()
+    if not found:
+        assert not np.nansum([*voc, *coco])
+        return  # it cannot read an empty file of results
+    precision = precision_at(real, ours, None)
+    eleven = precision_at(real, ours, [t / 10 - 1e-12 for t in range(11)])
+    for label in np.flatnonzero(counts):
+        expected = precision[:, :, label].mean(axis=1)
+        assert coco.mean[label] == pytest.approx(expected.mean())
+        assert (coco.at_50[label], coco.at_75[label]) == pytest.approx((expected[0], expected[5]))
+        # the curve changes at the recalls of whole objects only
+        whole = [n / counts[label] - 1e-12 for n in range(1, counts[label] + 1)]
+        assert voc.area[label] == pytest.approx(precision_at(real, ours, whole)[0, :, label].mean())
+        assert voc.points[label] == pytest.approx(eleven[0, :, label].mean())
+
+
+def test_three_of_ten_objects_are_a_recall_of_three_tenths():
+    found = [(image, 0, (0, 0, 10 + image, 20), 0.9) for image in range(3)]
+    result = voc_average_precision(detections(*found), truth(*MANY), 1)
+    assert result.points[0] == pytest.approx(4 / 11)  # recalls 0, 0.1, 0.2 and 0.3
+    assert result.area[0] == pytest.approx(0.3)

@@ -1,0 +1,104 @@
+"""What labels a protocol refuses: one line, before the checkpoint is even looked at."""
+
+import numpy as np
+import pytest
+
+from cld.config import load_protocol
+from cld.errors import InputError
+from cld.evaluation.labels import class_labels, require_classes, require_k
+from cld.evaluation.protocols import PROTOCOLS
+from cld.store import Split, read_info, write_store
+
+
+def store_of(path, **labels):
+    splits = {
+        name: Split(np.zeros((len(values), 8, 8, 3), np.uint8), np.array(values))
+        for name, values in labels.items()
+    }
+    write_store(
+        path, splits, dataset="kitchen_hc", preset="demo", classes=list("abcdef"), sources={}, config={}
+    )
+    return str(path)
+
+
+def test_labels_of_two_classes_are_given(tmp_path):
+    store = store_of(tmp_path / "s.h5", train=[0, 0, 3])
+    assert class_labels(store, "train").tolist() == [0, 0, 3]
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        ([0, -1, -1], "2 of 3 images of split 'test' have no label"),
+        ([2, 2, 2], "all 3 images of split 'test' are of one class, so any answer is right"),
+    ],
+)
+def test_no_labels_or_one_class(tmp_path, labels, message):
+    store = store_of(tmp_path / "s.h5", train=[0, 1, 2], test=labels)
+    with pytest.raises(InputError, match=message):
+        class_labels(store, "test")
+    with pytest.raises(InputError, match="no split 'val'; it has test, train"):
+        class_labels(store, "val")
+
+
+@pytest.mark.parametrize(
+    ("asked", "train", "test", "message"),
+    [
+        (("test", "train"), [0, 1], [0, 1, 2], "class 'c' is in split 'test' and not in 'train'"),
+        (("test", "train"), [0], [1, 2, 3, 4, 5], "class 'b', 'c', 'd' and 2 more is in split"),
+        (("test", "test"), [0], [0, 0, 1], "split 'test' has one image of class 'b'"),
+    ],
+)
+def test_classes_without_neighbours_are_named(tmp_path, asked, train, test, message):
+    store = store_of(tmp_path / "s.h5", train=train, test=test)
+    labels = [np.array({"train": train, "test": test}[split]) for split in asked]
+    with pytest.raises(InputError, match=message) as told:
+        require_classes(store, read_info(store), asked, labels)
+    assert "\n" not in str(told.value)
+
+
+def test_classes_that_are_not_asked_for_need_no_neighbours(tmp_path):
+    store = store_of(tmp_path / "s.h5", train=[0, 1, 2], test=[0, 1])
+    require_classes(store, read_info(store), ("test", "train"), (np.array([0, 1]), np.array([0, 1, 2])))
+
+
+@pytest.mark.parametrize("k", [0, 5])
+def test_more_neighbours_than_there_are(k):
+    with pytest.raises(InputError, match=f"knn.k {k} is outside 1..4, the neighbours in split 'train'"):
+        require_k(k, 4, "train", "knn.k")
+
+
+@pytest.mark.parametrize("protocol", ["knn", "pixel_knn", "chance", "nmi", "retrieval"])
+@pytest.mark.parametrize(
+    ("train", "test", "message"),
+    [
+        ([0, 1] * 20, [0, -1], "1 of 2 images of split 'test' have no label"),
+        ([0, 1] * 20, [1, 1], "split 'test' are of one class"),
+    ],
+)
+def test_protocols_refuse_before_they_read_the_checkpoint(tmp_path, protocol, train, test, message):
+    store = store_of(tmp_path / "s.h5", train=train, test=test)
+    kind = PROTOCOLS[protocol]
+    subject = {"checkpoint": "none.pt", "device_name": "cpu"} if kind.needs_run else {}
+    with pytest.raises(InputError, match=message):
+        kind.score(store, load_protocol("demo", protocol), **subject)
+
+
+@pytest.mark.parametrize(
+    ("protocol", "change", "message"),
+    [
+        ("knn", {"k": 7}, "knn.k 7 is outside 1..6"),
+        ("pixel_knn", {"k": 7}, "pixel_knn.k 7 is outside 1..6"),
+        ("retrieval", {"k": 4}, "retrieval.k 4 is outside 1..3, the neighbours in split 'test'"),
+        ("retrieval", {"from": "val"}, "no split 'val'; it has test, train"),
+        ("nmi", {"groups": 5}, "nmi.groups 5 is outside 1..4, the images of split 'test'"),
+        ("nmi", {"features": "pixels"}, "nmi.features 'pixels': choose instance or backbone"),
+        ("unsupervised", {"split": "val"}, "no split 'val'; it has train, test"),
+    ],
+)
+def test_settings_that_do_not_fit_the_store(tmp_path, protocol, change, message):
+    store = store_of(tmp_path / "s.h5", train=[0, 1] * 3, test=[0, 1] * 2)
+    kind = PROTOCOLS[protocol]
+    subject = {"checkpoint": "none.pt", "device_name": "cpu"} if kind.needs_run else {}
+    with pytest.raises(InputError, match=message):
+        kind.score(store, {**load_protocol("demo", protocol), **change}, **subject)

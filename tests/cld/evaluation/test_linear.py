@@ -1,0 +1,163 @@
+"""The linear protocols as a whole, and what they refuse."""
+
+import numpy as np
+import pytest
+import torch
+from linear_subjects import FACTS, coloured, write_checkpoint, write_colours, write_plain_photos
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from cld.config import load_protocol, run_id
+from cld.errors import InputError
+from cld.evaluation import linear
+from cld.evaluation.features import extract_features
+from cld.evaluation.linear import score_linear, score_linear_published
+from cld.evaluation.linear_backbone import load_backbone
+from cld.evaluation.statistics import unpacked
+from cld.store import Split, read_info, read_labels, write_store
+from cld.training.checkpoint import load_checkpoint, save_checkpoint
+
+CPU = torch.device("cpu")
+FAST = {"l2": 1e-2, "max_evaluations": 1000, "split": "test"}
+PUBLISHED = {**load_protocol("paper", "linear_published"), "batch_size": 16, "faster": FAST}
+PUBLISHED |= {"lr": 2.0, "epochs": 12, "milestones": [8, 10]}
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    return write_colours(tmp_path_factory.mktemp("linear") / "s.h5", (30, 25, 10), (10, 12, 9))
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory, tiny_run):
+    return write_checkpoint(tmp_path_factory.mktemp("run") / "checkpoint.pt", tiny_run(seed=3))
+
+
+def test_it_is_scikit_learns_classifier_on_the_backbones_features(store, checkpoint, tiny_run):
+    score = score_linear(store, FAST, checkpoint, "cpu")
+    info = read_info(store)
+    backbone, _, _ = load_backbone(checkpoint, info, CPU)
+    train, test = (extract_features(backbone, store, split, info, CPU).numpy() for split in ("train", "test"))
+    labels = read_labels(store, "test")
+    reference = make_pipeline(StandardScaler(), LogisticRegression(C=1 / (1e-2 * len(train)), tol=1e-8))
+    right = reference.fit(train, read_labels(store, "train")).predict(test) == labels
+    assert score["metrics"]["top1"] == pytest.approx(100 * right.mean())
+    assert score["metrics"]["top5"] == 100  # of three classes
+    details = score["details"]
+    assert np.array_equal(unpacked(details["hits"]["top1"], details["n"]), right)
+    assert details["fit"]["converged"]
+    assert (score["run"], score["seed"]) == (run_id(tiny_run(seed=3)), 3)
+
+
+def test_the_same_score_every_time(store, checkpoint):
+    assert score_linear(store, FAST, checkpoint, "cpu") == score_linear(store, FAST, checkpoint, "cpu")
+    assert score_linear_published(store, PUBLISHED, checkpoint, "cpu") == score_linear_published(
+        store, PUBLISHED, checkpoint, "cpu"
+    )
+
+
+def test_the_published_kind_learns_and_states_how_far_the_faster_one_is(tmp_path, checkpoint):
+    store = write_colours(tmp_path / "s.h5", (30, 30, 30), (10, 12, 9), noise=10)
+    score, faster = (
+        score_linear_published(store, PUBLISHED, checkpoint, "cpu"),
+        score_linear(store, FAST, checkpoint, "cpu")["metrics"],
+    )
+    details = score["details"]
+    assert score["metrics"]["top1"] > 60  # of three classes
+    assert details["faster"] == faster
+    assert details["faster_minus_published"]["top1"] == faster["top1"] - score["metrics"]["top1"]
+
+
+def test_the_backbone_stays_as_it_was(store, checkpoint, monkeypatch):
+    backbone, config, side = load_backbone(checkpoint, read_info(store), CPU)
+    before = {name: value.clone() for name, value in backbone.state_dict().items()}
+    monkeypatch.setattr(linear, "load_backbone", lambda *_: (backbone, config, side))
+    score_linear_published(store, PUBLISHED, checkpoint, "cpu")
+    assert all(torch.equal(value, before[name]) for name, value in backbone.state_dict().items())
+
+
+def test_a_rate_that_makes_it_diverge_is_named(store, checkpoint):
+    with pytest.raises(InputError, match=r"diverged; lower linear_published\.lr \(1e\+37\)"):
+        score_linear_published(store, {**PUBLISHED, "lr": 1e37}, checkpoint, "cpu")
+
+
+@pytest.mark.parametrize("score", [score_linear, score_linear_published])
+def test_stores_of_jpegs(tmp_path, tiny_run, score):
+    store = write_plain_photos(tmp_path / "s.h5", 30, 12)
+    settings = {"linear": FAST, "published": PUBLISHED}["linear" if score is score_linear else "published"]
+    scores = [
+        score(
+            store,
+            settings,
+            write_checkpoint(tmp_path / "c.pt", tiny_run(overrides={"image_size": 8, "workers": n})),
+            "cpu",
+        )
+        for n in (0, 2)
+    ]
+    assert scores[0] == scores[1]
+    assert scores[0]["metrics"]["top1"] > 60
+
+
+def labelled(path, train, test, classes=("a", "b", "c")):
+    splits = {
+        name: Split(coloured(np.maximum(values, 0)), np.array(values))
+        for name, values in (("train", train), ("test", test))
+    }
+    write_store(path, splits, classes=list(classes), **FACTS)
+    return path
+
+
+@pytest.mark.parametrize("score", [score_linear, score_linear_published])
+@pytest.mark.parametrize(
+    ("train", "test", "classes", "message"),
+    [
+        ([0, 1, 2, -1], [0, 1, 2], "abc", "1 of 4 images of split 'train' have no label"),
+        ([-1, -1], [0, 1, 2], "abc", "2 of 2 images of split 'train' have no label"),
+        ([0, 1, 2], [0, -1, 2], "abc", "1 of 3 images of split 'test' have no label"),
+        ([0, 0], [0, 0], "a", "all 2 images of split 'train' are of one class"),
+        ([0, 1, 1], [0, 1, 2], "abc", "split 'train' has no image of class 'c'"),
+        ([0, 1, 2], [2, 1, 2], "abc", "split 'test' has no image of class 'a'"),
+    ],
+)
+def test_labels_that_make_no_classifier(tmp_path, checkpoint, score, train, test, classes, message):
+    store = labelled(tmp_path / "s.h5", train, test, classes)
+    settings = FAST if score is score_linear else PUBLISHED
+    with pytest.raises(InputError, match=message) as told:
+        score(store, settings, checkpoint, "cpu")
+    assert str(store) in str(told.value) and "\n" not in str(told.value)
+
+
+def test_the_split_that_is_asked_for_is_scored(tmp_path, checkpoint):
+    labels = np.array([0, 1, 2])
+    splits = {
+        name: Split(coloured(values), values)
+        for name, values in (("train", np.tile(labels, 9)), ("val", np.tile(labels, 3)), ("test", labels))
+    }
+    write_store(tmp_path / "s.h5", splits, classes=["a", "b", "c"], **FACTS)
+    for score, settings in ((score_linear, FAST), (score_linear_published, PUBLISHED)):
+        asked = {**settings, "split": "val"}
+        assert score(tmp_path / "s.h5", asked, checkpoint, "cpu")["details"]["n"] == 9
+
+
+def test_a_file_of_another_kind_is_one_line(tmp_path, store):
+    save_checkpoint(tmp_path / "c.pt", {"network": {}})
+    with pytest.raises(InputError, match=r"c\.pt: holds no 'config'; name a run's checkpoint"):
+        score_linear(store, FAST, tmp_path / "c.pt", "cpu")
+
+
+def test_weights_of_another_architecture_are_one_line(tmp_path, store, checkpoint, tiny_run):
+    content = load_checkpoint(checkpoint)
+    other = {name: value for name, value in content.items() if name not in ("format", "version")}
+    other["config"] = tiny_run(overrides={"backbone.width": 8})
+    save_checkpoint(tmp_path / "c.pt", other)
+    with pytest.raises(InputError, match="its weights are of another architecture") as told:
+        score_linear(store, FAST, tmp_path / "c.pt", "cpu")
+    assert "\n" not in str(told.value)
+
+
+def test_a_network_that_takes_no_images_of_this_size_is_one_line(tmp_path, store, tiny_run):
+    config = tiny_run(overrides={"backbone.name": "densenet121"})
+    with pytest.raises(InputError, match=r"densenet121\) takes no images of 8 x 8 pixels") as told:
+        score_linear(store, FAST, write_checkpoint(tmp_path / "c.pt", config), "cpu")
+    assert "\n" not in str(told.value)

@@ -1,0 +1,110 @@
+"""Random views and the training of classifiers: which images, where from, at which rate."""
+
+import numpy as np
+import pytest
+import torch
+from linear_subjects import plain_photos, write_plain_photos
+
+from cld.evaluation.linear_training import Epochs, linear_head, train_classifier
+from cld.evaluation.linear_views import open_images
+from cld.store import Split, read_info, write_store
+
+CPU = torch.device("cpu")
+SETTINGS = {"batch_size": 4, "epochs": 3, "milestones": [1, 2], "gamma": 0.1, "crop_scale": [0.08, 1.0]}
+
+
+@pytest.mark.parametrize(("n", "batch_size", "sizes"), [(8, 4, {4}), (9, 8, {4, 5}), (5, 64, {5})])
+def test_every_image_is_shown_once_in_an_epoch_and_no_batch_is_left_out(n, batch_size, sizes):
+    schedule = Epochs(n, batch_size, 3, seed=0)
+    steps = list(schedule)
+    assert [step for step, _ in steps] == list(range(3 * schedule.steps_per_epoch))
+    orders = torch.cat([places for _, places in steps]).view(3, n)
+    assert torch.equal(orders.sort(dim=1).values, torch.arange(n).expand(3, n))
+    assert {len(places) for _, places in steps} == sizes
+    assert not torch.equal(orders[0], orders[1])
+    assert all(torch.equal(a, b) for (_, a), (_, b) in zip(steps, schedule, strict=True))
+
+
+@pytest.fixture(scope="module", params=["arrays", "jpeg"])
+def store(request, tmp_path_factory):
+    """Seven images of one colour each, which no crop and no flip changes."""
+    path = tmp_path_factory.mktemp("training") / "s.h5"
+    if request.param == "jpeg":
+        return write_plain_photos(path, 7, 3)
+    colours = np.random.default_rng(0).integers(0, 256, (7, 1, 1, 3), dtype=np.uint8)
+    split = Split(np.tile(colours, (1, 8, 8, 1)), np.arange(7) % 3)
+    facts = {"dataset": "d", "preset": "demo", "sources": {}, "config": {}}
+    write_store(path, {"train": split}, classes=["a", "b", "c"], **facts)
+    return path
+
+
+def views_of(store, rows, workers=0, seed=0, scale=(0.08, 1.0), side=6):
+    images = open_images(store, "train", np.array(rows), read_info(store), side, CPU, workers)
+    schedule = Epochs(len(rows), 2, 2, seed=0)
+    with images.test_views() as batches:
+        tested = torch.cat(list(batches))
+    with images.random_views(schedule, scale, seed) as batches:
+        return tested, torch.cat([places for _, places in schedule]), torch.cat(list(batches))
+
+
+@pytest.mark.parametrize("rows", [[0, 1, 2, 3, 4, 5, 6], [6, 2, 5]])
+def test_views_show_the_images_of_their_places(store, rows):
+    tested, places, views = views_of(store, rows)
+    whole, _, _ = views_of(store, range(7))
+    assert torch.equal(tested, whole[rows])
+    # a colour of a JPEG may round differently at its edge
+    torch.testing.assert_close(views, tested[places], rtol=0, atol=4 / 255 / 0.1)
+    assert views.shape == (2 * len(rows), 3, 6, 6)
+
+
+@pytest.fixture(scope="module")
+def slopes(tmp_path_factory):
+    """Three images that grow brighter from left to right."""
+    path = tmp_path_factory.mktemp("slopes") / "s.h5"
+    image = np.tile(np.arange(0, 240, 30, dtype=np.uint8)[None, :, None], (8, 1, 3))
+    split = Split(np.stack([image] * 3), np.arange(3))
+    facts = {"dataset": "d", "preset": "demo", "sources": {}, "config": {}}
+    write_store(path, {"train": split}, classes=["a", "b", "c"], **facts)
+    return path
+
+
+def test_views_differ_by_step_and_seed_and_half_are_mirrored(slopes):
+    views = torch.cat([views_of(slopes, [0, 1, 2], seed=seed)[2] for seed in range(40)])
+    brighter_right = views[..., -1].mean(dim=(1, 2)) > views[..., 0].mean(dim=(1, 2))
+    assert 0.35 < brighter_right.float().mean() < 0.65
+    assert len({tuple(view.flatten().tolist()) for view in views}) > 60
+    again = views_of(slopes, [0, 1, 2], seed=0)[2]
+    assert torch.equal(again, views[: len(again)])
+
+
+def test_views_of_jpegs_do_not_depend_on_processes(tmp_path):
+    store = write_plain_photos(tmp_path / "s.h5", 20, 3)
+    ours, _, views = views_of(store, range(20))
+    theirs, _, others = views_of(store, range(20), workers=2)
+    assert torch.equal(ours, theirs) and torch.equal(views, others)
+    assert len(plain_photos(20)) == len(ours)
+
+
+def test_the_rate_falls_at_the_milestones_for_every_group(slopes):
+    images = open_images(slopes, "train", np.arange(3), read_info(slopes), 8, CPU, 0)
+    head, other = linear_head(192, 3, seed=0), torch.nn.Parameter(torch.zeros(3))
+    optimiser = torch.optim.SGD([{"params": head.parameters()}, {"params": [other], "lr": 1.0}], 0.01)
+    seen = []
+
+    def classify(views):
+        seen.append([group["lr"] for group in optimiser.param_groups])
+        return head(views.flatten(1)) + other
+
+    train_classifier(images, torch.arange(3), classify, optimiser, SETTINGS, 0, "test")
+    np.testing.assert_allclose(seen, [[0.01, 1.0], [0.001, 0.1], [0.0001, 0.01]])
+
+
+def test_training_that_diverges_ends_and_says_so(slopes):
+    images = open_images(slopes, "train", np.arange(3), read_info(slopes), 8, CPU, 0)
+    head = linear_head(192, 3, seed=0)
+    optimiser = torch.optim.SGD(head.parameters(), 1e38, momentum=0.9)
+    settings = {**SETTINGS, "epochs": 50}
+    loss = train_classifier(
+        images, torch.arange(3), lambda views: head(views.flatten(1)), optimiser, settings, 0, "test"
+    )
+    assert not np.isfinite(loss)

@@ -1,0 +1,99 @@
+"""Score files: what every protocol writes fits the closed schema, and what does not fit is not written."""
+
+import copy
+import json
+import sys
+
+import numpy as np
+import pytest
+
+from cld.config import load_protocol, validate
+from cld.errors import InputError, run_command
+from cld.evaluation import __main__ as command
+from cld.evaluation.protocols import PROTOCOLS, Protocol
+from cld.store import Split, write_store
+from cld.training.loop import train
+
+#: Those whose own tests score them: they train for long, or take stores of their own.
+ELSEWHERE = {"detection", "linear", "linear_published", "semisup_1", "semisup_10"}
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    rng = np.random.default_rng(0)
+    splits = {
+        name: Split(rng.integers(0, 256, (n, 8, 8, 3), dtype=np.uint8), np.arange(n) % 3)
+        for name, n in (("train", 72), ("test", 18))
+    }
+    path = tmp_path_factory.mktemp("schema") / "s.h5"
+    write_store(
+        path, splits, dataset="kitchen_hc", preset="demo", classes=["a", "b", "c"], sources={}, config={}
+    )
+    return path
+
+
+@pytest.fixture(scope="module")
+def checkpoint(store, tiny_run, tmp_path_factory):
+    return train(tiny_run(overrides={"optimiser.epochs": 1}), store, tmp_path_factory.mktemp("run"), "cpu")
+
+
+@pytest.fixture
+def evaluate(store, checkpoint, tmp_path, monkeypatch):
+    """Run the command in this process; gives the score it wrote."""
+
+    def run(protocol):
+        score = tmp_path / "score.json"
+        arguments = ["--preset", "demo", "--store", str(store), "--score", str(score), "--device", "cpu"]
+        if PROTOCOLS[protocol].needs_run:
+            arguments += ["--checkpoint", str(checkpoint)]
+        monkeypatch.setattr(sys, "argv", ["cld.evaluation", protocol, *arguments])
+        run_command(command.main)
+        return json.loads(score.read_text())
+
+    return run
+
+
+@pytest.mark.parametrize("protocol", sorted(PROTOCOLS.keys() - ELSEWHERE))
+def test_every_protocol_writes_what_the_schema_says(evaluate, protocol):
+    score = evaluate(protocol)
+    validate(score, "score", "here")
+    assert score["protocol"] == protocol
+    assert set(score["settings"]) == set(load_protocol("demo", protocol))
+    details = score.get("details", {})
+    assert set(details.get("hits", {})) <= set(score["metrics"])
+
+
+def test_knn_says_which_images_were_right(evaluate):
+    details = evaluate("knn")["details"]
+    assert details["n"] == 18 and set(details["hits"]) == {"top1", "top5"}
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda s: s.update(metric={}), "unknown key 'metric'; did you mean 'metrics'?"),
+        (lambda s: s["metrics"].update(top1=100.5), "metrics.top1: 100.5 is greater than the maximum of 100"),
+        (lambda s: s["metrics"].update(top1="good"), "metrics.top1: 'good' is not of type 'number'"),
+        (lambda s: s["metrics"].clear(), "metrics: {} should be non-empty"),
+        (lambda s: s.pop("provenance"), "key 'provenance' is missing"),
+        (lambda s: s["provenance"].pop("date"), "key 'provenance.date' is missing"),
+        (lambda s: s["provenance"].update(host="me"), "unknown key 'provenance.host'"),
+        (lambda s: s["details"]["hits"].update(top1="?"), "details.hits.top1: '?' does not match"),
+        (lambda s: s["details"].pop("n"), "details: 'n' is a dependency of 'hits'"),
+    ],
+)
+def test_what_is_no_score_is_refused(evaluate, change, message):
+    score = copy.deepcopy(evaluate("knn"))
+    change(score)
+    with pytest.raises(InputError) as told:
+        validate(score, "score", "x.json")
+    assert str(told.value).startswith("x.json: ") and message in str(told.value)
+
+
+def test_a_score_that_does_not_fit_is_not_written(evaluate, tmp_path, monkeypatch, capsys):
+    wrong = {"run": None, "seed": None, "metrics": {"top1": -1.0}, "settings": {}}
+    monkeypatch.setitem(PROTOCOLS, "chance", Protocol(lambda store, settings: wrong, needs_run=False))
+    with pytest.raises(SystemExit):
+        evaluate("chance")
+    assert "metrics.top1: -1.0 is less than the minimum of 0" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
