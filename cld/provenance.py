@@ -17,6 +17,8 @@ LIBRARIES = {
     "h5py": "h5py",
     "PIL": "pillow",
     "open3d": "open3d-cpu",
+    "sklearn": "scikit-learn",
+    "pycocotools": "pycocotools",
 }
 
 

@@ -3,11 +3,10 @@
 import argparse
 import time
 
-from cld.config import load_protocol, validate
+from cld.config import load_protocol
 from cld.errors import InputError, run_command
-from cld.evaluation.protocols import PROTOCOLS
-from cld.files import write_json
-from cld.provenance import provenance
+from cld.evaluation.protocols import PROTOCOLS, partial_of
+from cld.evaluation.score import write_score
 from cld.store import read_info
 
 
@@ -30,23 +29,12 @@ def main() -> None:
     if protocol.needs_run and not args.checkpoint:
         raise InputError(f"{args.protocol}: scores a run; name its checkpoint with --checkpoint")
     subject = {"checkpoint": args.checkpoint, "device_name": args.device} if protocol.needs_run else {}
-    if protocol.partial_of:
+    if protocol.goes_on:
         subject["score"] = args.score
-    score = {
-        "protocol": args.protocol,
-        "preset": args.preset,
-        "dataset": info.dataset,
-        **protocol.score(args.store, settings, **subject),
-        "provenance": {
-            **provenance(),
-            "data_checksum": info.checksum,
-            "wall_time_s": round(time.monotonic() - started, 3),
-        },
-    }
-    validate(score, "score", args.score)
-    write_json(args.score, score)
-    if protocol.partial_of:
-        protocol.partial_of(args.score).unlink(missing_ok=True)
+    found = protocol.score(args.store, settings, **subject)
+    write_score(args.score, args.protocol, args.preset, info, found, started)
+    if protocol.goes_on:
+        partial_of(args.score).unlink(missing_ok=True)
 
 
 if __name__ == "__main__":

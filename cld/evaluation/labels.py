@@ -26,6 +26,22 @@ def class_labels(store: str, split: str) -> np.ndarray:
     return labels
 
 
+def complete_labels(store: str, split: str, info: StoreInfo) -> np.ndarray:
+    """The labels of a split that has images of every class, int64 (N,).
+
+    Raises:
+        InputError: as :func:`class_labels`; or the split lacks a class.
+    """
+    labels = class_labels(store, split)
+    counts = np.bincount(labels, minlength=len(info.classes))
+    if missing := [name for name, count in zip(info.classes, counts, strict=True) if not count]:
+        raise InputError(
+            f"{store}: split '{split}' has no image of class {_named(missing)}, so a classifier can neither "
+            "be trained on it nor scored by it; build the store with images of each class in each split"
+        )
+    return labels
+
+
 def require_classes(store: str, info: StoreInfo, asked: Sequence[str], labels: Sequence[np.ndarray]) -> None:
     """Refuse queries that no neighbour could get right.
 
@@ -42,15 +58,14 @@ def require_classes(store: str, info: StoreInfo, asked: Sequence[str], labels: S
     missing = np.flatnonzero((n_queries > 0) & (n_neighbours <= int(is_same)))
     if not len(missing):
         return
-    names = ", ".join(f"'{info.classes[label]}'" for label in missing[:N_NAMED])
-    more = f" and {len(missing) - N_NAMED} more" if len(missing) > N_NAMED else ""
+    names = _named([info.classes[label] for label in missing])
     if is_same:
         raise InputError(
-            f"{store}: split '{asked[0]}' has one image of class {names}{more}, and so no right neighbour "
+            f"{store}: split '{asked[0]}' has one image of class {names}, and so no right neighbour "
             "for it; look for neighbours in another split"
         )
     raise InputError(
-        f"{store}: class {names}{more} is in split '{asked[0]}' and not in '{asked[1]}', where its "
+        f"{store}: class {names} is in split '{asked[0]}' and not in '{asked[1]}', where its "
         "neighbours would be; build the store with another split rule, or score another split"
     )
 
@@ -65,3 +80,8 @@ def require_k(k: int, n_neighbours: int, split: str, key: str) -> None:
         raise InputError(
             f"{key} {k} is outside 1..{n_neighbours}, the neighbours in split '{split}'; change it"
         )
+
+
+def _named(classes: Sequence[str]) -> str:
+    names = ", ".join(f"'{name}'" for name in classes[:N_NAMED])
+    return names + (f" and {len(classes) - N_NAMED} more" if len(classes) > N_NAMED else "")

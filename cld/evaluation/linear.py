@@ -14,13 +14,13 @@ from torch import Tensor, nn
 
 from cld.config import run_id
 from cld.errors import InputError
+from cld.evaluation.classifier.backbone import load_backbone
+from cld.evaluation.classifier.grades import graded
+from cld.evaluation.classifier.training import linear_head, train_classifier
+from cld.evaluation.classifier.views import open_images
 from cld.evaluation.features import extract_features
-from cld.evaluation.linear_backbone import load_backbone
-from cld.evaluation.linear_labels import complete_labels
-from cld.evaluation.linear_metrics import graded
-from cld.evaluation.linear_regression import fit_logistic_regression, standardised
-from cld.evaluation.linear_training import linear_head, train_classifier
-from cld.evaluation.linear_views import open_images
+from cld.evaluation.labels import complete_labels
+from cld.evaluation.logistic_regression import fit_logistic_regression, standardised
 from cld.store import StoreInfo, read_info
 from cld.training.device import resolve_device
 

@@ -63,9 +63,18 @@ def load_encoder(path: str | Path, device: str | torch.device = "cpu") -> tuple[
     precision.
 
     Raises:
-        InputError: see :func:`load_checkpoint`.
+        InputError: see :func:`load_checkpoint`; or it is no run's, or its weights are of another architecture
+            than its configuration.
     """
     checkpoint = load_checkpoint(path)
-    encoder = build_encoder(checkpoint["config"])
-    encoder.load_state_dict(checkpoint["encoder"])
+    try:
+        encoder = build_encoder(checkpoint["config"])
+        encoder.load_state_dict(checkpoint["encoder"])
+    except KeyError as error:
+        raise InputError(f"{path}: holds no {error}; name a run's checkpoint.pt") from None
+    except RuntimeError:
+        raise InputError(
+            f"{path}: its weights are of another architecture than the backbone and head that its "
+            "configuration names; import it with its own architecture, or train it again"
+        ) from None
     return encoder.to(device).eval(), checkpoint["config"]

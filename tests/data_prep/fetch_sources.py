@@ -50,6 +50,7 @@ def write_config(folder, settings):
         "run": {},
         "methods": {},
         "evaluation": {},
+        "all_evaluations": {"dataset": "toy", "methods": [], "detection": []},
         "sources": {},
         "datasets": {},
     }

@@ -21,6 +21,7 @@ methods: {}
 evaluation:
   knn: {k: 5}
   pixel_knn: {k: 5}
+all_evaluations: {dataset: cifar10, methods: [npid, moco], detection: [voc07]}
 sources:
   gmu_kitchens:
     generate: {frames_per_scene: 8, empty_per_scene: 0, unannotated_per_scene: 0, width: 240, height: 136}
@@ -75,7 +76,9 @@ class Checkout:
             copy = shutil.copytree if source.is_dir() else shutil.copy
             copy(source, folder / name)
         (folder / "config/presets/tiny.yaml").write_text(TINY)
-        (folder / "config/tables/table_a1.yaml").unlink()
+        for table in (folder / "config/tables").iterdir():
+            if table.name != "table_folder.yaml":
+                table.unlink()
         self.table = folder / "config/tables/table_t.yaml"
         self.table.write_text(TABLE)
         config = folder / "config/config.yaml"

@@ -12,7 +12,8 @@ sys.path.insert(0, str(Path(workflow.basedir).parent))
 from cld import config as settings
 from cld.errors import InputError
 from data_prep.settings import build_settings, generator_settings
-from cld.tables.spec import STORE_PROTOCOLS, load_table, table_names
+from cld.evaluation.protocols import PROTOCOLS
+from cld.tables.spec import load_table, table_names
 
 
 def or_exit(function, *arguments):
@@ -30,10 +31,20 @@ PRESETS = sorted(path.stem for path in (settings.CONFIG / "presets").glob("*.yam
 DATASETS = sorted(path.stem for path in (settings.CONFIG / "datasets").glob("*.yaml"))
 SOURCES = sorted(path.stem for path in (settings.CONFIG / "sources").glob("*.yaml"))
 RUN = f"{RESULTS}/{{preset}}/runs/{{run}}"
-SCORE = f"{RESULTS}/{{preset}}/scores/{{subject}}/{{protocol}}.json"
+CHECKPOINT = f"{RESULTS}/{{preset}}/runs/{{subject}}/checkpoint.pt"  # of the run that is scored
+SCORES = f"{RESULTS}/{{preset}}/scores/{{subject}}"
+SCORE = f"{SCORES}/{{protocol}}.json"
 STORE = f"{RESULTS}/{{preset}}/stores/{{dataset}}"
 LOG = f"{RESULTS}/{{preset}}/logs"
 BENCHMARK = f"{RESULTS}/{{preset}}/benchmarks"
+STORE_PROTOCOLS = [name for name, protocol in PROTOCOLS.items() if not protocol.needs_run]
+RUN_PROTOCOLS = [name for name, protocol in PROTOCOLS.items() if protocol.needs_run and not protocol.goes_on]
+SEMISUP_PERCENT = ("1", "10")  # of the training images (supplement, section 2, item 5)
+OBJECT_DATASETS = [  # of objects in scenes: detection's
+    name
+    for name in DATASETS
+    if settings.read_yaml(settings.CONFIG / "datasets" / f"{name}.yaml")["builder"] == "voc"
+]
 ENVIRONMENT = "../../environment.yml"  # used with --software-deployment-method conda
 
 # glibc returns large freed blocks to the kernel and faults them in again at every training step; keeping
@@ -53,6 +64,10 @@ wildcard_constraints:
     dataset="|".join(DATASETS),
     source="|".join(SOURCES),
     table="|".join(table_names()),
+    percent="|".join(SEMISUP_PERCENT),
+    seed="[0-9]+",
+    lr="[0-9.e-]+",
+    multiplier="[0-9.]+",
     row=r"[^/]+",
     column=r"[^/]+",
 
@@ -65,13 +80,53 @@ def tables(preset):
 
 @cache
 def runs(preset):
-    """The runs that the tables of a preset need, by id: each stands once, however many cells share it."""
-    return {
+    """The runs that a preset needs, by id: each stands once, however many cells share it."""
+    of_tables = {
         run: resolved
         for table in tables(preset).values()
         for cell in table.cells.values()
         for run, resolved in cell.runs(preset).items()
     }
+    return of_tables | evaluation_runs(preset)
+
+
+@cache
+def evaluation_runs(preset):
+    """The runs that all_evaluations scores by every protocol: some methods, each alone and with CLD."""
+    scale = settings.load_preset(preset)
+    wanted, seed = scale["all_evaluations"], scale["seeds"][0]
+    where = f"config/presets/{preset}.yaml"
+    resolved = [
+        settings.load_run(preset, wanted["dataset"], method, seed, overrides, where)
+        for method in wanted["methods"]
+        for overrides in ({"cld.weight": 0}, {})
+    ]
+    return {settings.run_id(run): run for run in resolved}
+
+
+def evaluation_scores(wildcards):
+    """What all_evaluations makes: every protocol on each of its runs, and on their store."""
+    wanted = settings.load_preset(PRESET)["all_evaluations"]
+    protocols = [*RUN_PROTOCOLS, *(f"semisup_{percent}" for percent in SEMISUP_PERCENT)]
+    protocols += [f"detection_{name}" for name in wanted["detection"]]
+    of_runs = expand(SCORE, preset=PRESET, subject=evaluation_runs(PRESET), protocol=protocols)
+    return of_runs + expand(SCORE, preset=PRESET, subject=wanted["dataset"], protocol=STORE_PROTOCOLS)
+
+
+def semisup_subset_of(wildcards):
+    """The labelled subset that a run is fine-tuned on: of its dataset, drawn with its seed."""
+    store = Path(store_of("subject")(wildcards)).with_suffix("")
+    name = wildcards.subject
+    seed = 0 if name.startswith("imported-") else run_named(wildcards.preset, name)["seed"]
+    return f"{store}.semisup_{wildcards.percent}-s{seed}.json"
+
+
+def semisup_trials(wildcards):
+    """Every trial of the grid, reports and networks."""
+    grid = settings.load_protocol(wildcards.preset, "semisup")
+    folder = f"{SCORES.format(**wildcards)}/semisup_{wildcards.percent}"
+    trials = [f"{folder}/lr{lr}-head{factor}" for lr in grid["lr"] for factor in grid["head_multiplier"]]
+    return {"reports": [f"{trial}.json" for trial in trials], "networks": [f"{trial}.pt" for trial in trials]}
 
 
 def run_named(preset, name):
@@ -198,6 +253,10 @@ def check():
         if source not in SOURCES:
             raise settings.unknown_key(f"data.paths.{source}", SOURCES, "config/config.yaml")
     runs(PRESET)
+    for name in settings.load_preset(PRESET)["all_evaluations"]["detection"]:
+        if name not in OBJECT_DATASETS:
+            where = f"config/presets/{PRESET}.yaml"
+            raise settings.unknown_key(f"all_evaluations.detection.{name}", OBJECT_DATASETS, where)
     for dataset in DATASETS:
         build_settings(PRESET, dataset)
         if is_generated(PRESET, source_of(PRESET, dataset)):

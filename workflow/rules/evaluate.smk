@@ -1,10 +1,15 @@
 # Runs -> scores, and the baselines that need no run.
 
 
+rule all_evaluations:
+    input:
+        evaluation_scores,
+
+
 rule evaluate:
     input:
         store=store_of("subject"),
-        checkpoint=f"{RESULTS}/{{preset}}/runs/{{subject}}/checkpoint.pt",
+        checkpoint=CHECKPOINT,
     output:
         SCORE,
     log:
@@ -12,7 +17,7 @@ rule evaluate:
     benchmark:
         f"{BENCHMARK}/evaluate/{{subject}}.{{protocol}}.tsv"
     wildcard_constraints:
-        protocol="knn",
+        protocol="|".join(RUN_PROTOCOLS),
     conda:
         ENVIRONMENT
     threads: 1
@@ -48,3 +53,97 @@ rule evaluate_store:
     shell:
         "python -m cld.evaluation {wildcards.protocol} --preset {wildcards.preset} --store {input.store}"
         " --score {output} > {log} 2>&1"
+
+
+rule detect:
+    input:
+        store=f"{RESULTS}/{{preset}}/stores/{{objects}}.h5",
+        checkpoint=CHECKPOINT,
+    output:
+        score=f"{SCORES}/detection_{{objects}}.json",
+        pictures=f"{SCORES}/detection_{{objects}}.png",
+    log:
+        f"{LOG}/evaluate/{{subject}}.detection_{{objects}}.log",
+    benchmark:
+        f"{BENCHMARK}/evaluate/{{subject}}.detection_{{objects}}.tsv"
+    wildcard_constraints:
+        objects="|".join(OBJECT_DATASETS),
+    conda:
+        ENVIRONMENT
+    threads: 1
+    resources:
+        mem_mb=8000,
+        runtime=120,
+    params:
+        settings=lambda wildcards: settings.load_protocol(wildcards.preset, "detection"),
+    shell:
+        "python -m cld.evaluation detection --preset {wildcards.preset} --store {input.store}"
+        " --checkpoint {input.checkpoint} --score {output.score} > {log} 2>&1"
+
+
+rule semisup_subset:
+    input:
+        store=f"{RESULTS}/{{preset}}/stores/{{dataset}}.h5",
+    output:
+        f"{STORE}.semisup_{{percent}}-s{{seed}}.json",
+    log:
+        f"{LOG}/evaluate/{{dataset}}.semisup_{{percent}}-s{{seed}}.log",
+    conda:
+        ENVIRONMENT
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        share=lambda wildcards: int(wildcards.percent) / 100,
+        held_out=lambda wildcards: settings.load_protocol(wildcards.preset, "semisup")["held_out_share"],
+    shell:
+        "python -m cld.evaluation.semisup subset --preset {wildcards.preset} --store {input.store}"
+        " --share {params.share} --seed {wildcards.seed} --out {output} > {log} 2>&1"
+
+
+rule semisup_trial:
+    input:
+        store=store_of("subject"),
+        checkpoint=CHECKPOINT,
+        subset=semisup_subset_of,
+    output:
+        report=f"{SCORES}/semisup_{{percent}}/lr{{lr}}-head{{multiplier}}.json",
+        network=temp(f"{SCORES}/semisup_{{percent}}/lr{{lr}}-head{{multiplier}}.pt"),
+    log:
+        f"{LOG}/evaluate/{{subject}}.semisup_{{percent}}.lr{{lr}}-head{{multiplier}}.log",
+    benchmark:
+        f"{BENCHMARK}/evaluate/{{subject}}.semisup_{{percent}}.lr{{lr}}-head{{multiplier}}.tsv"
+    conda:
+        ENVIRONMENT
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=60,
+    params:
+        settings=lambda wildcards: settings.load_protocol(wildcards.preset, "semisup"),
+    shell:
+        "python -m cld.evaluation.semisup trial --preset {wildcards.preset} --store {input.store}"
+        " --checkpoint {input.checkpoint} --subset {input.subset} --lr {wildcards.lr}"
+        " --head-multiplier {wildcards.multiplier} --out {output.report} > {log} 2>&1"
+
+
+rule semisup:
+    input:
+        unpack(semisup_trials),
+        store=store_of("subject"),
+    output:
+        f"{SCORES}/semisup_{{percent}}.json",
+    log:
+        f"{LOG}/evaluate/{{subject}}.semisup_{{percent}}.log",
+    benchmark:
+        f"{BENCHMARK}/evaluate/{{subject}}.semisup_{{percent}}.tsv"
+    conda:
+        ENVIRONMENT
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=30,
+    shell:
+        "python -m cld.evaluation.semisup choose --preset {wildcards.preset} --store {input.store}"
+        " --trials {input.reports} --score {output} > {log} 2>&1"

@@ -14,6 +14,7 @@ from cld.evaluation.detection.boxes import Detections, Truth
 from cld.evaluation.detection.data import AnnotatedImages
 from cld.evaluation.detection.model import build_detector, require_stages
 from cld.evaluation.detection.training import fine_tune
+from cld.evaluation.protocols import partial_of
 from cld.progress import progress
 from cld.store import StoreInfo, read_info
 from cld.store.checksum import file_sha256
@@ -71,11 +72,6 @@ def score_detection(
         **count(detections, test.truth, info),
         "settings": settings,
     }
-
-
-def partial_of(score: str | Path) -> Path:
-    """Where the partial checkpoint of a score's fine-tuning lies."""
-    return Path(score).with_suffix(".partial.pt")
 
 
 def _schedule(settings: Mapping, dataset: str) -> Mapping:

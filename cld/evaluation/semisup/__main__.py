@@ -3,11 +3,10 @@
 import argparse
 import time
 
-from cld.config import load_protocol, validate
+from cld.config import load_protocol
 from cld.errors import run_command
+from cld.evaluation.score import write_score
 from cld.evaluation.semisup.subset import draw_subset, write_subset
-from cld.files import write_json
-from cld.provenance import provenance
 from cld.store import read_info
 
 SECTION = "semisup"
@@ -71,20 +70,9 @@ def _choose(args: argparse.Namespace, settings: dict) -> None:
     from cld.evaluation.semisup.choice import score_winner
 
     started, info = time.monotonic(), read_info(args.store)
-    score = score_winner(args.trials, args.store, settings, args.device)
-    score = {
-        "protocol": f"{SECTION}_{100 * score['details']['subset']['share']:g}",
-        "preset": args.preset,
-        "dataset": info.dataset,
-        **score,
-        "provenance": {
-            **provenance(),
-            "data_checksum": info.checksum,
-            "wall_time_s": round(time.monotonic() - started, 3),
-        },
-    }
-    validate(score, "score", args.score)
-    write_json(args.score, score)
+    found = score_winner(args.trials, args.store, settings, args.device)
+    protocol = f"{SECTION}_{100 * found['details']['subset']['share']:g}"
+    write_score(args.score, protocol, args.preset, info, found, started)
 
 
 if __name__ == "__main__":

@@ -9,9 +9,9 @@ from pathlib import Path
 import torch
 
 from cld.errors import InputError
+from cld.evaluation.classifier.grades import graded
 from cld.evaluation.features import extract_features
-from cld.evaluation.linear_labels import complete_labels
-from cld.evaluation.linear_metrics import graded
+from cld.evaluation.labels import complete_labels
 from cld.evaluation.semisup.trial import Trial, load_network
 from cld.store import read_info
 from cld.training.device import resolve_device

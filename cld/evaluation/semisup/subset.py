@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from cld.errors import InputError
-from cld.evaluation.linear_labels import complete_labels
+from cld.evaluation.labels import complete_labels
 from cld.files import write_json
 from cld.store import StoreInfo, read_info
 
@@ -46,7 +46,7 @@ def draw_subset(store: str | Path, share: float, held_out_share: float, seed: in
 
     Raises:
         InputError: the shares are none, or images lack labels or classes; see
-            :func:`cld.evaluation.linear_labels.complete_labels`.
+            :func:`cld.evaluation.labels.complete_labels`.
     """
     for name, value in (("share", share), ("held_out_share", held_out_share)):
         if not 0 < value < 1:

@@ -12,11 +12,11 @@ from torch.nn import functional as F
 
 from cld.config import run_id
 from cld.errors import InputError
-from cld.evaluation.linear_backbone import load_backbone
-from cld.evaluation.linear_labels import complete_labels
-from cld.evaluation.linear_metrics import accuracy
-from cld.evaluation.linear_training import linear_head, logits_of, train_classifier
-from cld.evaluation.linear_views import open_images
+from cld.evaluation.classifier.backbone import load_backbone
+from cld.evaluation.classifier.grades import accuracy
+from cld.evaluation.classifier.training import linear_head, logits_of, train_classifier
+from cld.evaluation.classifier.views import open_images
+from cld.evaluation.labels import complete_labels
 from cld.evaluation.semisup.subset import read_subset
 from cld.files import write_json
 from cld.models.backbones import build_backbone
@@ -70,7 +70,7 @@ def run_trial(
     The head's first weights, the order of the images and their views follow from the run's seed.
 
     Raises:
-        InputError: bad input; see :func:`cld.evaluation.linear_backbone.load_backbone`.
+        InputError: bad input; see :func:`cld.evaluation.classifier.backbone.load_backbone`.
     """
     device, info = resolve_device(device_name), read_info(store)
     subset, labels = read_subset(subset_path, store, info), complete_labels(store, "train", info)

@@ -23,8 +23,9 @@ from cld.evaluation import __main__ as command
 from cld.evaluation.detection.boxes import Detections
 from cld.evaluation.detection.data import AnnotatedImages, flipped
 from cld.evaluation.detection.model import build_detector
-from cld.evaluation.detection.scoring import count, detect, partial_of, score_detection
+from cld.evaluation.detection.scoring import count, detect, score_detection
 from cld.evaluation.detection.training import learning_rate
+from cld.evaluation.protocols import partial_of
 from cld.methods.encoder import build_encoder
 from cld.models.backbones import build_backbone
 from cld.store import read_info

@@ -12,7 +12,7 @@ from cld.augment import normalise
 from cld.errors import InputError
 from cld.evaluation import features
 from cld.evaluation.features import extract_features
-from cld.evaluation.protocols import score_knn
+from cld.evaluation.neighbours import score_knn
 from cld.store import read_info, read_split
 from cld.training.loop import train
 

@@ -11,9 +11,9 @@ from sklearn.preprocessing import StandardScaler
 from cld.config import load_protocol, run_id
 from cld.errors import InputError
 from cld.evaluation import linear
+from cld.evaluation.classifier.backbone import load_backbone
 from cld.evaluation.features import extract_features
 from cld.evaluation.linear import score_linear, score_linear_published
-from cld.evaluation.linear_backbone import load_backbone
 from cld.evaluation.statistics import unpacked
 from cld.store import Split, read_info, read_labels, write_store
 from cld.training.checkpoint import load_checkpoint, save_checkpoint

@@ -16,7 +16,7 @@ from torchvision.models import resnet18, resnet50
 
 from cld.config import run_id
 from cld.errors import InputError, run_command
-from cld.evaluation.protocols import score_knn
+from cld.evaluation.neighbours import score_knn
 from cld.interchange.__main__ import main
 from cld.interchange.importing import Wanted, import_checkpoint, summary
 from cld.training.checkpoint import load_encoder, save_checkpoint

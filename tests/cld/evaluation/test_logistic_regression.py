@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
-from cld.evaluation import linear_regression
-from cld.evaluation.linear_regression import fit_logistic_regression, standardised
+from cld.evaluation import logistic_regression
+from cld.evaluation.logistic_regression import fit_logistic_regression, standardised
 
 
 def clouds(n, dim, n_classes, seed=0):
@@ -66,7 +66,7 @@ def test_the_same_every_time_and_in_chunks(monkeypatch):
     features, labels = clouds(80, 6, 3)
     first, second = (fit_logistic_regression(features, labels, 3, 1e-2, 500) for _ in range(2))
     assert torch.equal(first.weight, second.weight)
-    monkeypatch.setattr(linear_regression, "CHUNK", 7)
+    monkeypatch.setattr(logistic_regression, "CHUNK", 7)
     chunked = fit_logistic_regression(features, labels, 3, 1e-2, 500)
     torch.testing.assert_close(chunked.weight, first.weight, rtol=0, atol=1e-3)
 

@@ -21,20 +21,10 @@ def load_backbone(
         the side S of what it sees of the store's images.
 
     Raises:
-        InputError: see :func:`cld.training.checkpoint.load_checkpoint`; or the weights are of another
-            architecture than the configuration, or the network cannot take in images of this size.
+        InputError: see :func:`cld.training.checkpoint.load_encoder`; or the network cannot take in images of
+            this size.
     """
-    try:
-        encoder, config = load_encoder(checkpoint, device)
-    except RuntimeError as error:
-        if not str(error).startswith("Error(s) in loading state_dict"):
-            raise
-        raise InputError(
-            f"{checkpoint}: its weights are of another architecture than the backbone and head that its "
-            "configuration names; import it with its own architecture, or train it again"
-        ) from None
-    except KeyError as error:
-        raise InputError(f"{checkpoint}: holds no {error}; name a run's checkpoint.pt") from None
+    encoder, config = load_encoder(checkpoint, device)
     backbone, side = encoder.backbone, view_side(config["image_size"], info)
     try:
         with torch.inference_mode():

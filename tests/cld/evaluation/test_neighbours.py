@@ -10,7 +10,7 @@ from sklearn.neighbors import KNeighborsClassifier
 
 from cld.config import run_id
 from cld.errors import InputError
-from cld.evaluation.protocols import score_chance, score_knn, score_pixel_knn
+from cld.evaluation.neighbours import score_chance, score_knn, score_pixel_knn
 from cld.store import Split, read_info, read_split, write_store
 from cld.training.loop import train
 

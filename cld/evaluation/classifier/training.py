@@ -10,7 +10,7 @@ from torch.nn import functional as F
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import MultiStepLR
 
-from cld.evaluation.linear_views import Images
+from cld.evaluation.classifier.views import Images
 from cld.progress import progress
 from cld.training.streams import stream_seed
 

@@ -5,8 +5,8 @@ import pytest
 import torch
 from linear_subjects import plain_photos, write_plain_photos
 
-from cld.evaluation.linear_training import Epochs, linear_head, train_classifier
-from cld.evaluation.linear_views import open_images
+from cld.evaluation.classifier.training import Epochs, linear_head, train_classifier
+from cld.evaluation.classifier.views import open_images
 from cld.store import Split, read_info, write_store
 
 CPU = torch.device("cpu")

@@ -1,0 +1,41 @@
+"""A score's file: what a protocol found, and where it comes from."""
+
+import math
+import time
+from pathlib import Path
+
+from cld.config import validate
+from cld.errors import InputError
+from cld.files import write_json
+from cld.provenance import provenance
+from cld.store import StoreInfo
+
+
+def write_score(
+    path: str | Path, protocol: str, preset: str, info: StoreInfo, found: dict, began: float
+) -> None:
+    """Write what ``protocol`` found on a store, held to ``workflow/schemas/score.schema.yaml``.
+
+    Args:
+        found: ``run``, ``seed``, ``metrics``, ``settings`` and perhaps ``details``.
+        began: of ``time.monotonic()``, when the protocol began.
+
+    Raises:
+        InputError: it is no score; nothing is written.
+    """
+    for name, value in found["metrics"].items():
+        if not math.isfinite(value):
+            raise InputError(f"{path}: {protocol} gave {value} for {name}; look into the run's log.csv")
+    score = {
+        "protocol": protocol,
+        "preset": preset,
+        "dataset": info.dataset,
+        **found,
+        "provenance": {
+            **provenance(),
+            "data_checksum": info.checksum,
+            "wall_time_s": round(time.monotonic() - began, 3),
+        },
+    }
+    validate(score, "score", str(path))
+    write_json(path, score)
