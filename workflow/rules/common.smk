@@ -13,6 +13,7 @@ from cld import config as settings
 from cld.errors import InputError
 from data_prep.settings import build_settings, generator_settings
 from cld.evaluation.protocols import PROTOCOLS
+from cld.runs import runs_of_evaluations, runs_of_tables
 from cld.tables.spec import load_table, table_names
 
 
@@ -80,28 +81,8 @@ def tables(preset):
 
 @cache
 def runs(preset):
-    """The runs that a preset needs, by id: each stands once, however many cells share it."""
-    of_tables = {
-        run: resolved
-        for table in tables(preset).values()
-        for cell in table.cells.values()
-        for run, resolved in cell.runs(preset).items()
-    }
-    return of_tables | evaluation_runs(preset)
-
-
-@cache
-def evaluation_runs(preset):
-    """The runs that all_evaluations scores by every protocol: some methods, each alone and with CLD."""
-    scale = settings.load_preset(preset)
-    wanted, seed = scale["all_evaluations"], scale["seeds"][0]
-    where = f"config/presets/{preset}.yaml"
-    resolved = [
-        settings.load_run(preset, wanted["dataset"], method, seed, overrides, where)
-        for method in wanted["methods"]
-        for overrides in ({"cld.weight": 0}, {})
-    ]
-    return {settings.run_id(run): run for run in resolved}
+    """The runs that a preset needs, by id."""
+    return runs_of_tables(tables(preset).values(), preset) | runs_of_evaluations(preset)
 
 
 def evaluation_scores(wildcards):
@@ -109,7 +90,7 @@ def evaluation_scores(wildcards):
     wanted = settings.load_preset(PRESET)["all_evaluations"]
     protocols = [*RUN_PROTOCOLS, *(f"semisup_{percent}" for percent in SEMISUP_PERCENT)]
     protocols += [f"detection_{name}" for name in wanted["detection"]]
-    of_runs = expand(SCORE, preset=PRESET, subject=evaluation_runs(PRESET), protocol=protocols)
+    of_runs = expand(SCORE, preset=PRESET, subject=runs_of_evaluations(PRESET), protocol=protocols)
     return of_runs + expand(SCORE, preset=PRESET, subject=wanted["dataset"], protocol=STORE_PROTOCOLS)
 
 

@@ -1,0 +1,149 @@
+"""Print what a preset's tables need, what is there and what the rest will cost: ``python -m cld.plan``."""
+
+import argparse
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache, partial
+from pathlib import Path
+
+from cld.config import load_preset
+from cld.errors import InputError, run_command
+from cld.plan.costs import CostModel, Record, evaluation_seconds, finished_runs, recorded_seconds
+from cld.plan.work import JPEG_SIDE, n_images, run_macs
+from cld.runs import runs_of_evaluations, runs_of_tables
+from cld.store import read_info
+from cld.tables.spec import Table, load_table, table_names
+
+#: Sides of images that are all of one size; others are seen at JPEG_SIDE where a run says ``auto``.
+SIDES = {"cifar10": 32, "cifar100": 32, "cifar10_lt": 32, "cifar100_lt": 32, "stl10": 96, "kitchen_hc": 32}
+DONE, PARTIAL, MISSING = "done", "partial", "to train"
+
+
+@dataclass(frozen=True)
+class PlannedRun:
+    """A run, what it serves, whether it is there and how many seconds it will take (None: not known)."""
+
+    name: str
+    serves: list[str]
+    status: str
+    seconds: float | None
+
+
+def main() -> None:
+    """Print the unique runs and evaluations, the cells each serves, what exists, and what the rest costs."""
+    parser = argparse.ArgumentParser(prog="python -m cld.plan", description=main.__doc__)
+    parser.add_argument("--preset", required=True)
+    parser.add_argument("--results", default="results", help="the results folder")
+    parser.add_argument("--tables", nargs="*", help="files of config/tables; default: all")
+    args = parser.parse_args()
+    cluster = load_preset(args.preset)["cluster"]
+    for name in args.tables or []:
+        if name not in table_names():
+            raise InputError(
+                f"--tables {name}: there is no such file; tables that exist: {', '.join(table_names())}"
+            )
+    tables = [load_table(name, args.preset) for name in args.tables or table_names()]
+    print("\n".join(report(tables, args.preset, Path(args.results), cluster, not args.tables)))
+
+
+def report(
+    tables: list[Table], preset: str, results: Path, cluster: Mapping, with_evaluations: bool
+) -> list[str]:
+    """The plan, line by line.
+
+    Args:
+        cluster: the preset's section of that name.
+        with_evaluations: whether the runs of ``all_evaluations`` count.
+    """
+    folder = results / preset
+    wanted = runs_of_tables(tables, preset)
+    if with_evaluations:
+        wanted |= runs_of_evaluations(preset)
+    stores = cache(partial(_store, folder))
+
+    def macs(run: Mapping) -> float | None:
+        images, side = stores(run["dataset"], tuple(run["train_on"]))
+        return run_macs(preset, run, side, images or n_images(preset, run))
+
+    records = []
+    for name, run in finished_runs(folder).items():
+        seconds = recorded_seconds(folder / "benchmarks/pretrain" / f"{name}.tsv")
+        if seconds and (work := macs(run)):
+            records.append(Record(work, seconds))
+    model = CostModel.calibrated(records, cluster["macs_per_s"])
+
+    serves: dict[str, list[str]] = {}
+    scores: dict[str, list[str]] = {}
+    for table in tables:
+        for (row, column), cell in table.cells.items():
+            for run in cell.runs(preset):
+                serves.setdefault(run, []).append(f"{table.name}/{row}/{column}")
+            for score in cell.scores(preset):
+                scores.setdefault(score, []).append(f"{table.name}/{row}/{column}")
+    planned = [
+        PlannedRun(
+            name,
+            serves.get(name, ["all_evaluations"]),
+            _status(folder / "runs" / name),
+            model.seconds(macs(run)),
+        )
+        for name, run in wanted.items()
+    ]
+
+    lines = [f"{len(planned)} runs of preset {preset}, each trained once for all the cells it serves:", ""]
+    width = max((len(run.name) for run in planned), default=0)
+    for run in planned:
+        cost = "" if run.status == DONE else _hours(run.seconds)
+        lines.append(f"  {run.name:<{width}}  {run.status:<8}  {cost:>9}  {_shown(run.serves)}")
+
+    of_protocol = evaluation_seconds(folder)
+    missing = [score for score in scores if not (results / score).is_file()]
+    lines += ["", f"{len(scores)} evaluations, {len(scores) - len(missing)} done; to do:"]
+    for protocol, n in sorted(Counter(Path(score).stem for score in missing).items()):
+        each = of_protocol.get(protocol)
+        lines.append(f"  {protocol:<20} {n:>5}  " + (f"{each:.0f} s each" if each else "not recorded yet"))
+
+    left = [run for run in planned if run.status != DONE]
+    known = [run.seconds for run in left if run.seconds is not None]
+    evaluating = sum(of_protocol.get(Path(score).stem, 0.0) for score in missing)
+    total, jobs = sum(known), cluster["parallel_jobs"]
+    lines += [
+        "",
+        f"{len(left)} runs to train: {_hours(total)} of training, {_hours(evaluating)} of evaluating",
+    ]
+    if len(known) < len(left):
+        lines.append(f"  {len(left) - len(known)} of them cannot be estimated (no size or another backbone)")
+    if left:
+        wall = max([(total + evaluating) / jobs, *known], default=0.0)
+        lines.append(f"  about {_hours(wall)} on {jobs} at a time (cluster.parallel_jobs of the preset)")
+    return [*lines, f"  speed: {model}"]
+
+
+def _store(folder: Path, dataset: str, splits: tuple[str, ...]) -> tuple[int | None, int | None]:
+    """How many images of these splits a store has and how large they are, where it exists."""
+    path = folder / "stores" / f"{dataset}.h5"
+    if not path.is_file():
+        return None, SIDES.get(dataset, JPEG_SIDE)
+    info = read_info(path)
+    return sum(info.sizes.get(split, 0) for split in splits), info.image_size or JPEG_SIDE
+
+
+def _status(run: Path) -> str:
+    if (run / "checkpoint.pt").is_file():
+        return DONE
+    return PARTIAL if (run / "partial.pt").is_file() else MISSING
+
+
+def _hours(seconds: float | None) -> str:
+    if seconds is None:
+        return "?"
+    return f"{seconds / 3600:.1f} h" if seconds >= 3600 else f"{seconds / 60:.1f} min"
+
+
+def _shown(cells: list[str]) -> str:
+    return ", ".join(cells[:3]) + (f" and {len(cells) - 3} more" if len(cells) > 3 else "")
+
+
+if __name__ == "__main__":
+    run_command(main)
