@@ -109,7 +109,7 @@ class Augment:
         blur = partial(gaussian_blur, radius=self.blur_radius)
         _apply_(views, chosen(settings["blur_p"]), blur, sigma)
         _apply_(views, chosen(settings["solarize_p"]), solarize)
-        return _standardise_(views, self.mean, self.std)
+        return standardise_(views, self.mean, self.std)
 
 
 def normalise(images: Tensor, mean: Sequence[float], std: Sequence[float], size: int | None = None) -> Tensor:
@@ -119,9 +119,9 @@ def normalise(images: Tensor, mean: Sequence[float], std: Sequence[float], size:
     """
     n, height, width, _ = images.shape
     if size is None or (height, width) == (size, size):
-        return _standardise_(_to_float(images), mean, std)
+        return standardise_(_to_float(images), mean, std)
     whole = torch.tensor([0.0, 0.0, height, width]).expand(n, 4)
-    return _standardise_(resized_crop(images, whole, torch.zeros(n, dtype=torch.bool), size), mean, std)
+    return standardise_(resized_crop(images, whole, torch.zeros(n, dtype=torch.bool), size), mean, std)
 
 
 def sample_crops(n: int, height: int, width: int, scale: Sequence[float], generator: Generator) -> Tensor:
@@ -285,7 +285,8 @@ def _to_float(images: Tensor) -> Tensor:
     return images.permute(0, 3, 1, 2).to(torch.float32, memory_format=torch.contiguous_format).div_(255)
 
 
-def _standardise_(images: Tensor, mean: Sequence[float], std: Sequence[float]) -> Tensor:
+def standardise_(images: Tensor, mean: Sequence[float], std: Sequence[float]) -> Tensor:
+    """Normalise images (B, 3, H, W) in place by each channel's mean and deviation."""
     mean, std = _to(images.device, torch.tensor([mean, std], dtype=torch.float32))[..., None, None]
     return images.sub_(mean).div_(std)
 

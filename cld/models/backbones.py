@@ -1,4 +1,4 @@
-"""Backbones: ResNets (He et al. 2016) of torchvision's blocks, and any other network of torchvision by name.
+"""Backbones: ResNets (He et al. 2016) as in torchvision, and any other network of torchvision by name.
 
 The ResNets have the layers, names and initial values of torchvision's; unlike there, the width and the stem
 can change, for small images and small budgets. Weights move between the two (without ``fc``).
@@ -7,10 +7,9 @@ can change, for small images and small budgets. Weights move between the two (wi
 import difflib
 
 from torch import Tensor, nn
-from torchvision import models
-from torchvision.models.resnet import BasicBlock, Bottleneck
 
 from cld.errors import InputError
+from cld.models.residual_blocks import BasicBlock, Bottleneck
 
 
 def _conv(in_channels: int, out_channels: int, size: int, stride: int = 1) -> nn.Conv2d:
@@ -84,6 +83,8 @@ def without_classifier(name: str) -> nn.Module:
     Raises:
         InputError: torchvision has no such network, or it has no linear layer.
     """
+    from torchvision import models  # see cld.models.residual_blocks
+
     known = models.list_models(module=models)
     if name not in known:
         near = difflib.get_close_matches(name, known, n=3) or list(RESNETS)

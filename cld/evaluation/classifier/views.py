@@ -14,9 +14,8 @@ from typing import Protocol
 import numpy as np
 import torch
 from torch import Generator, Tensor
-from torchvision.transforms.v2.functional import normalize
 
-from cld.augment import normalise, resized_crop, sample_crops
+from cld.augment import normalise, resized_crop, sample_crops, standardise_
 from cld.decoding import cut, decoded
 from cld.evaluation.features import centres
 from cld.store import EncodedImages, StoreInfo
@@ -94,7 +93,7 @@ class _Arrays:
             crops = sample_crops(len(places), height, width, scale, generator)
             flip = _flips(len(places), generator)
             cut_out = resized_crop(self.pixels[places.to(self.pixels.device)], crops, flip, self.side)
-            return normalize(cut_out, self.info.mean, self.info.std, inplace=True)
+            return standardise_(cut_out, self.info.mean, self.info.std)
 
         yield (views(step, places) for step, places in schedule)
 
