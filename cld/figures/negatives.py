@@ -8,7 +8,9 @@ from matplotlib.figure import Figure
 from cld.errors import InputError, run_command
 from cld.figures.style import TEXT_WIDTH, caption, plt, save
 from cld.files import write_text
+from cld.tables.spec import load_table
 
+TABLE = "table_negatives"
 #: Columns of the table, what they are called, colour and marker.
 SCORES = {
     "nmi": ("NMI", "#0072b2", "o"),
@@ -17,11 +19,17 @@ SCORES = {
 }
 
 
+def queue_sizes(preset: str) -> dict[str, int]:
+    """The number of negatives that each row of the table has at a preset's scale."""
+    cells = load_table(TABLE, preset).cells
+    return {row: int(cell.overrides["queue.size"]) for (row, _), cell in cells.items()}
+
+
 def draw(table: pd.DataFrame, heading: str) -> Figure:
     """The figure: a panel for each score, with its deviation over seeds and its best number of negatives.
 
     Args:
-        table: tidy, with ``row`` (the number of negatives), ``column``, ``value`` and ``std``, in percent.
+        table: tidy, with ``negatives``, ``column``, ``value`` and ``std``, in percent.
     """
     figure = plt.figure(figsize=(TEXT_WIDTH, 2.3))
     figure.suptitle(heading, fontsize=8, y=0.985, va="top")
@@ -62,19 +70,21 @@ def draw(table: pd.DataFrame, heading: str) -> Figure:
 def main() -> None:
     """Draw Figure A.2 from the table of negatives."""
     parser = argparse.ArgumentParser(prog="python -m cld.figures.negatives", description=main.__doc__)
-    parser.add_argument("--table", required=True, help="CSV of the table; its rows are numbers of negatives")
+    parser.add_argument("--preset", required=True)
+    parser.add_argument("--table", required=True, help="CSV of the table of negatives")
     parser.add_argument("--figure", nargs="+", required=True, help="files to write, .png or .pdf")
     parser.add_argument("--csv", required=True, help="the numbers that are drawn")
     args = parser.parse_args()
     table = pd.read_csv(args.table, dtype={"row": str})
-    table = table[table["column"].isin(list(SCORES)) & table["row"].str.isdigit() & table["value"].notna()]
+    table = table[table["column"].isin(list(SCORES)) & table["value"].notna()]
     missing = [name for name in SCORES if name not in set(table["column"])]
     if missing:
         raise InputError(
             f"{args.table}: no number in the columns {', '.join(missing)}; build the table first"
         )
-    table = table.assign(negatives=table["row"].astype(int))
-    preset, dataset = table["preset"].iloc[0], table["dataset"].iloc[0]
+    sizes = queue_sizes(args.preset)
+    table = table.assign(negatives=table["row"].map(sizes))
+    preset, dataset = args.preset, table["dataset"].iloc[0]
     heading = caption(f"MoCo with queues of several sizes on {dataset}", preset, dataset)
     kept = table[["negatives", "column", "value", "std", "n_seeds", "preset", "dataset"]]
     write_text(args.csv, kept.to_csv(index=False))

@@ -24,8 +24,17 @@ def read_json(path: str | Path, mend: str) -> dict:
 
 
 def summarise(cell: Cell, preset: str, scores: list[dict]) -> dict:
-    """A cell's number from its score files, in percent: mean and sample deviation over seeds."""
-    values = [score["metrics"][cell.metric] for score in scores]
+    """A cell's number from its scores, in percent: mean and sample deviation over seeds.
+
+    Of each score it keeps the value, where it comes from and, where the score says so, which of ``n`` images
+    were right (``hits``, as :func:`cld.evaluation.statistics.packed_hits` packs them): what it takes to
+    compare two cells.
+
+    Raises:
+        InputError: a score lacks the metric.
+    """
+    kept = [_kept(cell, score) for score in scores]
+    values = [score["value"] for score in kept]
     scale = load_preset(preset)
     return {
         "table": cell.table,
@@ -42,13 +51,27 @@ def summarise(cell: Cell, preset: str, scores: list[dict]) -> dict:
         "scale": scale["title"],
         "generated": is_generated(preset, cell.dataset),
         "dataset": cell.dataset,
-        "scores": [
-            {"run": score["run"], "seed": score["seed"], "value": value, "provenance": score["provenance"]}
-            for score, value in zip(scores, values, strict=True)
-        ],
+        "scores": kept,
         "settings": scores[0]["settings"],
         "configuration": next(iter(cell.runs(preset).values()), None),
         "overrides": dict(cell.overrides),
+    }
+
+
+def _kept(cell: Cell, score: dict) -> dict:
+    if cell.metric not in score["metrics"]:
+        raise InputError(
+            f"{cell.where}: the score of {score['run'] or cell.dataset} has no metric {cell.metric}, only "
+            f"{', '.join(score['metrics'])}; evaluate that run again"
+        )
+    details = score.get("details", {})
+    return {
+        "run": score["run"],
+        "seed": score["seed"],
+        "value": score["metrics"][cell.metric],
+        "n": details.get("n"),
+        "hits": details.get("hits", {}).get(cell.metric),
+        "provenance": score["provenance"],
     }
 
 

@@ -40,6 +40,7 @@ LOG = f"{RESULTS}/{{preset}}/logs"
 BENCHMARK = f"{RESULTS}/{{preset}}/benchmarks"
 STORE_PROTOCOLS = [name for name, protocol in PROTOCOLS.items() if not protocol.needs_run]
 RUN_PROTOCOLS = [name for name, protocol in PROTOCOLS.items() if protocol.needs_run and not protocol.goes_on]
+FIGURES = ("fig_a1", "fig_a2", "fig_a3", "fig_choice")
 SEMISUP_PERCENT = ("1", "10")  # of the training images (supplement, section 2, item 5)
 OBJECT_DATASETS = [  # of objects in scenes: detection's
     name
@@ -92,6 +93,22 @@ def evaluation_scores(wildcards):
     protocols += [f"detection_{name}" for name in wanted["detection"]]
     of_runs = expand(SCORE, preset=PRESET, subject=runs_of_evaluations(PRESET), protocol=protocols)
     return of_runs + expand(SCORE, preset=PRESET, subject=wanted["dataset"], protocol=STORE_PROTOCOLS)
+
+
+def retrieving_checkpoints(wildcards):
+    """The runs that Figure A.3 compares, both of Table A.3: NPID and, with its best weight, NPID + CLD."""
+    table = tables(wildcards.preset)["table_a3"]
+    runs = [next(iter(table.cell(row, "npid_top1").runs(wildcards.preset))) for row in ("0", "0.25")]
+    return [CHECKPOINT.format(preset=wildcards.preset, subject=run) for run in runs]
+
+
+def scores_of_choice(wildcards):
+    """What the label-free choice of λ is drawn from: the runs of NPID + CLD in Table A.3."""
+    table = tables(wildcards.preset)["table_a3"]
+    cells = [table.cell(row.key, "npid_top1") for row in table.rows if row.key != "0"]
+    runs = [run for cell in cells for run in cell.runs(wildcards.preset)]
+    protocols = ["unsupervised", cells[0].protocol]
+    return expand(SCORE, preset=wildcards.preset, subject=runs, protocol=protocols)
 
 
 def semisup_subset_of(wildcards):

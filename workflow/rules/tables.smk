@@ -6,7 +6,7 @@ rule all_tables:
         expand(
             f"{RESULTS}/{PRESET}/tables/{{table}}.{{kind}}",
             table=tables_at_hand(PRESET),
-            kind=["csv", "md", "tex", "html"],
+            kind=["csv", "md", "tex", "html", "png"],
         ),
 
 
@@ -36,7 +36,7 @@ rule table:
     input:
         table_cells,
     output:
-        multiext(f"{RESULTS}/{{preset}}/tables/{{table}}", ".csv", ".md", ".tex", ".html"),
+        multiext(f"{RESULTS}/{{preset}}/tables/{{table}}", ".csv", ".md", ".tex", ".html", ".png"),
     log:
         f"{LOG}/tables/{{table}}.log",
     benchmark:
