@@ -22,7 +22,7 @@ rule index:
         runtime=5,
     params:
         preset=PRESET,
-        results=RESULTS,
+        results=lambda wildcards, output: Path(output[0]).parents[1],
         tables=tables_at_hand(PRESET),
     shell:
         "python -m cld.report --preset {params.preset} --results {params.results} --tables {params.tables}"
