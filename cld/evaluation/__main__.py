@@ -32,7 +32,12 @@ def main() -> None:
     if protocol.goes_on:
         subject["score"] = args.score
     found = protocol.score(args.store, settings, **subject)
-    write_score(args.score, args.protocol, args.preset, info, found, started)
+    code = None
+    if protocol.needs_run:
+        from cld.training.checkpoint import trained_by  # PyTorch is loaded by now
+
+        code = trained_by(args.checkpoint)
+    write_score(args.score, args.protocol, args.preset, info, found, started, code)
     if protocol.goes_on:
         partial_of(args.score).unlink(missing_ok=True)
 

@@ -12,13 +12,21 @@ from cld.store import StoreInfo
 
 
 def write_score(
-    path: str | Path, protocol: str, preset: str, info: StoreInfo, found: dict, began: float
+    path: str | Path,
+    protocol: str,
+    preset: str,
+    info: StoreInfo,
+    found: dict,
+    began: float,
+    trained_by: dict | None,
 ) -> None:
     """Write what ``protocol`` found on a store, held to ``workflow/schemas/score.schema.yaml``.
 
     Args:
         found: ``run``, ``seed``, ``metrics``, ``settings`` and perhaps ``details``.
         began: of ``time.monotonic()``, when the protocol began.
+        trained_by: the code that trained the network, see :func:`cld.training.checkpoint.trained_by`; None
+            where there is none.
 
     Raises:
         InputError: it is no score; nothing is written.
@@ -33,6 +41,7 @@ def write_score(
         **found,
         "provenance": {
             **provenance(),
+            "trained_by": trained_by,
             "data_checksum": info.checksum,
             "wall_time_s": round(time.monotonic() - began, 3),
         },

@@ -1,7 +1,8 @@
 """The blocks of ResNets (He et al. 2016), layer by layer and name by name those of torchvision.
 
-Written out because ``import torchvision`` brings its detection operators and PyTorch's compiler along: a third
-of the start-up of a command that scores a run. ``tests/cld/test_backbones.py`` holds them to torchvision's.
+Written out because ``import torchvision`` brings its detection operators and PyTorch's compiler along: a
+third of the start-up of a command that scores a run. ``tests/cld/test_backbones.py`` holds them to
+torchvision's.
 """
 
 from torch import Tensor, nn

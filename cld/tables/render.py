@@ -269,7 +269,10 @@ def _mixed_versions(cells: Mapping[Place, dict]) -> Iterable[str]:
 
 
 def _versions(cell: Mapping) -> set[str]:
-    return {code_version(score["provenance"]["code"]) for score in cell["scores"]}
+    """Versions of the code that trained or scored a cell's runs."""
+    of_scores = [score["provenance"] for score in cell["scores"]]
+    codes = [code for origin in of_scores for code in (origin["code"], origin["trained_by"]) if code]
+    return set(map(code_version, codes))
 
 
 def warning(table: Table, preset: str) -> str:

@@ -55,6 +55,15 @@ def load_checkpoint(path: str | Path) -> dict:
     return content
 
 
+def trained_by(path: str | Path) -> dict | None:
+    """The code that trained a run, as in :mod:`cld.provenance`; None where its checkpoint does not say.
+
+    Raises:
+        InputError: see :func:`load_checkpoint`.
+    """
+    return load_checkpoint(path).get("provenance", {}).get("code")
+
+
 def load_encoder(path: str | Path, device: str | torch.device = "cpu") -> tuple[Encoder, dict]:
     """A run's encoder, for evaluation, and the run's configuration.
 

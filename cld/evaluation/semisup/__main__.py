@@ -72,7 +72,8 @@ def _choose(args: argparse.Namespace, settings: dict) -> None:
     started, info = time.monotonic(), read_info(args.store)
     found = score_winner(args.trials, args.store, settings, args.device)
     protocol = f"{SECTION}_{100 * found['details']['subset']['share']:g}"
-    write_score(args.score, protocol, args.preset, info, found, started)
+    trained_by = found["details"].pop("trained_by")
+    write_score(args.score, protocol, args.preset, info, found, started, trained_by)
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from cld.store import read_info
 from cld.training.device import resolve_device
 
 #: Fields that all trials of a grid share.
-COMMON = ("run", "seed", "settings", "subset")
+COMMON = ("run", "seed", "settings", "subset", "trained_by")
 #: Fields of a trial that the score keeps.
 GRID = ("lr", "head_multiplier", "diverged", "training_loss", "held_out")
 
@@ -107,6 +107,7 @@ def score_winner(
         "settings": dict(settings),
         "details": {
             "subset": trials[best].subset,
+            "trained_by": trials[best].trained_by,
             "winner": grid[best],
             "grid": grid,
             **grades["details"],

@@ -21,7 +21,7 @@ from cld.evaluation.semisup.subset import read_subset
 from cld.files import write_json
 from cld.models.backbones import build_backbone
 from cld.store import StoreInfo, read_info
-from cld.training.checkpoint import load_checkpoint, save_checkpoint
+from cld.training.checkpoint import load_checkpoint, save_checkpoint, trained_by
 from cld.training.device import resolve_device
 
 
@@ -33,6 +33,7 @@ class Trial:
         run, seed: of the checkpoint.
         settings: the section ``semisup`` of ``config/evaluation.yaml``.
         subset: see :meth:`cld.evaluation.semisup.subset.Subset.facts`.
+        trained_by: see :func:`cld.training.checkpoint.trained_by`.
         lr: rate of the backbone; the head's is ``head_multiplier`` times as high.
         diverged: whether the loss became no number; the fields below are None then.
         training_loss: mean cross-entropy of the last epoch.
@@ -43,6 +44,7 @@ class Trial:
     seed: int
     settings: dict
     subset: dict
+    trained_by: dict | None
     lr: float
     head_multiplier: float
     diverged: bool
@@ -101,6 +103,7 @@ def run_trial(
         seed=seed,
         settings=dict(settings),
         subset=subset.facts(),
+        trained_by=trained_by(checkpoint),
         lr=lr,
         head_multiplier=head_multiplier,
         diverged=diverged,

@@ -165,7 +165,7 @@ def test_the_winner_alone_is_tested_and_the_grid_is_kept(grid, store):
 
 def reported(top1, loss=1.0, diverged=False):
     held_out = None if diverged else {"top1": top1, "top5": 100.0, "loss": loss}
-    return Trial("run", 0, {}, {}, 0.1, 1, diverged, None, held_out)
+    return Trial("run", 0, {}, {}, None, 0.1, 1, diverged, None, held_out)
 
 
 def test_ties_go_to_the_lower_loss_and_diverged_trials_never_win():

@@ -29,6 +29,7 @@ def score(run: str | None, seed: int | None, value: float, protocol: str, code: 
         "settings": {"k": 20, "split": "test"},
         "provenance": {
             "code": code,
+            "trained_by": None,
             "libraries": {"python": "3.11.2", "torch": "2.14.1"},
             "device": "a processor",
             "threads": 1,

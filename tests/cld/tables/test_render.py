@@ -33,7 +33,11 @@ def score(value, seed=0, commit=CODE["commit"]):
         "metrics": {metric: value for metrics in METRICS.values() for metric in metrics},
         "settings": {"k": 1},
         "details": {"n": 100, "hits": {"top1": hits}},
-        "provenance": {"code": {**CODE, "commit": commit}, "data_checksum": "0123456789abcdef"},
+        "provenance": {
+            "code": {**CODE, "commit": commit},
+            "trained_by": None,
+            "data_checksum": "0123456789abcdef",
+        },
     }
 
 
@@ -241,6 +245,15 @@ def test_a_table_of_several_code_versions_names_them_and_their_cells():
             assert "Mixed code versions: 0.1.0 (89abcdef, changed) in 11 cells; " in text
             assert "0.1.0 (fedcba98, changed) in 64/kmeans." in text
     assert "Mixed" not in rendered()[2]["md"]
+
+
+def test_runs_trained_by_another_version_than_scored_them_are_named_too():
+    table, cells = made()
+    older = score(50.0, 0)
+    older["provenance"]["trained_by"] = {**CODE, "commit": "fedcba9876543210"}
+    cells["64", "kmeans"] = summarise(table.cell("64", "kmeans"), "demo", [older])
+    text = render.render(table, cells, render.view(table, cells, "demo"), "demo", "results")["md"]
+    assert "0.1.0 (fedcba98, changed) in 64/kmeans." in text
 
 
 def test_the_cells_at_hand_come_from_the_scores_that_are_there(tmp_path):
