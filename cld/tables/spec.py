@@ -192,7 +192,10 @@ def load_table(name: str, preset: str) -> Table:
         for layer in (spec, scale, *layers):
             setting |= {key: layer[key] for key in setting if key in layer}
             overrides |= layer.get("set", {})
-        made = Cell(name, row, column, seeds=seeds, overrides=overrides, **setting, **own)
+        if setting["protocol"] in STORE_PROTOCOLS:  # nothing of a run's plays a part
+            made = Cell(name, row, column, seeds=(), overrides={}, **setting, **own)
+        else:
+            made = Cell(name, row, column, seeds=seeds, overrides=overrides, **setting, **own)
         if made.metric not in METRICS[made.protocol]:
             measures = ", ".join(METRICS[made.protocol])
             raise InputError(

@@ -3,11 +3,14 @@
 import csv
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
+GUIDE = Path(__file__).parents[2] / "docs/extending.md"
 CELL = "results/tiny/cells/table_t/4/kmeans.json"
 
 
@@ -57,6 +60,92 @@ def test_touching_one_cells_setting_rebuilds_that_cell_and_its_table_only(built)
     finally:
         built.table.write_text(good)
     assert "Nothing to be done" in built.make("--dry-run", "all_tables", "all_figures")
+
+
+def planned_after(checkout, path, change, *targets):
+    """What would be made if ``change`` was done to a file of the configuration; it is undone."""
+    file = checkout.folder / path
+    good = file.read_text()
+    file.write_text(change(good))
+    try:
+        assert file.read_text() != good
+        return checkout.planned(*targets)
+    finally:
+        file.write_text(good)
+
+
+def test_one_more_seed_trains_that_seed_of_every_run(built):
+    more = planned_after(
+        built,
+        "config/presets/tiny.yaml",
+        lambda text: text.replace("seeds: [0, 1]", "seeds: [0, 1, 2]"),
+        "all_tables",
+    )
+    assert more == {"pretrain": 3, "evaluate": 3, "cell": 3, "table": 1, "all_tables": 1}
+
+
+def test_one_changed_dataset_is_built_and_trained_on_again(built):
+    changed = planned_after(
+        built,
+        "config/presets/tiny.yaml",
+        lambda text: text.replace(
+            "kitchen_hc: {build: {min_side_px: 4}}", "kitchen_hc: {build: {min_side_px: 5}}"
+        ),
+        "all_tables",
+    )
+    assert changed == {
+        "store": 1,
+        "pretrain": 6,
+        "evaluate": 6,
+        "evaluate_store": 1,
+        "cell": 4,
+        "table": 1,
+        "all_tables": 1,
+    }
+
+
+def test_a_protocols_setting_scores_again_and_trains_nothing(built):
+    scored = planned_after(
+        built,
+        "config/presets/tiny.yaml",
+        lambda text: text.replace("  knn: {k: 5}", "  knn: {k: 6}", 1),
+        "all_tables",
+    )
+    assert scored == {"evaluate": 6, "cell": 3, "table": 1, "all_tables": 1}
+
+
+def test_the_guides_table_is_made_from_its_file_alone(built):
+    guide = GUIDE.read_text(encoding="utf-8")
+    section = guide[guide.index("## A table of your own") : guide.index("## A base method of your own")]
+    name = re.search(r"config/tables/(table_\w+)\.yaml", section)[1]
+    text = re.search(r"```yaml\n(.*?)```", section, re.S)[1].replace("seeds: [0, 1]", "seeds: [0]")
+    file = built.folder / f"config/tables/{name}.yaml"
+    file.write_text(text)
+    try:
+        assert built.planned("all_tables") == {
+            "pretrain": 5,
+            "evaluate": 5,
+            "cell": 6,
+            "table": 1,
+            "all_tables": 1,
+        }
+        built.make(f"results/tiny/tables/{name}.html")
+        rows = list(csv.DictReader((built.folder / f"results/tiny/tables/{name}.csv").open()))
+        assert {(row["row"], row["column"]) for row in rows} == {
+            *((n, method) for n in "15" for method in ("npid", "moco")),
+            ("reference", "npid"),
+            ("reference", "chance"),
+        }
+        assert all(0 <= float(row["value"]) <= 100 for row in rows)
+    finally:
+        file.unlink()
+
+
+def test_the_page_and_the_tables_of_now_need_nothing_to_be_made(built):
+    built.make("tables_now", "index_now")
+    page = (built.folder / "results/tiny/index.html").read_text()
+    assert "Table T" in page and "tiny scale" in page
+    assert (built.folder / "results/tiny/tables_now/table_t.md").exists()
 
 
 def test_a_caption_rebuilds_the_table_and_trains_nothing(built):

@@ -44,7 +44,7 @@ def score(value, seed=0, commit=CODE["commit"]):
 def made(name="table_a1", preset="demo", without=(), value=lambda number: 40 + number):
     table = load_table(name, preset)
     cells = {
-        key: summarise(cell, preset, [score(value(number), seed) for seed in cell.seeds])
+        key: summarise(cell, preset, [score(value(number), seed) for seed in cell.seeds or (None,)])
         for number, (key, cell) in enumerate(table.cells.items())
         if key not in without
     }
@@ -236,7 +236,7 @@ def test_a_table_of_several_code_versions_names_them_and_their_cells():
     table, cells = made()
     cell = table.cell("64", "kmeans")
     cells["64", "kmeans"] = summarise(
-        cell, "demo", [score(50.0, seed, "fedcba9876543210") for seed in cell.seeds]
+        cell, "demo", [score(50.0, seed, "fedcba9876543210") for seed in cell.seeds or (None,)]
     )
     for kind, text in render.render(
         table, cells, render.view(table, cells, "demo"), "demo", "results"
