@@ -65,13 +65,15 @@ def bootstrap(differences: np.ndarray, seed: int = 0) -> Interval:
     if differences.size == 1:
         return Interval(mean, None, None)
     rng = np.random.default_rng(seed)
+    # Of hits there are few kinds of images: how often each kind is drawn is all that matters.
+    kinds, counts = np.unique(differences, axis=1, return_counts=True)  # S, K
     means = np.empty(RESAMPLES)
-    step = max(1, DRAWN // n_images)
+    step = max(1, DRAWN // len(counts))
     for start in range(0, RESAMPLES, step):
         n = min(step, RESAMPLES - start)
         seeds = rng.integers(n_seeds, size=(n, n_seeds))
         weights = (seeds[:, :, None] == np.arange(n_seeds)).mean(axis=1)  # n, S
-        images = rng.integers(n_images, size=(n, n_images))
-        means[start : start + n] = np.take_along_axis(weights @ differences, images, axis=1).mean(axis=1)
+        drawn = rng.multinomial(n_images, counts / n_images, size=n)  # n, K
+        means[start : start + n] = (weights @ kinds * drawn).sum(axis=1) / n_images
     low, high = np.percentile(means, [50 - LEVEL / 2, 50 + LEVEL / 2])
     return Interval(mean, float(low), float(high))
