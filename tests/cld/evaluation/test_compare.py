@@ -27,6 +27,7 @@ def score(run, seed, hits):
         "details": {"n": len(hits), "hits": {"top1": packed_hits(hits)}},
         "provenance": {
             "code": {"version": "1", "commit": None, "dirty": None},
+            "trained_by": None,
             "libraries": {},
             "device": "a",
             "threads": 1,

@@ -13,6 +13,7 @@ from cld.figures.style import plt
 
 PROVENANCE = {
     "code": {"version": "1", "commit": None, "dirty": None},
+    "trained_by": None,
     "libraries": {},
     "device": "a",
     "threads": 1,
