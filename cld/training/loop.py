@@ -41,14 +41,17 @@ from cld.training.watch import Watch
 
 FINAL = "checkpoint.pt"
 PARTIAL = "partial.pt"
+#: What ends a run early: a person, a scheduler, and a scheduler's warning that the time limit is near (either
+#: of the last two, see docs/cluster.md).
+STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGURG)
 
 
 def train(config: dict, store: str | Path, run_dir: str | Path, device: str | None = None) -> Path:
     """Train a run to its end, from where it was left if it was started before.
 
     ``run_dir`` gets ``config.yaml`` first, then ``log.csv`` and ``tb/``, ``partial.pt`` every
-    ``checkpoint_every_s`` seconds, and at the end ``checkpoint.pt`` in its place. On SIGTERM or SIGINT the
-    state is saved and the process exits with status 128 + the signal's number; a second signal does not wait.
+    ``checkpoint_every_s`` seconds, and at the end ``checkpoint.pt`` in its place. On a signal of STOPPING the
+    state is saved and the process exits with status 128 + the signal's number; a second one does not wait.
     Under torchrun every process calls this, and the first one writes.
 
     Args:
@@ -281,14 +284,14 @@ def feature_spread(embedding: Tensor) -> Tensor:
 
 @contextmanager
 def stop_signal() -> Iterator[Callable[[], int | None]]:
-    """Hold back SIGTERM and SIGINT; yields a function that tells the first one received, if any."""
+    """Hold back the signals of STOPPING; yields a function that tells the first one received, if any."""
     received: list[int] = []
 
     def receive(number: int, _: object) -> None:
         received.append(number)
         signal.signal(number, previous[number])
 
-    previous = {number: signal.signal(number, receive) for number in (signal.SIGTERM, signal.SIGINT)}
+    previous = {number: signal.signal(number, receive) for number in STOPPING}
     try:
         yield lambda: received[0] if received else None
     finally:

@@ -18,9 +18,10 @@ rule pretrain:
     resources:
         mem_mb=4000,
         runtime=60,
+        launcher="",
     params:
         folder=lambda wildcards, output: Path(output.checkpoint).parent,
         arguments=run_arguments,
     shell:
-        "python -m cld.training --preset {wildcards.preset} {params.arguments}"
-        " --store {input.store} --run-dir {params.folder} > {log} 2>&1"
+        "{resources.launcher} python -m cld.training --preset {wildcards.preset} {params.arguments}"
+        " --store {input.store} --run-dir {params.folder} >> {log} 2>&1"
