@@ -47,10 +47,11 @@ def training(config: dict, store: Path, run: Path) -> list[str]:
     return [*command, *overrides]
 
 
-def in_two_processes(config: dict, store: Path, run: Path) -> Path:
-    done = subprocess.run(
-        torchrun(2, *training(config, store, run)), env=ENVIRONMENT, capture_output=True, text=True
-    )
+def in_processes(n: int, config: dict, store: Path, run: Path) -> Path:
+    """Train in ``n`` processes, each with one thread: more threads would add up in another order."""
+    command = training(config, store, run)
+    command = torchrun(n, *command) if n > 1 else [sys.executable, *command]
+    done = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return run / "checkpoint.pt"
 
@@ -84,8 +85,8 @@ def test_collectives_synchronised_norm_and_shuffled_keys():
 @pytest.mark.parametrize("method", sorted(METHODS))
 def test_two_processes_and_one_with_two_parts_train_the_same(tiny_run, tiny_store, tmp_path, method):
     config = tiny_run(method, {**PARTS, "optimiser.epochs": 2, "sync_bn": False})
-    together = in_two_processes(config, tiny_store, tmp_path / "together")
-    alone = train(config, tiny_store, tmp_path / "alone", "cpu")
+    together = in_processes(2, config, tiny_store, tmp_path / "together")
+    alone = in_processes(1, config, tiny_store, tmp_path / "alone")
     assert_same_run(together, alone)
     assert {path.name for path in together.parent.iterdir()} == {
         "checkpoint.pt",
@@ -113,8 +114,8 @@ def test_a_run_stopped_in_two_processes_goes_on_in_one(tiny_run, tiny_store, tmp
     for name in ("one", "two"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "partial.pt").write_bytes((run / "partial.pt").read_bytes())
-    one = train(config, tiny_store, tmp_path / "one", "cpu")
-    two = in_two_processes(config, tiny_store, tmp_path / "two")
+    one = in_processes(1, config, tiny_store, tmp_path / "one")
+    two = in_processes(2, config, tiny_store, tmp_path / "two")
     assert load_checkpoint(one)["step"] == load_checkpoint(two)["step"] == 120
     ours, theirs = logged(one), logged(two)
     assert [row["epoch"] for row in ours] == [row["epoch"] for row in theirs] == [*range(1, 31)]
