@@ -3,6 +3,7 @@
 import os
 import signal
 import subprocess
+from pathlib import Path
 
 import pytest
 from slurm_checkout import SlurmCheckout
@@ -21,6 +22,8 @@ def cluster(tmp_path_factory):
         if not in_ci:
             pytest.skip("Slurm is not installed (apt-get install slurmctld slurmd slurm-client munge)")
         install()
+    if not Path("/sys/fs/cgroup").is_mount():
+        pytest.skip("no control groups are mounted at /sys/fs/cgroup: slurmd does not start")
     with Cluster(tmp_path_factory.mktemp("slurm")) as running:
         yield running
 

@@ -41,22 +41,27 @@ def installed_browser() -> str | None:
     return next(filter(None, map(shutil.which, BROWSERS)), None)
 
 
+def can_be_driven() -> bool:
+    """Whether the library is there that the driver is linked against; Chromium does not bring it along."""
+    return any(Path("/usr/lib").glob("*/libatomic.so.1"))
+
+
 def install_browser() -> None:
-    """Install Debian's Chromium, as root or through sudo."""
+    """Install Debian's Chromium and what its driver needs, as root or through sudo."""
     as_root = [] if os.geteuid() == 0 else ["sudo", "-n"]
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-    for arguments in (["update"], ["install", "-y", "--no-install-recommends", "chromium"]):
+    for arguments in (["update"], ["install", "-y", "--no-install-recommends", "chromium", "libatomic1"]):
         subprocess.run([*as_root, "apt-get", "-qq", *arguments], env=environment, check=True)
 
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
     """A headless Chromium: the system's. In continuous integration it is installed where there is none."""
-    if installed_browser() is None and os.environ.get("CI"):
+    if os.environ.get("CI") and (installed_browser() is None or not can_be_driven()):
         install_browser()
     executable = installed_browser()
-    if executable is None:
-        pytest.skip("no Chromium here; install it to test the page: apt-get install chromium")
+    if executable is None or not can_be_driven():
+        pytest.skip("no browser here; to test the page: apt-get install chromium libatomic1")
     with sync_playwright() as playwright:
         # a browser that root starts has no sandbox; this one reads our own files alone
         started = playwright.chromium.launch(executable_path=executable, args=["--no-sandbox"])
