@@ -123,7 +123,7 @@ def test_a_run_that_outlasts_its_time_limit_continues_by_itself_under_its_id(clu
     """As the profile starts it, with Slurm's shortest limit, a minute, and a signal soon after each start."""
     training = (
         f"{sys.executable} -m cld.training --preset tiny --dataset kitchen_hc --method npid --seed 0"
-        f" --store results/tiny/stores/kitchen_hc.h5 --run-dir {tmp_path}/run optimiser.epochs=150"
+        f" --store results/tiny/stores/kitchen_hc.h5 --run-dir {tmp_path}/run optimiser.epochs=450"
     )
     script = tmp_path / "job.sh"
     script.write_text(f"#!/bin/sh\nexec {local.folder}/slurm/launch.sh 1 {training}\n")
@@ -133,7 +133,7 @@ def test_a_run_that_outlasts_its_time_limit_continues_by_itself_under_its_id(clu
         "sbatch", *options, f"--chdir={local.folder}", f"--output={output}", str(script)
     ).strip()
     ended = ("COMPLETED", "FAILED", "TIMEOUT", "CANCELLED")
-    wait_until(lambda: cluster.jobs(id=job)[0]["state"] in ended, "the run ends", 280)
+    wait_until(lambda: cluster.jobs(id=job)[0]["state"] in ended, "the run ends", 560)
     assert cluster.jobs(id=job)[0]["state"] == "COMPLETED", output.read_text()
     said = output.read_text()
     stops = [int(step) for step in re.findall(r"stopped: step (\d+) is saved", said)]

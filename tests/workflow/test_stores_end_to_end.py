@@ -114,7 +114,7 @@ def test_own_images_go_from_a_folder_to_the_table(own_checkout, stores, tmp_path
     finally:
         config.write_text(good)
     table = (own_checkout.folder / "results/tiny/tables/table_folder.md").read_text()
-    assert re.search(r"\| NPID \| (\**[\d.]+ ± [\d.]+\** \| ){2}", table)
+    assert re.search(r"\| NPID \| (\**[\d.]+ ± [\d.]+\** \|\s){2}", table)
     assert "Own images, tiny scale" in table and "demo" not in table.lower()
 
 
