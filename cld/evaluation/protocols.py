@@ -49,3 +49,5 @@ PROTOCOLS = {
     "pixel_knn": Protocol("cld.evaluation.neighbours:score_pixel_knn", needs_run=False),
     "chance": Protocol("cld.evaluation.neighbours:score_chance", needs_run=False),
 }
+#: Those that score a store alone, with no network.
+STORE_PROTOCOLS = tuple(name for name, protocol in PROTOCOLS.items() if not protocol.needs_run)

@@ -1,12 +1,13 @@
 """How long runs and evaluations take: what was recorded on this preset, and what follows for the rest."""
 
-import csv
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
 import yaml
+
+from cld.job_cost import job_cost
 
 
 @dataclass(frozen=True)
@@ -65,12 +66,7 @@ class CostModel:
 
 def recorded_seconds(path: Path) -> float | None:
     """Wall time in a benchmark file of Snakemake's; None where there is none."""
-    try:
-        with open(path, newline="", encoding="utf-8") as text:
-            rows = list(csv.DictReader(text, delimiter="\t"))
-        return float(rows[-1]["s"])
-    except (OSError, KeyError, IndexError, ValueError):
-        return None
+    return (job_cost(path) or {}).get("s")
 
 
 def evaluation_seconds(folder: Path) -> dict[str, float]:

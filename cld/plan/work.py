@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from cld.config import load_dataset, load_source
+from cld.config import THREE_VIEWS, load_dataset, load_source
 
 #: Blocks of the ResNets, and whether a block has three convolutions (a bottleneck, four times as wide).
 RESNETS = {
@@ -70,7 +70,7 @@ def run_macs(preset: str, run: Mapping, side: int | None, images: int | None) ->
     per_view = resnet_macs(run["backbone"], side) if side else None
     if per_view is None or not images:
         return None
-    has_key = run["method"] in ("moco", "moco_v2", "infomin")
+    has_key = run["method"] in THREE_VIEWS
     passes = (run["views"] - has_key) * FORWARD_AND_BACKWARD + has_key * FORWARD
     passes += run["views"] * FORWARD * (run["method"] in TARGETS)
     passes += FORWARD_AND_BACKWARD * (run["method"] == "infomin" and run["infomin"]["jigsaw_weight"] > 0)

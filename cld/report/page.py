@@ -22,13 +22,15 @@ from cld.config import (
     parse_yaml,
     read_yaml,
 )
+from cld.evaluation.protocols import STORE_PROTOCOLS
+from cld.job_cost import job_cost
 from cld.provenance import provenance
 from cld.report.pictures import embedded
-from cld.report.runs import curves, job_cost, stage
+from cld.report.runs import curves, stage
 from cld.tables.cell import read_json
 from cld.tables.claims import check
 from cld.tables.render import KINDS, METRICS, best_places, code_version, percent
-from cld.tables.spec import REFERENCE_ROW, STORE_PROTOCOLS, Axis, Cell, Place, Table
+from cld.tables.spec import REFERENCE_ROW, Axis, Cell, Place, Table
 
 #: How every command of the page starts; on a cluster ``--profile slurm`` stands in place of ``--cores 2``.
 SNAKEMAKE = "snakemake --cores 2"

@@ -1,9 +1,10 @@
-"""What a run's folder tells: how far the run is, its curves, and what it cost."""
+"""What a run's folder tells: how far the run is, and its curves."""
 
 import csv
-import math
 from collections.abc import Iterable
 from pathlib import Path
+
+from cld.job_cost import short_number
 
 #: Columns of ``log.csv`` that are no curves: the axis, and what is about time.
 NOT_CURVES = ("epoch", "step", "ended")
@@ -37,7 +38,7 @@ def curves(log: Path) -> dict[str, list]:
         rows = list(csv.DictReader(file))
     kept = [rows[i] for i in _spread(len(rows))]
     names = ["epoch", *(name for name in (rows[0] if rows else {}) if name not in NOT_CURVES)]
-    shown = {name: [_number(row.get(name)) for row in kept] for name in names}
+    shown = {name: [short_number(row.get(name)) for row in kept] for name in names}
     return {name: values for name, values in shown.items() if any(value is not None for value in values)}
 
 
@@ -46,26 +47,3 @@ def _spread(n: int) -> Iterable[int]:
     if n <= MAX_POINTS:
         return range(n)
     return (round(i * (n - 1) / (MAX_POINTS - 1)) for i in range(MAX_POINTS))
-
-
-def _number(text: str | None) -> float | None:
-    try:
-        value = float(text or "")
-    except ValueError:
-        return None
-    return float(f"{value:.5g}") if math.isfinite(value) else None
-
-
-def job_cost(benchmark: Path) -> dict[str, float] | None:
-    """A job's wall time ``s`` and peak memory ``mb`` from Snakemake's benchmark file; None without one.
-
-    A job that was killed and went on later is there with its last part only.
-    """
-    try:
-        with open(benchmark, newline="", encoding="utf-8") as file:
-            last = list(csv.DictReader(file, delimiter="\t"))[-1]
-    except (FileNotFoundError, IndexError):
-        return None
-    return {
-        name: value for name, column in (("s", "s"), ("mb", "max_rss")) if (value := _number(last[column]))
-    }

@@ -6,9 +6,8 @@ from dataclasses import dataclass, field
 
 from cld.config import CONFIG, load_preset, load_run, read_yaml, run_id, shown, validate
 from cld.errors import InputError
+from cld.evaluation.protocols import STORE_PROTOCOLS
 
-#: Protocols that score a store alone, with no network.
-STORE_PROTOCOLS = ("pixel_knn", "chance")
 #: The row under which a table's references have their cells.
 REFERENCE_ROW = "reference"
 

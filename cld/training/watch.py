@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import nn
 
@@ -62,9 +61,7 @@ class Watch:
             for split in splits
         ]
         method.train()
-        labels = [
-            torch.from_numpy(np.asarray(read_labels(self.store, split))).to(self.device) for split in splits
-        ]
+        labels = [torch.from_numpy(read_labels(self.store, split)).to(self.device) for split in splits]
         ranked = knn_classify(
             features[0],
             labels[0],

@@ -12,7 +12,7 @@ sys.path.insert(0, str(Path(workflow.basedir).parent))
 from cld import config as settings
 from cld.errors import InputError
 from data_prep.settings import build_settings, generator_settings
-from cld.evaluation.protocols import PROTOCOLS
+from cld.evaluation.protocols import PROTOCOLS, STORE_PROTOCOLS
 from cld.runs import runs_of_evaluations, runs_of_tables
 from cld.tables.spec import load_table, table_names
 
@@ -38,7 +38,6 @@ SCORE = f"{SCORES}/{{protocol}}.json"
 STORE = f"{RESULTS}/{{preset}}/stores/{{dataset}}"
 LOG = f"{RESULTS}/{{preset}}/logs"
 BENCHMARK = f"{RESULTS}/{{preset}}/benchmarks"
-STORE_PROTOCOLS = [name for name, protocol in PROTOCOLS.items() if not protocol.needs_run]
 RUN_PROTOCOLS = [name for name, protocol in PROTOCOLS.items() if protocol.needs_run and not protocol.goes_on]
 TABLE_OF_FIGURE = {"fig_a2": "table_negatives", "fig_a3": "table_a3", "fig_choice": "table_a3"}
 FIGURES = ["fig_a1", *(figure for figure, table in TABLE_OF_FIGURE.items() if table in table_names())]
