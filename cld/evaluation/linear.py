@@ -23,6 +23,7 @@ from cld.evaluation.labels import complete_labels
 from cld.evaluation.logistic_regression import fit_logistic_regression, standardised
 from cld.store import StoreInfo, read_info
 from cld.training.device import resolve_device
+from cld.training.optimiser import SGD
 
 #: How far ``linear`` is from ``linear_published``, in points of accuracy, as measured at its full 100 epochs.
 MINUS_PUBLISHED = {
@@ -58,7 +59,7 @@ def score_linear_published(
     rows, seed = np.arange(len(train_labels)), config["seed"]
     images = open_images(store, "train", rows, info, side, device, config["workers"])
     head = linear_head(backbone.out_features, len(info.classes), seed).to(device)
-    optimiser = torch.optim.SGD(
+    optimiser = SGD(
         head.parameters(), settings["lr"], settings["momentum"], weight_decay=settings["weight_decay"]
     )
 

@@ -1,7 +1,7 @@
 """Figure A.3: what two methods retrieve for the same queries, side by side.
 
     python -m cld.figures.gallery --store imagenet100.h5 --checkpoints npid.pt npid_cld.pt \\
-        --labels NPID NPID+CLD --queries 8 --figure gallery.png gallery.pdf
+        --labels NPID NPID+CLD --queries 8 --figure gallery.png gallery.pdf --csv gallery.csv
 
 Which queries are shown does not depend on the second method: they stand for the whole range of the first
 one's performance, evenly by rank, and the rows begin where it does worst.
@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
@@ -20,6 +21,7 @@ from matplotlib.patches import Rectangle
 from cld.errors import InputError, run_command
 from cld.evaluation.retrieval import Retrieval, retrieve
 from cld.figures.style import TEXT_WIDTH, caption, plt, save
+from cld.files import write_text
 from cld.store import StoreInfo, read_info, read_labels, thumbnails
 
 N_HITS = 8
@@ -114,6 +116,37 @@ def draw(
     return figure
 
 
+def hits_table(
+    queries: np.ndarray,
+    found: Sequence[Retrieval],
+    names: Sequence[str],
+    labels: tuple[np.ndarray, np.ndarray],
+    classes: Sequence[str],
+) -> pd.DataFrame:
+    """What the figure shows, one line a hit: rows of the two splits, classes, and whether they agree.
+
+    Args:
+        labels: of the queries' split and of the hits'.
+        See :func:`draw` for the others.
+    """
+    lines = [
+        {
+            "place": place,
+            "query": query,
+            "query_class": classes[labels[0][query]],
+            "method": name,
+            "rank": rank,
+            "hit": hit,
+            "hit_class": classes[labels[1][hit]],
+            "is_right": bool(method.is_right[query, rank - 1]),
+        }
+        for place, query in enumerate(queries, start=1)
+        for method, name in zip(found, names, strict=True)
+        for rank, hit in enumerate(method.rows[query], start=1)
+    ]
+    return pd.DataFrame(lines)
+
+
 def _head(axis: Axes, text: str, x: float) -> None:
     axis.text(x, -0.12, text, ha="center", va="bottom", fontsize=6.5)
 
@@ -143,17 +176,21 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0, help="which of equally good queries are shown")
     parser.add_argument("--device", help="cpu, cuda, ...; default: the fastest there is")
     parser.add_argument("--figure", nargs="+", required=True, help="files to write, .png or .pdf")
+    parser.add_argument("--csv", help="file for the queries and hits that are shown")
     args = parser.parse_args()
     info = read_info(args.store)
-    n_images = len(read_labels(args.store, args.split))
+    labels = read_labels(args.store, args.split)
+    n_images = len(labels)
     if not 1 <= args.queries <= n_images:
         raise InputError(f"--queries {args.queries} is outside 1..{n_images}, the images of '{args.split}'")
     found = [
         retrieve(args.store, args.split, args.source, N_HITS, checkpoint, args.device)
         for checkpoint in args.checkpoints
     ]
-    labels = read_labels(args.store, args.split)
     queries = choose_queries(found[0].is_right.sum(axis=1), labels, args.queries, args.seed)
+    if args.csv:
+        both = labels, read_labels(args.store, args.source)
+        write_text(args.csv, hits_table(queries, found, args.labels, both, info.classes).to_csv(index=False))
     save(draw(args.store, info, (args.split, args.source), queries, found, args.labels), args.figure)
 
 

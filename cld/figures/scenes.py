@@ -14,6 +14,7 @@ from PIL import Image
 
 from cld.errors import InputError, run_command
 from cld.figures.style import COLOURS, TEXT_WIDTH, caption, save
+from cld.files import write_text
 from cld.store import read_info, read_split
 
 N_SCENES = 2
@@ -77,6 +78,14 @@ def draw(manifest: pd.DataFrame, root: Path, store: str, heading: str) -> Figure
     return figure
 
 
+def shown_table(manifest: pd.DataFrame, n_classes: int) -> pd.DataFrame:
+    """The manifest's lines of the views and crops that the figure shows; ``shown`` tells which of the two."""
+    views = pick_views(manifest)[["scene", "frame", "image"]].assign(shown="view")
+    rows = [row for label in range(n_classes) for row in pick_crops(manifest, label)]
+    train = manifest[manifest["split"] == "train"].set_index("row", drop=False)
+    return pd.concat([views, train.loc[rows].assign(shown="crop")])
+
+
 def _draw_view(axis: Axes, path: Path, boxes: pd.DataFrame) -> None:
     try:
         image = Image.open(path).convert("RGB")
@@ -107,9 +116,13 @@ def main() -> None:
     parser.add_argument("--store", required=True)
     parser.add_argument("--manifest", required=True)
     parser.add_argument("--figures", nargs="+", required=True, help="files to write, .png or .pdf")
+    parser.add_argument("--csv", help="file for what is shown: the manifest's lines of views and crops")
     args = parser.parse_args()
     heading = caption("Figure A.1: scenes and the crops of Kitchen-HC", args.preset, "kitchen_hc")
-    save(draw(pd.read_csv(args.manifest), Path(args.root), args.store, heading), args.figures)
+    manifest = pd.read_csv(args.manifest)
+    if args.csv:
+        write_text(args.csv, shown_table(manifest, len(read_info(args.store).classes)).to_csv(index=False))
+    save(draw(manifest, Path(args.root), args.store, heading), args.figures)
 
 
 if __name__ == "__main__":

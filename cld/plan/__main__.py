@@ -36,6 +36,9 @@ def main() -> None:
     parser.add_argument("--preset", required=True)
     parser.add_argument("--results", default="results", help="the results folder")
     parser.add_argument("--tables", nargs="*", help="files of config/tables; default: all")
+    parser.add_argument(
+        "--no-evaluations", action="store_true", help="leave out the runs that only all_evaluations asks for"
+    )
     args = parser.parse_args()
     cluster = load_preset(args.preset)["cluster"]
     for name in args.tables or []:
@@ -44,7 +47,7 @@ def main() -> None:
                 f"--tables {name}: there is no such file; tables that exist: {', '.join(table_names())}"
             )
     tables = [load_table(name, args.preset) for name in args.tables or table_names()]
-    print("\n".join(report(tables, args.preset, Path(args.results), cluster, not args.tables)))
+    print("\n".join(report(tables, args.preset, Path(args.results), cluster, not args.no_evaluations)))
 
 
 def report(

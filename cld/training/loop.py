@@ -33,6 +33,7 @@ from cld.training.checkpoint import load_checkpoint
 from cld.training.device import resolve_device
 from cld.training.image_source import Schedule, view_batches
 from cld.training.log import TrainingLog
+from cld.training.optimiser import SGD
 from cld.training.schedule import learning_rate
 from cld.training.speed import made_fast
 from cld.training.state import TrainingState, require_same_run
@@ -175,9 +176,7 @@ def start(config: dict, data: str, n_images: int, device: torch.device) -> Train
     method = made_fast(method, config["speed"], device)
     settings = config["optimiser"]
     trained = (weights for weights in method.parameters() if weights.requires_grad)
-    optimiser = torch.optim.SGD(
-        trained, settings["lr"], settings["momentum"], weight_decay=settings["weight_decay"]
-    )
+    optimiser = SGD(trained, settings["lr"], settings["momentum"], weight_decay=settings["weight_decay"])
     scaler = GradScaler(device.type, enabled=config["precision"] == "fp16")
     return TrainingState(config, data, method, optimiser, scaler, provenance())
 

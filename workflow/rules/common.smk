@@ -38,6 +38,8 @@ SCORE = f"{SCORES}/{{protocol}}.json"
 STORE = f"{RESULTS}/{{preset}}/stores/{{dataset}}"
 LOG = f"{RESULTS}/{{preset}}/logs"
 BENCHMARK = f"{RESULTS}/{{preset}}/benchmarks"
+TABLE = f"{RESULTS}/{{preset}}/tables/{{table}}"
+FIGURE = f"{RESULTS}/{{preset}}/figures"
 RUN_PROTOCOLS = [name for name, protocol in PROTOCOLS.items() if protocol.needs_run and not protocol.goes_on]
 TABLE_OF_FIGURE = {"fig_a2": "table_negatives", "fig_a3": "table_a3", "fig_choice": "table_a3"}
 FIGURES = ["fig_a1", *(figure for figure, table in TABLE_OF_FIGURE.items() if table in table_names())]
@@ -47,6 +49,8 @@ OBJECT_DATASETS = [  # of objects in scenes: detection's
     for name in DATASETS
     if settings.read_yaml(settings.CONFIG / "datasets" / f"{name}.yaml")["builder"] == "voc"
 ]
+CAPTIONS = settings.read_yaml(Path(workflow.basedir).parent / "cld/report/captions.yaml")  # of figures
+SHOWN = "../report/shown.rst"  # how snakemake --report captions tables and figures
 ENVIRONMENT = "../../environment.yml"  # used with --software-deployment-method conda
 
 # glibc returns large freed blocks to the kernel and faults them in again at every training step; keeping
@@ -229,6 +233,30 @@ def pixel_knn_of(dataset):
         )
 
     return paths
+
+
+def shown_table(wildcards):
+    """What snakemake --report says of a table."""
+    table = tables(wildcards.preset)[wildcards.table]
+    return shown(
+        wildcards.preset, table.title, table.caption, {cell.dataset for cell in table.cells.values()}
+    )
+
+
+def shown_figure(figure):
+    """What snakemake --report says of a figure."""
+
+    def said(wildcards):
+        table = TABLE_OF_FIGURE.get(figure)
+        dataset = tables(wildcards.preset)[table].dataset if table else "kitchen_hc"
+        return shown(wildcards.preset, **CAPTIONS[figure], datasets=[dataset])
+
+    return said
+
+
+def shown(preset, title, caption, datasets):
+    generated = any(settings.is_generated(preset, dataset) for dataset in datasets)
+    return {"title": title, "caption": caption.strip(), "generated": generated}
 
 
 def is_at_hand(dataset):

@@ -3,7 +3,7 @@
 
 rule all_figures:
     input:
-        expand(f"{RESULTS}/{PRESET}/figures/{{figure}}.{{kind}}", figure=FIGURES, kind=["png", "pdf"]),
+        expand(f"{RESULTS}/{PRESET}/figures/{{figure}}.{{kind}}", figure=FIGURES, kind=["png", "pdf", "csv"]),
 
 
 rule figure_a1:
@@ -12,7 +12,9 @@ rule figure_a1:
         store=f"{RESULTS}/{{preset}}/stores/kitchen_hc.h5",
         manifest=f"{RESULTS}/{{preset}}/stores/kitchen_hc.manifest.csv",
     output:
-        multiext(f"{RESULTS}/{{preset}}/figures/fig_a1", ".png", ".pdf"),
+        png=report(f"{FIGURE}/fig_a1.png", caption=SHOWN, category="Figures", labels={"figure": "A.1"}),
+        pdf=f"{FIGURE}/fig_a1.pdf",
+        csv=f"{FIGURE}/fig_a1.csv",
     log:
         f"{LOG}/figures/fig_a1.log",
     benchmark:
@@ -25,17 +27,20 @@ rule figure_a1:
         runtime=10,
     params:
         root=lambda wildcards: upstream(wildcards.preset, "gmu_kitchens"),
+        shown=shown_figure("fig_a1"),
     shell:
         "python -m cld.figures.scenes --preset {wildcards.preset} --root {params.root} --store {input.store}"
-        " --manifest {input.manifest} --figures {output} > {log} 2>&1"
+        " --manifest {input.manifest} --figures {output.png} {output.pdf}"
+        " --csv {output.csv} > {log} 2>&1"
 
 
 rule figure_a2:
     input:
         f"{RESULTS}/{{preset}}/tables/table_negatives.csv",
     output:
-        figure=multiext(f"{RESULTS}/{{preset}}/figures/fig_a2", ".png", ".pdf"),
-        csv=f"{RESULTS}/{{preset}}/figures/fig_a2.csv",
+        png=report(f"{FIGURE}/fig_a2.png", caption=SHOWN, category="Figures", labels={"figure": "A.2"}),
+        pdf=f"{FIGURE}/fig_a2.pdf",
+        csv=f"{FIGURE}/fig_a2.csv",
     log:
         f"{LOG}/figures/fig_a2.log",
     benchmark:
@@ -46,9 +51,11 @@ rule figure_a2:
     resources:
         mem_mb=500,
         runtime=5,
+    params:
+        shown=shown_figure("fig_a2"),
     shell:
-        "python -m cld.figures.negatives --preset {wildcards.preset} --table {input} --figure {output.figure}"
-        " --csv {output.csv} > {log} 2>&1"
+        "python -m cld.figures.negatives --preset {wildcards.preset} --table {input}"
+        " --figure {output.png} {output.pdf} --csv {output.csv} > {log} 2>&1"
 
 
 rule figure_a3:
@@ -56,7 +63,9 @@ rule figure_a3:
         checkpoints=retrieving_checkpoints,
         store=f"{RESULTS}/{{preset}}/stores/imagenet100.h5",
     output:
-        multiext(f"{RESULTS}/{{preset}}/figures/fig_a3", ".png", ".pdf"),
+        png=report(f"{FIGURE}/fig_a3.png", caption=SHOWN, category="Figures", labels={"figure": "A.3"}),
+        pdf=f"{FIGURE}/fig_a3.pdf",
+        csv=f"{FIGURE}/fig_a3.csv",
     log:
         f"{LOG}/figures/fig_a3.log",
     benchmark:
@@ -67,17 +76,25 @@ rule figure_a3:
     resources:
         mem_mb=8000,
         runtime=60,
+    params:
+        shown=shown_figure("fig_a3"),
     shell:
         "python -m cld.figures.gallery --store {input.store} --checkpoints {input.checkpoints}"
-        " --labels NPID NPID+CLD --figure {output} > {log} 2>&1"
+        " --labels NPID NPID+CLD --figure {output.png} {output.pdf} --csv {output.csv} > {log} 2>&1"
 
 
 rule figure_choice:
     input:
         scores=scores_of_choice,
     output:
-        figure=multiext(f"{RESULTS}/{{preset}}/figures/fig_choice", ".png", ".pdf"),
-        csv=f"{RESULTS}/{{preset}}/figures/fig_choice.csv",
+        png=report(
+            f"{FIGURE}/fig_choice.png",
+            caption=SHOWN,
+            category="Figures",
+            labels={"figure": "choice without labels"},
+        ),
+        pdf=f"{FIGURE}/fig_choice.pdf",
+        csv=f"{FIGURE}/fig_choice.csv",
     log:
         f"{LOG}/figures/fig_choice.log",
     benchmark:
@@ -88,6 +105,8 @@ rule figure_choice:
     resources:
         mem_mb=500,
         runtime=5,
+    params:
+        shown=shown_figure("fig_choice"),
     shell:
-        "python -m cld.figures.choice --key cld.weight --scores {input.scores} --figure {output.figure}"
-        " --csv {output.csv} > {log} 2>&1"
+        "python -m cld.figures.choice --key cld.weight --scores {input.scores}"
+        " --figure {output.png} {output.pdf} --csv {output.csv} > {log} 2>&1"

@@ -52,8 +52,10 @@ rule plan:
     params:
         preset=PRESET,
         results=RESULTS,
+        tables=tables_at_hand(PRESET),
     shell:
-        "python -m cld.plan --preset {params.preset} --results {params.results} 2>&1 | tee {log}"
+        "python -m cld.plan --preset {params.preset} --results {params.results} --tables {params.tables}"
+        " 2>&1 | tee {log}"
 
 
 rule tables_now:

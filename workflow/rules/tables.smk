@@ -36,7 +36,13 @@ rule table:
     input:
         table_cells,
     output:
-        multiext(f"{RESULTS}/{{preset}}/tables/{{table}}", ".csv", ".md", ".tex", ".html", ".png"),
+        multiext(TABLE, ".csv", ".md", ".tex"),
+        html=report(
+            f"{TABLE}.html", caption=SHOWN, category="Tables", labels={"table": "{table}", "as": "page"}
+        ),
+        png=report(
+            f"{TABLE}.png", caption=SHOWN, category="Tables", labels={"table": "{table}", "as": "picture"}
+        ),
     log:
         f"{LOG}/tables/{{table}}.log",
     benchmark:
@@ -49,6 +55,7 @@ rule table:
         runtime=5,
     params:
         table=lambda wildcards: repr(tables(wildcards.preset)[wildcards.table]),
+        shown=shown_table,
         results=lambda wildcards, output: Path(output[0]).parents[2],
     shell:
         "python -m cld.tables.render --preset {wildcards.preset} --table {wildcards.table}"

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import torch
 from torch import Tensor, nn
-from torch.optim import SGD
 from torchvision.models.detection import FasterRCNN
 
 from cld.config import flat
@@ -19,6 +18,7 @@ from cld.progress import progress
 from cld.training.checkpoint import load_checkpoint, save_checkpoint
 from cld.training.image_source import Schedule
 from cld.training.loop import stop_signal
+from cld.training.optimiser import SGD
 from cld.training.streams import STEPS, stream_seed
 
 #: Batches of images that are decoded or under way before they are needed.

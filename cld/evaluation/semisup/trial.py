@@ -23,6 +23,7 @@ from cld.models.backbones import build_backbone
 from cld.store import StoreInfo, read_info
 from cld.training.checkpoint import load_checkpoint, save_checkpoint, trained_by
 from cld.training.device import resolve_device
+from cld.training.optimiser import SGD
 
 
 @dataclass(frozen=True)
@@ -80,7 +81,7 @@ def run_trial(
     seed = config["seed"]
     head = linear_head(backbone.out_features, len(info.classes), seed).to(device)
     network = nn.Sequential(backbone, head)
-    optimiser = torch.optim.SGD(
+    optimiser = SGD(
         [{"params": backbone.parameters()}, {"params": head.parameters(), "lr": lr * head_multiplier}],
         lr,
         settings["momentum"],

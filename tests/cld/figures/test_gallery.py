@@ -3,6 +3,7 @@
 import sys
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -15,7 +16,7 @@ from cld.errors import run_command
 from cld.evaluation.retrieval import retrieve
 from cld.figures.gallery import RIGHT, WRONG, choose_queries, draw, main
 from cld.figures.style import plt
-from cld.store import read_info, thumbnails
+from cld.store import read_info, read_labels, thumbnails
 from cld.training.loop import train
 
 
@@ -80,7 +81,7 @@ def test_the_command_draws_and_tells_what_cannot_be_drawn(case, tmp_path, monkey
     store, checkpoints = case
     out = [tmp_path / "a.png", tmp_path / "a.pdf"]
     arguments = ["--store", store, "--checkpoints", *checkpoints, "--labels", "NPID", "NPID+CLD"]
-    arguments += ["--device", "cpu", "--figure", *out, "--queries"]
+    arguments += ["--device", "cpu", "--figure", *out, "--csv", tmp_path / "a.csv", "--queries"]
 
     def gallery(queries):
         monkeypatch.setattr(sys, "argv", ["gallery", *map(str, arguments), queries])
@@ -88,6 +89,17 @@ def test_the_command_draws_and_tells_what_cannot_be_drawn(case, tmp_path, monkey
 
     gallery("3")
     assert Image.open(out[0]).size[0] > 1000 and out[1].stat().st_size
+    shown = pd.read_csv(tmp_path / "a.csv")
+    assert (
+        len(shown) == 3 * 2 * 8
+        and shown.groupby(["place", "method"])["rank"]
+        .apply(list)
+        .map(lambda ranks: ranks == list(range(1, 9)))
+        .all()
+    )
+    labels = [read_labels(store, split) for split in ("test", "train")]
+    assert (shown["is_right"] == (labels[0][shown["query"]] == labels[1][shown["hit"]])).all()
+    assert (shown["is_right"] == (shown["query_class"] == shown["hit_class"])).all()
     capsys.readouterr()
     with pytest.raises(SystemExit, match="2"):
         gallery("99")

@@ -74,6 +74,16 @@ def test_both_sources_can_be_drawn(source, with_scenes):
     assert (root / "f.pdf").read_bytes().startswith(b"%PDF")
 
 
+def test_the_csv_lists_the_views_and_crops_that_are_shown():
+    manifest = make_manifest()
+    shown = scenes.shown_table(manifest, 3)
+    views, crops = (shown[shown["shown"] == kind] for kind in ("view", "crop"))
+    assert list(views["image"]) == list(scenes.pick_views(manifest)["image"])
+    for label in range(3):
+        assert list(crops[crops["label"] == label]["row"]) == scenes.pick_crops(manifest, label)
+    assert set(crops["split"]) == {"train"}
+
+
 def test_demo_figures_say_so():
     assert "demo scale" in caption("F", "demo", "kitchen_hc")
     assert "no reproduction" in caption("F", "demo", "kitchen_hc")
