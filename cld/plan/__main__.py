@@ -109,14 +109,15 @@ def report(
 
     left = [run for run in planned if run.status != DONE]
     known = [run.seconds for run in left if run.seconds is not None]
-    evaluating = sum(of_protocol.get(Path(score).stem, 0.0) for score in missing)
-    total, jobs = sum(known), cluster["parallel_jobs"]
-    lines += [
-        "",
-        f"{len(left)} runs to train: {_hours(total)} of training, {_hours(evaluating)} of evaluating",
-    ]
+    recorded = [seconds for score in missing if (seconds := of_protocol.get(Path(score).stem))]
+    total, evaluating, jobs = sum(known), sum(recorded), cluster["parallel_jobs"]
+    hours = f"{total / 3600:,.1f} {cluster['device']}-hours of training"
+    lines += ["", f"{len(left)} runs to train: {hours}, {evaluating / 3600:,.1f} of evaluating"]
     if len(known) < len(left):
-        lines.append(f"  {len(left) - len(known)} of them cannot be estimated (no size or another backbone)")
+        lines.append(f"  {len(left) - len(known)} runs without an estimate (no size or another backbone)")
+    if len(recorded) < len(missing):
+        unknown = len(missing) - len(recorded)
+        lines.append(f"  {unknown} evaluations without a recorded time are not in these hours")
     if left:
         wall = max([(total + evaluating) / jobs, *known], default=0.0)
         lines.append(f"  about {_hours(wall)} on {jobs} at a time (cluster.parallel_jobs of the preset)")
@@ -141,7 +142,7 @@ def _status(run: Path) -> str:
 def _hours(seconds: float | None) -> str:
     if seconds is None:
         return "?"
-    return f"{seconds / 3600:.1f} h" if seconds >= 3600 else f"{seconds / 60:.1f} min"
+    return f"{seconds / 3600:,.1f} h" if seconds >= 3600 else f"{seconds / 60:.1f} min"
 
 
 def _shown(cells: list[str]) -> str:

@@ -16,6 +16,8 @@ STEMS = {"imagenet": (7, 2, 2), "small": (3, 1, 1), "small_stride2": (3, 2, 1)}
 FORWARD_AND_BACKWARD, FORWARD = 3, 1
 #: Methods that pass every view through a second network, forward only.
 TARGETS = ("byol",)
+#: Crops to train on, as the supplement states (section 1): where they are cut from real scenes.
+KITCHEN_TRAIN = 20_800
 #: Side of a JPEG's views where the run says ``auto``, see :mod:`cld.decoding`.
 JPEG_SIDE = 224
 
@@ -55,6 +57,8 @@ def n_images(preset: str, run: Mapping) -> int | None:
     generated = load_source(preset, dataset["source"])["generate"] or {}
     if "train_per_synset" in generated:
         return generated["listed_synsets"] * generated["train_per_synset"]
+    if run["dataset"] == "kitchen_hc" and not generated:
+        return KITCHEN_TRAIN
     sizes = [generated.get(split) for split in run["train_on"]]
     return sum(sizes) if all(sizes) else None
 

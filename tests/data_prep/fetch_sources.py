@@ -50,7 +50,7 @@ def write_config(folder, settings):
         "run": {},
         "methods": {},
         "evaluation": {},
-        "cluster": {"parallel_jobs": 1, "macs_per_s": 1e9},
+        "cluster": {"device": "GPU", "parallel_jobs": 1, "macs_per_s": 1e9},
         "all_evaluations": {"dataset": "toy", "methods": [], "detection": []},
         "sources": {},
         "datasets": {},

@@ -21,7 +21,7 @@ methods: {}
 evaluation:
   knn: {k: 5}
   pixel_knn: {k: 5}
-cluster: {parallel_jobs: 2, macs_per_s: 5.0e+9}
+cluster: {device: core, parallel_jobs: 2, macs_per_s: 5.0e+9}
 all_evaluations: {dataset: cifar10, methods: [npid, moco], detection: [voc07]}
 sources:
   gmu_kitchens:

@@ -148,6 +148,17 @@ def test_the_page_and_the_tables_of_now_need_nothing_to_be_made(built):
     assert (built.folder / "results/tiny/tables_now/table_t.md").exists()
 
 
+def test_snakemakes_own_report_has_the_table_and_the_figure_with_captions(built):
+    built.make("--report", "report.html", "all_tables", "all_figures")
+    report = (built.folder / "report.html").read_text()
+    for name in ("table_t.html", "table_t.png", "fig_a1.png"):
+        assert name in report
+    for caption in ("Two group numbers.", "Samples of multi-view RGB-D dataset Kitchen", "tiny</strong>"):
+        assert caption in report
+    assert report.count("no reproduction of what is published") >= 2
+    (built.folder / "report.html").unlink()
+
+
 def test_a_caption_rebuilds_the_table_and_trains_nothing(built):
     good = built.table.read_text()
     built.table.write_text(good.replace("Two group numbers.", "Two numbers of groups."))

@@ -15,7 +15,7 @@ from cld.plan.costs import CostModel, Record, evaluation_seconds, recorded_secon
 from cld.plan.work import n_images, resnet_macs, run_macs
 from cld.tables.spec import load_table
 
-CLUSTER = {"parallel_jobs": 2, "macs_per_s": 1e9}
+CLUSTER = {"device": "GPU", "parallel_jobs": 2, "macs_per_s": 1e9}
 
 
 @given(
@@ -96,7 +96,13 @@ def test_the_plan_tells_what_is_there_and_what_each_run_serves(tmp_path):
     assert " done " in of[done] and " partial " in of[partial]
     assert "table_a1/10/kmeans" in of[done]
     assert len(of) == len({run for cell in table.cells.values() for run in cell.runs("demo")})
-    assert any(line.startswith(f"{len(of) - 1} runs to train") for line in lines)
+    (left,) = [line for line in lines if line.startswith(f"{len(of) - 1} runs to train")]
+    assert "GPU-hours of training" in left
+    assert any("evaluations without a recorded time are not in these hours" in line for line in lines)
+
+
+def test_kitchens_are_reckoned_with_as_many_crops_as_the_supplement_states():
+    assert n_images("paper", load_run("paper", "kitchen_hc", "npid", 0, {})) == 20_800
 
 
 def test_every_protocol_of_the_tables_is_one_that_exists():
