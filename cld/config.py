@@ -312,7 +312,10 @@ def _defaults(preset: str, dataset: str, method: str, recipe: str) -> dict:
         run = merge(run, published["methods"].get(method, {}), where, f"published.methods.{method}.")
     scale, where = load_preset(preset), f"config/presets/{preset}.yaml"
     run = merge(run, scale["run"], where, "run.")
-    return merge(run, scale["methods"].get(method, {}), where, f"methods.{method}.")
+    run = merge(run, scale["methods"].get(method, {}), where, f"methods.{method}.")
+    own, section = scale["datasets"].get(dataset, {}), f"datasets.{dataset}."  # stands over what is for all
+    run = merge(run, own.get("run", {}), where, f"{section}run.")
+    return merge(run, own.get("methods", {}).get(method, {}), where, f"{section}methods.{method}.")
 
 
 def identity(run: Mapping) -> dict:

@@ -205,3 +205,11 @@ def test_where_the_authors_have_no_recipe_it_is_said():
         config.load_run("paper", "stl10", "npid", 0, {"recipe": "published"})
     with pytest.raises(InputError, match="recipe"):
         config.load_run("paper", "stl10", "npid", 0, {"recipe": "publisht"})
+
+
+def test_what_a_preset_says_of_one_dataset_stands_over_what_it_says_of_all():
+    small, imagenet = (
+        config.load_run("demo", name, "npid")["backbone"] for name in ("cifar10", "imagenet100")
+    )
+    assert (small["stem"], imagenet["stem"]) == ("small_stride2", "imagenet")
+    assert imagenet["blocks"] == small["blocks"] and imagenet["width"] == small["width"]
