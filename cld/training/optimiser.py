@@ -13,9 +13,7 @@ __all__ = ["LBFGS", "SGD"]
 
 for _name in ("add_param_group", "load_state_dict", "state_dict", "zero_grad"):
     _method = inspect.unwrap(vars(Optimizer)[_name])
-    _method.__dynamo_disable = (
-        _method  # where PyTorch keeps, and looks for, the method that the compiler leaves alone
-    )
+    _method.__dynamo_disable = _method  # where PyTorch keeps what the compiler makes of the method
 
 
 class SGD(torch.optim.SGD):

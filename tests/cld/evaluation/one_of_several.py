@@ -11,12 +11,12 @@ from importlib import import_module
 from pathlib import Path
 
 import torch
-from torch.optim import SGD
 
 sys.path.insert(0, str(Path(__file__).parents[3]))
 torch.set_num_threads(1)
 
 from cld.errors import run_command  # noqa: E402
+from cld.training.optimiser import SGD  # noqa: E402
 
 
 def signalling_step(after, number):

@@ -21,6 +21,7 @@ from cld.store import Split, read_info, write_store
 from cld.training.checkpoint import load_checkpoint
 from cld.training.image_source import RandomCuts, Schedule, view_batches
 from cld.training.loop import train
+from cld.training.optimiser import SGD
 from cld.training.streams import epoch_batches
 
 N, BATCH = 40, 8
@@ -74,7 +75,7 @@ def test_the_loss_falls(photo_run, store, tmp_path):
 @pytest.mark.parametrize("stop_at", [3, 5])  # in the middle of an epoch, and at its end
 def test_a_run_that_was_stopped_ends_with_the_same_weights(photo_run, store, tmp_path, stop_at, monkeypatch):
     whole = train(photo_run("moco"), store, tmp_path / "whole", "cpu")
-    step, calls = torch.optim.SGD.step, []
+    step, calls = SGD.step, []
 
     def step_and_stop(*args, **options):
         calls.append(None)
@@ -83,7 +84,7 @@ def test_a_run_that_was_stopped_ends_with_the_same_weights(photo_run, store, tmp
         return step(*args, **options)
 
     with monkeypatch.context() as patch, pytest.raises(SystemExit):
-        patch.setattr(torch.optim.SGD, "step", step_and_stop)
+        patch.setattr(SGD, "step", step_and_stop)
         train(photo_run("moco", {"workers": 2}), store, tmp_path / "stopped", "cpu")
     assert load_checkpoint(tmp_path / "stopped/partial.pt")["step"] == stop_at
     resumed = train(photo_run("moco", {"workers": 1}), store, tmp_path / "stopped", "cpu")

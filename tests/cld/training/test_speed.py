@@ -12,6 +12,7 @@ from cld.errors import InputError
 from cld.methods import build_method
 from cld.training.checkpoint import load_checkpoint
 from cld.training.loop import train
+from cld.training.optimiser import SGD
 from cld.training.speed import made_fast
 
 #: At so low a rate the weights stay the same, and only the switch tells two runs apart.
@@ -86,7 +87,7 @@ def test_fp16_goes_on_with_its_scale(tiny_run, tiny_store, tmp_path, monkeypatch
     config = tiny_run("npid", {"precision": "fp16"})
     whole = train(config, tiny_store, tmp_path / "whole", "cpu")
     assert load_checkpoint(whole)["scaler"]["scale"] > 1
-    count, step = [], torch.optim.SGD.step
+    count, step = [], SGD.step
 
     def failing(*args, **options):
         count.append(None)
@@ -95,7 +96,7 @@ def test_fp16_goes_on_with_its_scale(tiny_run, tiny_store, tmp_path, monkeypatch
         return step(*args, **options)
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(torch.optim.SGD, "step", failing)
+        patch.setattr(SGD, "step", failing)
         train(config, tiny_store, tmp_path / "killed", "cpu")
     assert same_state(train(config, tiny_store, tmp_path / "killed", "cpu"), whole)
 
