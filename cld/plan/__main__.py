@@ -9,13 +9,13 @@ from pathlib import Path
 
 from cld.config import load_config, load_preset
 from cld.duration import duration
-from cld.errors import InputError, run_command
+from cld.errors import run_command
 from cld.plan.costs import CostModel, Record, evaluation_seconds, finished_runs, recorded_seconds
 from cld.plan.work import JPEG_SIDE, n_images, run_macs
 from cld.run_folder import TRAINED, stage
 from cld.runs import at_hand, needed
 from cld.store import read_info
-from cld.tables.spec import Table, load_table, table_names
+from cld.tables.spec import Table, load_table, require_tables, table_names
 
 #: Sides of images that are all of one size; others are seen at JPEG_SIDE where a run says ``auto``.
 SIDES = {"cifar10": 32, "cifar100": 32, "cifar10_lt": 32, "cifar100_lt": 32, "stl10": 96, "kitchen_hc": 32}
@@ -41,11 +41,7 @@ def main() -> None:
     )
     args = parser.parse_args()
     cluster = load_preset(args.preset)["cluster"]
-    for name in args.tables or []:
-        if name not in table_names():
-            raise InputError(
-                f"--tables {name}: there is no such file; tables that exist: {', '.join(table_names())}"
-            )
+    require_tables(args.tables or [])
     tables = [load_table(name, args.preset) for name in args.tables or table_names()]
     if not args.tables:
         tables = at_hand(tables, load_config()["data"]["paths"])

@@ -151,6 +151,19 @@ def table_names() -> list[str]:
     return sorted(path.stem for path in (CONFIG / "tables").glob("table_*.yaml"))
 
 
+def require_tables(names: Iterable[str]) -> None:
+    """Refuse tables that have no file, named on a command line.
+
+    Raises:
+        InputError: names the first, and those that exist.
+    """
+    for name in names:
+        if name not in table_names():
+            raise InputError(
+                f"--tables {name}: there is no such file; tables that exist: {', '.join(table_names())}"
+            )
+
+
 def load_table(name: str, preset: str) -> Table:
     """Read, validate and expand ``config/tables/<name>.yaml``.
 
