@@ -205,6 +205,13 @@ def _parses_to_itself(text: str) -> bool:
         return False
 
 
+def load_config() -> dict:
+    """``config/config.yaml``, validated."""
+    content = read_yaml(CONFIG / "config.yaml")
+    validate(content, "config", "config/config.yaml")
+    return content
+
+
 def load_preset(preset: str) -> dict:
     """``config/presets/<preset>.yaml``, validated."""
     path = CONFIG / "presets" / f"{preset}.yaml"
@@ -227,6 +234,15 @@ def is_generated(preset: str, dataset: str) -> bool:
     """Whether a dataset's upstream files are generated at a preset's scale: its numbers are then a demo's."""
     source = load_dataset(preset, dataset)["source"]
     return load_source(preset, source)["generate"] is not None
+
+
+def is_at_hand(dataset: str, paths: Mapping[str, str]) -> bool:
+    """Whether a dataset's files can be made, fetched or asked for: one's own folder is, once it is named.
+
+    Args:
+        paths: ``data.paths`` of ``config/config.yaml``.
+    """
+    return dataset != "folder" or "folder" in paths
 
 
 def _scaled(preset: str, kind: str, name: str) -> dict:
@@ -297,6 +313,12 @@ def load_run(
 
 def _defaults(preset: str, dataset: str, method: str, recipe: str) -> dict:
     """The layers below the overrides: what a dataset and a method ask for at a preset's scale."""
+    return copy.deepcopy(_merged_defaults(CONFIG, preset, dataset, method, recipe))
+
+
+@cache  # the runs of a preset's tables have a few dozen of these in common
+def _merged_defaults(folder: Path, preset: str, dataset: str, method: str, recipe: str) -> dict:
+    """Of the configuration in ``folder``, which is CONFIG: a parameter, so that another is read anew."""
     settings, where = load_dataset(preset, dataset), f"config/datasets/{dataset}.yaml"
     run = read_yaml(CONFIG / "run.yaml")
     run = merge(run, read_yaml(CONFIG / "methods" / f"{method}.yaml"), f"config/methods/{method}.yaml")

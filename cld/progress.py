@@ -1,9 +1,11 @@
 """Progress of long work: a bar on a terminal, a plain line every few seconds in a log file."""
 
+import re
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Protocol
 
 LOG_INTERVAL_S = 10.0
@@ -62,6 +64,29 @@ def _bar(label: str, total: int, unit: str, done: int) -> Iterator[Progress]:
                     bars.update(task, note=note)
 
         yield Bar()
+
+
+@dataclass(frozen=True)
+class Reported:
+    """What a line of a log file says: ``done`` of ``total`` units; how long the rest takes, if known."""
+
+    label: str
+    done: int
+    total: int
+    seconds_left: float | None
+
+
+def reported(line: str) -> Reported | None:
+    """Read a line of a log file back; None for one that is none of :func:`progress`."""
+    match = _LINE.match(line)
+    if not match:
+        return None
+    label, done, total, _, left = match.groups()
+    return Reported(label, int(done), int(total), float(left) if left else None)
+
+
+#: As ``_Lines`` prints it.
+_LINE = re.compile(r"(.+): (\d+)/(\d+) (\S.*) \([\d.]+ \4/s(?:, (\d+) s left)?\)")
 
 
 class _Lines:

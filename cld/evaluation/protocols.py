@@ -54,3 +54,9 @@ PROTOCOLS = {
 }
 #: Those that score a store alone, with no network.
 STORE_PROTOCOLS = tuple(name for name, protocol in PROTOCOLS.items() if not protocol.needs_run)
+#: Those that score a run on its own dataset; detection takes another.
+RUN_PROTOCOLS = tuple(
+    name for name, protocol in PROTOCOLS.items() if protocol.needs_run and name != "detection"
+)
+#: Of the training images, whose labels semi-supervised learning is given (supplement, section 2, item 5).
+SEMISUP_PERCENT = ("1", "10")

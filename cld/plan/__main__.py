@@ -7,26 +7,27 @@ from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
 
-from cld.config import load_preset
-from cld.errors import InputError, run_command
+from cld.config import load_config, load_preset
+from cld.duration import duration
+from cld.errors import run_command
 from cld.plan.costs import CostModel, Record, evaluation_seconds, finished_runs, recorded_seconds
 from cld.plan.work import JPEG_SIDE, n_images, run_macs
-from cld.runs import runs_of_evaluations, runs_of_tables
+from cld.run_folder import TRAINED, stage
+from cld.runs import at_hand, needed
 from cld.store import read_info
-from cld.tables.spec import Table, load_table, table_names
+from cld.tables.spec import Table, load_table, require_tables, table_names
 
 #: Sides of images that are all of one size; others are seen at JPEG_SIDE where a run says ``auto``.
 SIDES = {"cifar10": 32, "cifar100": 32, "cifar10_lt": 32, "cifar100_lt": 32, "stl10": 96, "kitchen_hc": 32}
-DONE, PARTIAL, MISSING = "done", "partial", "to train"
 
 
 @dataclass(frozen=True)
 class PlannedRun:
-    """A run, what it serves, whether it is there and how many seconds it will take (None: not known)."""
+    """A run, what it serves, how far it is and how many seconds it will take (None: not known)."""
 
     name: str
     serves: list[str]
-    status: str
+    stage: str
     seconds: float | None
 
 
@@ -35,19 +36,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m cld.plan", description=main.__doc__)
     parser.add_argument("--preset", required=True)
     parser.add_argument("--results", default="results", help="the results folder")
-    parser.add_argument("--tables", nargs="*", help="files of config/tables; default: all")
     parser.add_argument(
-        "--no-evaluations", action="store_true", help="leave out the runs that only all_evaluations asks for"
+        "--tables", nargs="*", help="files of config/tables; default: all whose datasets are at hand"
     )
     args = parser.parse_args()
     cluster = load_preset(args.preset)["cluster"]
-    for name in args.tables or []:
-        if name not in table_names():
-            raise InputError(
-                f"--tables {name}: there is no such file; tables that exist: {', '.join(table_names())}"
-            )
+    require_tables(args.tables or [])
     tables = [load_table(name, args.preset) for name in args.tables or table_names()]
-    print("\n".join(report(tables, args.preset, Path(args.results), cluster, not args.no_evaluations)))
+    if not args.tables:
+        tables = at_hand(tables, load_config()["data"]["paths"])
+    print("\n".join(report(tables, args.preset, Path(args.results), cluster, not args.tables)))
 
 
 def report(
@@ -57,12 +55,10 @@ def report(
 
     Args:
         cluster: the preset's section of that name.
-        with_evaluations: whether the runs of ``all_evaluations`` count.
+        with_evaluations: whether what ``all_evaluations`` makes counts.
     """
     folder = results / preset
-    wanted = runs_of_tables(tables, preset)
-    if with_evaluations:
-        wanted |= runs_of_evaluations(preset)
+    wanted = needed(tables, preset, with_evaluations)
     stores = cache(partial(_store, folder))
 
     def macs(run: Mapping) -> float | None:
@@ -76,38 +72,31 @@ def report(
             records.append(Record(work, seconds))
     model = CostModel.calibrated(records, cluster["macs_per_s"])
 
-    serves: dict[str, list[str]] = {}
-    scores: dict[str, list[str]] = {}
-    for table in tables:
-        for (row, column), cell in table.cells.items():
-            for run in cell.runs(preset):
-                serves.setdefault(run, []).append(f"{table.name}/{row}/{column}")
-            for score in cell.scores(preset):
-                scores.setdefault(score, []).append(f"{table.name}/{row}/{column}")
     planned = [
         PlannedRun(
             name,
-            serves.get(name, ["all_evaluations"]),
-            _status(folder / "runs" / name),
+            wanted.serves.get(name, ["all_evaluations"]),
+            stage(folder / "runs" / name),
             model.seconds(macs(run)),
         )
-        for name, run in wanted.items()
+        for name, run in wanted.runs.items()
     ]
 
     lines = [f"{len(planned)} runs of preset {preset}, each trained once for all the cells it serves:", ""]
     width = max((len(run.name) for run in planned), default=0)
     for run in planned:
-        cost = "" if run.status == DONE else _hours(run.seconds)
-        lines.append(f"  {run.name:<{width}}  {run.status:<8}  {cost:>9}  {_shown(run.serves)}")
+        cost = "" if run.stage == TRAINED else _time(run.seconds)
+        lines.append(f"  {run.name:<{width}}  {run.stage:<9}  {cost:>9}  {_shown(run.serves)}")
 
     of_protocol = evaluation_seconds(folder)
-    missing = [score for score in scores if not (results / score).is_file()]
-    lines += ["", f"{len(scores)} evaluations, {len(scores) - len(missing)} done; to do:"]
+    missing = [score for score in wanted.scores if not (results / score).is_file()]
+    n_scores = len(wanted.scores)
+    lines += ["", f"{n_scores} evaluations, {n_scores - len(missing)} done; to do:"]
     for protocol, n in sorted(Counter(Path(score).stem for score in missing).items()):
         each = of_protocol.get(protocol)
         lines.append(f"  {protocol:<20} {n:>5}  " + (f"{each:.0f} s each" if each else "not recorded yet"))
 
-    left = [run for run in planned if run.status != DONE]
+    left = [run for run in planned if run.stage != TRAINED]
     known = [run.seconds for run in left if run.seconds is not None]
     recorded = [seconds for score in missing if (seconds := of_protocol.get(Path(score).stem))]
     total, evaluating, jobs = sum(known), sum(recorded), cluster["parallel_jobs"]
@@ -120,7 +109,7 @@ def report(
         lines.append(f"  {unknown} evaluations without a recorded time are not in these hours")
     if left:
         wall = max([(total + evaluating) / jobs, *known], default=0.0)
-        lines.append(f"  about {_hours(wall)} on {jobs} at a time (cluster.parallel_jobs of the preset)")
+        lines.append(f"  about {_time(wall)} on {jobs} at a time (cluster.parallel_jobs of the preset)")
     return [*lines, f"  speed: {model}"]
 
 
@@ -133,16 +122,8 @@ def _store(folder: Path, dataset: str, splits: tuple[str, ...]) -> tuple[int | N
     return sum(info.sizes.get(split, 0) for split in splits), info.image_size or JPEG_SIDE
 
 
-def _status(run: Path) -> str:
-    if (run / "checkpoint.pt").is_file():
-        return DONE
-    return PARTIAL if (run / "partial.pt").is_file() else MISSING
-
-
-def _hours(seconds: float | None) -> str:
-    if seconds is None:
-        return "?"
-    return f"{seconds / 3600:,.1f} h" if seconds >= 3600 else f"{seconds / 60:.1f} min"
+def _time(seconds: float | None) -> str:
+    return "?" if seconds is None else duration(seconds)
 
 
 def _shown(cells: list[str]) -> str:

@@ -2,6 +2,8 @@
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from cld.duration import duration
+
 _TEMPLATES = Environment(
     loader=PackageLoader("cld.report"),
     autoescape=True,
@@ -10,15 +12,6 @@ _TEMPLATES = Environment(
     lstrip_blocks=True,
     keep_trailing_newline=True,
 )
-
-
-def duration(seconds: float) -> str:
-    """``26 s``, ``12 min``, ``3.4 h``."""
-    if seconds < 120:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
-
-
 _TEMPLATES.filters["duration"] = duration
 _TEMPLATES.policies["json.dumps_kwargs"] = {
     "sort_keys": False

@@ -25,8 +25,9 @@ from cld.config import (
 from cld.evaluation.protocols import STORE_PROTOCOLS
 from cld.job_cost import job_cost
 from cld.provenance import provenance
+from cld.report.curves import curves
 from cld.report.pictures import embedded
-from cld.report.runs import curves, stage
+from cld.run_folder import stage
 from cld.tables.cell import read_json
 from cld.tables.claims import check
 from cld.tables.render import KINDS, METRICS, best_places, code_version, percent
@@ -246,7 +247,7 @@ def _score(places: Places, cell: Cell, subject: str, score: Mapping | None, conf
         "run": subject if cell.protocol not in STORE_PROTOCOLS else None,
         "seed": seed,
         "value": score["value"] if score else None,
-        "stage": stage(folder, file),
+        "stage": "scored" if file.exists() else stage(folder),
         "date": score["provenance"]["date"] if score else None,
         "version": code_version(score["provenance"]["code"]) if score else None,
         "cost": cost,

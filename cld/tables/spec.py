@@ -27,6 +27,11 @@ METRICS = {
 Place = tuple[str, str]
 
 
+def score_path(preset: str, subject: str, protocol: str) -> str:
+    """The file of a run's or a store's score, relative to the results folder."""
+    return f"{preset}/scores/{subject}/{protocol}.json"
+
+
 @dataclass(frozen=True)
 class Cell:
     """One number of a table: which runs, how they are scored, and what was published.
@@ -59,16 +64,13 @@ class Cell:
         """Resolved configurations of the runs it averages, by run id; empty if it needs no network."""
         if self.protocol in STORE_PROTOCOLS:
             return {}
-        configs = (
-            load_run(preset, self.dataset, self.method, seed, self.overrides, self.where)
-            for seed in self.seeds
-        )
+        config = load_run(preset, self.dataset, self.method, self.seeds[0], self.overrides, self.where)
+        configs = ({**config, "seed": seed} for seed in self.seeds)
         return {run_id(config): config for config in configs}
 
     def scores(self, preset: str) -> list[str]:
         """The score files it averages, relative to the results folder."""
-        subjects = self.runs(preset) or [self.dataset]
-        return [f"{preset}/scores/{subject}/{self.protocol}.json" for subject in subjects]
+        return [score_path(preset, name, self.protocol) for name in self.runs(preset) or [self.dataset]]
 
 
 @dataclass(frozen=True)
@@ -147,6 +149,19 @@ class Table:
 def table_names() -> list[str]:
     """The tables that have a file."""
     return sorted(path.stem for path in (CONFIG / "tables").glob("table_*.yaml"))
+
+
+def require_tables(names: Iterable[str]) -> None:
+    """Refuse tables that have no file, named on a command line.
+
+    Raises:
+        InputError: names the first, and those that exist.
+    """
+    for name in names:
+        if name not in table_names():
+            raise InputError(
+                f"--tables {name}: there is no such file; tables that exist: {', '.join(table_names())}"
+            )
 
 
 def load_table(name: str, preset: str) -> Table:

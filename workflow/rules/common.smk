@@ -12,8 +12,8 @@ sys.path.insert(0, str(Path(workflow.basedir).parent))
 from cld import config as settings
 from cld.errors import InputError
 from data_prep.settings import build_settings, generator_settings
-from cld.evaluation.protocols import PROTOCOLS, STORE_PROTOCOLS
-from cld.runs import runs_of_evaluations, runs_of_tables
+from cld.evaluation.protocols import RUN_PROTOCOLS, SEMISUP_PERCENT, STORE_PROTOCOLS
+from cld.runs import at_hand, needed, scores_of_evaluations
 from cld.tables.spec import load_table, table_names
 
 
@@ -40,12 +40,8 @@ LOG = f"{RESULTS}/{{preset}}/logs"
 BENCHMARK = f"{RESULTS}/{{preset}}/benchmarks"
 TABLE = f"{RESULTS}/{{preset}}/tables/{{table}}"
 FIGURE = f"{RESULTS}/{{preset}}/figures"
-RUN_PROTOCOLS = [  # detection has a rule of its own
-    name for name, protocol in PROTOCOLS.items() if protocol.needs_run and name != "detection"
-]
 TABLE_OF_FIGURE = {"fig_a2": "table_negatives", "fig_a3": "table_a3", "fig_choice": "table_a3"}
 FIGURES = ["fig_a1", *(figure for figure, table in TABLE_OF_FIGURE.items() if table in table_names())]
-SEMISUP_PERCENT = ("1", "10")  # of the training images (supplement, section 2, item 5)
 OBJECT_DATASETS = [  # of objects in scenes: detection's
     name
     for name in DATASETS
@@ -89,16 +85,7 @@ def tables(preset):
 @cache
 def runs(preset):
     """The runs that a preset needs, by id."""
-    return runs_of_tables(tables(preset).values(), preset) | runs_of_evaluations(preset)
-
-
-def evaluation_scores(wildcards):
-    """What all_evaluations makes: every protocol on each of its runs, and on their store."""
-    wanted = settings.load_preset(PRESET)["all_evaluations"]
-    protocols = [*RUN_PROTOCOLS, *(f"semisup_{percent}" for percent in SEMISUP_PERCENT)]
-    protocols += [f"detection_{name}" for name in wanted["detection"]]
-    of_runs = expand(SCORE, preset=PRESET, subject=runs_of_evaluations(PRESET), protocol=protocols)
-    return of_runs + expand(SCORE, preset=PRESET, subject=wanted["dataset"], protocol=STORE_PROTOCOLS)
+    return needed(tables(preset).values(), preset, with_evaluations=True).runs
 
 
 def retrieving_checkpoints(wildcards):
@@ -261,18 +248,9 @@ def shown(preset, title, caption, datasets):
     return {"title": title, "caption": caption.strip(), "generated": generated}
 
 
-def is_at_hand(dataset):
-    """Whether a dataset's files can be made, fetched or asked for: one's own folder is, once it is named."""
-    return dataset != "folder" or "folder" in config["data"]["paths"]
-
-
 def tables_at_hand(preset):
     """The tables whose datasets are all at hand."""
-    return [
-        name
-        for name, table in tables(preset).items()
-        if all(is_at_hand(cell.dataset) for cell in table.cells.values())
-    ]
+    return [table.name for table in at_hand(tables(preset).values(), config["data"]["paths"])]
 
 
 def check():

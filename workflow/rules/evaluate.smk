@@ -3,7 +3,7 @@
 
 rule all_evaluations:
     input:
-        evaluation_scores,
+        results(scores_of_evaluations(PRESET)),
 
 
 rule evaluate:

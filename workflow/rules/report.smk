@@ -1,6 +1,7 @@
 # What there is to do, and what is done.
 localrules:
     plan,
+    status,
     tables_now,
     index_now,
 
@@ -52,10 +53,20 @@ rule plan:
     params:
         preset=PRESET,
         results=RESULTS,
-        tables=tables_at_hand(PRESET),
     shell:
-        "python -m cld.plan --preset {params.preset} --results {params.results} --tables {params.tables}"
-        " 2>&1 | tee {log}"
+        "python -m cld.plan --preset {params.preset} --results {params.results} 2>&1 | tee {log}"
+
+
+rule status:
+    log:
+        f"{LOG}/status.log".format(preset=PRESET),
+    conda:
+        ENVIRONMENT
+    params:
+        preset=PRESET,
+        results=RESULTS,
+    shell:
+        "python -m cld.status --preset {params.preset} --results {params.results} 2>&1 | tee {log}"
 
 
 rule tables_now:

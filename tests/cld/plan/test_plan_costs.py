@@ -93,7 +93,7 @@ def test_the_plan_tells_what_is_there_and_what_each_run_serves(tmp_path):
         (folder / "config.yaml").write_text(yaml.safe_dump(runs[name]))
     lines = report([table], "demo", tmp_path, CLUSTER, with_evaluations=False)
     of = {line.split()[0]: line for line in lines if line.startswith("  kitchen_hc")}
-    assert " done " in of[done] and " partial " in of[partial]
+    assert " trained " in of[done] and " begun " in of[partial]
     assert "table_a1/10/kmeans" in of[done]
     assert len(of) == len({run for cell in table.cells.values() for run in cell.runs("demo")})
     (left,) = [line for line in lines if line.startswith(f"{len(of) - 1} runs to train")]

@@ -9,11 +9,12 @@ from dataclasses import replace
 import pytest
 from results_tree import write, write_cell
 
+from cld.duration import duration
 from cld.errors import InputError
 from cld.job_cost import job_cost
-from cld.report.html import duration, render
+from cld.report.curves import MAX_POINTS, curves
+from cld.report.html import render
 from cld.report.page import Places, gather
-from cld.report.runs import MAX_POINTS, curves
 from cld.tables.cell import read_json
 from cld.tables.spec import Axis
 

@@ -1,29 +1,15 @@
-"""What a run's folder tells: how far the run is, and its curves."""
+"""The curves of a run's log."""
 
-import csv
 from collections.abc import Iterable
 from pathlib import Path
 
 from cld.job_cost import short_number
+from cld.run_folder import log_rows
 
 #: Columns of ``log.csv`` that are no curves: the axis, and what is about time.
 NOT_CURVES = ("epoch", "step", "ended")
 #: Points of a curve at most: more than a small chart can show apart.
 MAX_POINTS = 80
-
-
-def stage(folder: Path, score: Path) -> str:
-    """How far a run is: ``scored``, ``trained``, ``begun`` or ``not begun``.
-
-    Args:
-        folder: the run's.
-        score: the file of the score that is asked for.
-    """
-    if score.exists():
-        return "scored"
-    if (folder / "checkpoint.pt").exists():
-        return "trained"
-    return "begun" if (folder / "partial.pt").exists() else "not begun"
 
 
 def curves(log: Path) -> dict[str, list]:
@@ -32,10 +18,7 @@ def curves(log: Path) -> dict[str, list]:
     Returns:
         ``epoch`` and the columns that are curves; None stands for what was not logged or is not finite.
     """
-    if not log.exists():
-        return {}
-    with open(log, newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
+    rows = log_rows(log)
     kept = [rows[i] for i in _spread(len(rows))]
     names = ["epoch", *(name for name in (rows[0] if rows else {}) if name not in NOT_CURVES)]
     shown = {name: [short_number(row.get(name)) for row in kept] for name in names}
