@@ -76,8 +76,9 @@ rule detect:
         runtime=120,
     params:
         settings=lambda wildcards: settings.load_protocol(wildcards.preset, "detection"),
+        launcher=launcher,
     shell:
-        "python -m cld.evaluation detection --preset {wildcards.preset} --store {input.store}"
+        "{params.launcher} python -m cld.evaluation detection --preset {wildcards.preset} --store {input.store}"
         " --checkpoint {input.checkpoint} --score {output.score} > {log} 2>&1"
 
 
@@ -122,8 +123,9 @@ rule semisup_trial:
         runtime=60,
     params:
         settings=lambda wildcards: settings.load_protocol(wildcards.preset, "semisup"),
+        launcher=launcher,
     shell:
-        "python -m cld.evaluation.semisup trial --preset {wildcards.preset} --store {input.store}"
+        "{params.launcher} python -m cld.evaluation.semisup trial --preset {wildcards.preset} --store {input.store}"
         " --checkpoint {input.checkpoint} --subset {input.subset} --lr {wildcards.lr}"
         " --head-multiplier {wildcards.multiplier} --out {output.report} > {log} 2>&1"
 

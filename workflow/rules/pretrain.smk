@@ -18,10 +18,11 @@ rule pretrain:
     resources:
         mem_mb=4000,
         runtime=60,
-        launcher="",
+        gpu=gpus_of_run,
     params:
         folder=lambda wildcards, output: Path(output.checkpoint).parent,
         arguments=run_arguments,
+        launcher=launcher,
     shell:
-        "{resources.launcher} python -m cld.training --preset {wildcards.preset} {params.arguments}"
+        "{params.launcher} python -m cld.training --preset {wildcards.preset} {params.arguments}"
         " --store {input.store} --run-dir {params.folder} >> {log} 2>&1"
