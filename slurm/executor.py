@@ -1,13 +1,15 @@
 """Submission: the executor of Snakemake's Slurm plugin, and what it lacks.
 
 - Job arrays. Those of the plugin's version 2.8 lose work (issues 447 and 473 of
-  snakemake/snakemake-executor-plugin-slurm): every task also checks, and where it fails deletes, what the array's
-  first one makes; all get the first one's request; jobs that are ready one after another are never submitted.
-  Here jobs that are ready together and ask for the same become an array, and each of its tasks is the job that
-  it would be alone. Until the plugin does that; with another version of it jobs are submitted one by one.
-- A job that can be continued is not ended by a scheduler's signals: it saves itself and goes back into the
-  queue (slurm/launch.py). They may go to all its processes, Snakemake's among them.
-- Jobs that an earlier Snakemake left in the queue end before their work is submitted again (slurm/orphans.py).
+  snakemake/snakemake-executor-plugin-slurm): every task also checks, and where it fails deletes, what the
+  array's first one makes; all get the first one's request; jobs that are ready one after another are never
+  submitted. Here jobs that are ready together and ask for the same become an array, and each of its tasks is
+  the job that it would be alone. Until the plugin does that; with another version of it jobs are submitted
+  one by one.
+- A job that can be continued is not ended by a scheduler's signals, which may go to all its processes,
+  Snakemake's among them: it saves itself and goes back into the queue (slurm/launch.py).
+- Jobs that an earlier Snakemake left in the queue end before their work is submitted again
+  (slurm/orphans.py).
 """
 
 import subprocess
@@ -44,8 +46,8 @@ class Executor(plugin.Executor):
         installed = version("snakemake-executor-plugin-slurm")
         if self.rules_in_arrays and installed not in KNOWN_VERSIONS:
             self.logger.warning(
-                f"snakemake-executor-plugin-slurm {installed}: job arrays are made for {', '.join(KNOWN_VERSIONS)} "
-                "(slurm/executor.py), so jobs are submitted one by one"
+                f"snakemake-executor-plugin-slurm {installed}: job arrays are made for its versions "
+                f"{', '.join(KNOWN_VERSIONS)} (slurm/executor.py), so jobs are submitted one by one"
             )
             self.rules_in_arrays = set()
         self.claim = None
@@ -61,7 +63,7 @@ class Executor(plugin.Executor):
 
     def get_job_exec_prefix(self, job: JobExecutorInterface) -> str:
         # Snakemake's own answer to SIGTERM, to wait for what runs, replaces this.
-        return "trap '' TERM USR1" if "mpi" in job.resources.keys() else ""
+        return "trap '' TERM USR1" if job.resources.get("mpi") is not None else ""
 
     def run_jobs(self, jobs: list[JobExecutorInterface]) -> None:
         alone, alike = [], defaultdict(list)

@@ -1,11 +1,11 @@
 """Start a job's command as a step of Slurm's own: ``python -m slurm.launch --cpus 8 COMMAND [ARGUMENT...]``.
 
-Slurm signals the processes that it started itself; without a step of its own, a command would never hear of it.
-A command that ends with status 128 + the number of SIGURG (the time limit is near), SIGUSR1 or SIGTERM has saved
-where it was: the job goes back into the queue under its id and continues from there. Not if Slurm is ending the
-job: it was cancelled, or is preempted and requeued anyway.
+Slurm signals the processes that it started itself; without a step of its own, a command would never hear of
+it. A command that ends with status 128 + the number of SIGURG (the time limit is near), SIGUSR1 or SIGTERM has
+saved where it was: the job goes back into the queue under its id and continues from there. Not if Slurm is
+ending the job: it was cancelled, or is preempted and requeued anyway.
 
-With ``--processes`` or ``--nodes`` the command is started by torchrun, so often on each node (slurm/torchrun.py).
+With ``--nodes`` and ``--processes`` torchrun starts the command, so often on each node (slurm/torchrun.py).
 """
 
 import argparse
@@ -22,7 +22,7 @@ ATTEMPTS, PAUSE_S = 8, 5
 
 
 def main() -> None:
-    """Run a command as a step of this job; on a scheduler's signal it saves itself and the job is requeued."""
+    """Run a command as a step of this job; one that a scheduler's signal ended comes back into the queue."""
     parser = argparse.ArgumentParser(prog="python -m slurm.launch", description=main.__doc__)
     parser.add_argument("--cpus", type=int, required=True, help="CPUs of a node")
     parser.add_argument("--nodes", type=int, default=1)
@@ -33,19 +33,18 @@ def main() -> None:
     for number in SIGNALS:  # some sites signal this process too: it waits for the command
         signal.signal(number, lambda number, _: received.append(number))
     status = subprocess.call(step(args.command, args.nodes, args.processes, args.cpus))
-    # srun kills the command at once where it is told to end itself
-    was_stopped = status in [128 + number for number in SIGNALS] or (
-        received and status == 128 + signal.SIGKILL
-    )
-    if was_stopped:
+    stopped = [128 + number for number in SIGNALS]
+    if received:  # so has srun, which kills the command at once
+        stopped.append(128 + signal.SIGKILL)
+    if status in stopped:
         requeue(status)
     sys.exit(status)
 
 
 def step(command: list[str], nodes: int, processes: int, cpus: int) -> list[str]:
-    """The srun command for ``command``, ``processes`` of which run on each of ``nodes`` with ``cpus`` CPUs."""
-    srun = ["srun", f"--nodes={nodes}", f"--ntasks={nodes}", "--ntasks-per-node=1", f"--cpus-per-task={cpus}"]
-    srun += ["--cpu-bind=quiet", "--kill-on-bad-exit=1"]
+    """The srun command for ``command``, ``processes`` of it on each of ``nodes``, which have ``cpus`` CPUs."""
+    srun = ["srun", f"--nodes={nodes}", f"--ntasks={nodes}", "--ntasks-per-node=1"]
+    srun += [f"--cpus-per-task={cpus}", "--cpu-bind=quiet", "--kill-on-bad-exit=1"]
     if nodes * processes == 1:
         return [*srun, *command]
     threads = max(1, cpus // processes)

@@ -1,7 +1,7 @@
-"""Jobs in the queue whose Snakemake was killed: the next one submits their work again, and would do it twice.
+"""Jobs in the queue whose Snakemake was killed: the next one would have their work done twice.
 
-A Snakemake claims what it is about to make. Its lock says that no other one is at work on the same files, so who
-claimed one of them before was killed, and jobs of its that are still in the queue are ended.
+A Snakemake claims what it is about to make. Its lock says that no other one is at work on the same files, so
+who claimed one of them before was killed, and its jobs that are still in the queue are ended.
 """
 
 import json
@@ -50,7 +50,7 @@ class Claim:
             maker = earlier["maker"]
             if maker == {**this_process(), "process": maker["process"], "started": started(maker["process"])}:
                 raise WorkflowError(
-                    f"another Snakemake, process {maker['process']}, makes some of the same files: let it end first"
+                    f"another Snakemake, process {maker['process']}, makes some of the same files: let it end"
                 )
             end_jobs(path.stem, tell)
             path.unlink(missing_ok=True)

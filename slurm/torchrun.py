@@ -1,12 +1,12 @@
-"""A node's part of a run that several processes train: what torchrun does, with Slurm's names and signals.
+"""A node's part of a run that several processes train: torchrun, with Slurm's names and signals.
 
-``python -m slurm.torchrun --processes 4 --threads 2 COMMAND [ARGUMENT...]`` in a step with one task a node starts the
-command four times here. The processes meet at the first node of the job, at the address by which Slurm
-reaches it, on a port that follows from the job's id.
+``python -m slurm.torchrun --processes 4 --threads 2 COMMAND [ARGUMENT...]``, in a step with one task a node,
+starts the command four times here. All processes meet at the first node of the job, at the address by which
+Slurm reaches it, on a port that follows from the job's id.
 
-torchrun by itself passes a scheduler's signal on to processes that Slurm has signalled already, and ends all as
-soon as it hears of it. This waits: the processes save together and end with the same status, which becomes
-this one's. Where one fails, the others of its node are ended, one line says which it was, and srun ends the other
+torchrun by itself passes a scheduler's signal on to processes that Slurm has signalled already, and reports
+failures in pages. This waits: the processes save together and end with the same status, which becomes this
+one's. Where one fails, the others of its node are ended, one line says which it was, and srun ends the other
 nodes.
 """
 

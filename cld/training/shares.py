@@ -29,7 +29,7 @@ def require_shares(config: Mapping, n: int) -> None:
 
 
 def processes_for(config: Mapping, most: int) -> int:
-    """The greatest number of processes, up to ``most``, that may train a run; with sync_bn there is only one."""
+    """The greatest number of processes up to ``most`` that may train a run; with sync_bn the only one."""
     parts = config["optimiser"]["parts"]
     if config["sync_bn"]:
         return parts
