@@ -1,7 +1,7 @@
 """Start a job's command as a step of Slurm's own: ``python -m slurm.launch --cpus 8 COMMAND [ARGUMENT...]``.
 
 Slurm signals the processes that it started itself; without a step of its own, a command would never hear of
-it. A command that ends with status 128 + the number of SIGURG (the time limit is near), SIGUSR1 or SIGTERM has
+it. A command that ends with status 128 + the number of SIGURG (the limit is near), SIGUSR1 or SIGTERM has
 saved where it was: the job goes back into the queue under its id and continues from there. Not if Slurm is
 ending the job: it was cancelled, or is preempted and requeued anyway.
 
@@ -42,7 +42,7 @@ def main() -> None:
 
 
 def step(command: list[str], nodes: int, processes: int, cpus: int) -> list[str]:
-    """The srun command for ``command``, ``processes`` of it on each of ``nodes``, which have ``cpus`` CPUs."""
+    """The srun command for ``command``: ``processes`` of it on each of ``nodes``, with ``cpus`` CPUs there."""
     srun = ["srun", f"--nodes={nodes}", f"--ntasks={nodes}", "--ntasks-per-node=1"]
     srun += [f"--cpus-per-task={cpus}", "--cpu-bind=quiet", "--kill-on-bad-exit=1"]
     if nodes * processes == 1:
