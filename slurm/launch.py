@@ -42,7 +42,7 @@ def main() -> None:
 
 
 def step(command: list[str], nodes: int, processes: int, cpus: int) -> list[str]:
-    """The srun command for ``command``: ``processes`` of it on each of ``nodes``, with ``cpus`` CPUs there."""
+    """The srun command for ``command``: ``processes`` of it on each of ``nodes``, with ``cpus`` CPUs."""
     srun = ["srun", f"--nodes={nodes}", f"--ntasks={nodes}", "--ntasks-per-node=1"]
     srun += [f"--cpus-per-task={cpus}", "--cpu-bind=quiet", "--kill-on-bad-exit=1"]
     if nodes * processes == 1:

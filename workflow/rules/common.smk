@@ -19,7 +19,6 @@ from cld.tables.spec import load_table, table_names
 from cld.training.shares import processes_for, require_shares
 from slurm import executor as slurm_executor
 
-
 slurm_executor.install()
 
 
