@@ -27,6 +27,8 @@ from slurm.launch import SIGNALS
 
 #: A process's exit status where it was told what it cannot do, see :mod:`cld.errors`.
 BAD_INPUT = 2
+#: Of srun's tasks the highest status counts: a failure's is above that of the nodes that end because of it.
+FAILED = 255
 #: Below the ports that the system gives away by itself.
 PORTS = range(16384, 32768)
 #: In which all nodes have to start.
@@ -103,22 +105,17 @@ def outcome(failures: Mapping[int, ProcessFailure], n: int) -> int:
         failures: by rank.
         n: how many processes there are on all nodes.
     """
-    statuses = {rank: status(failure.exitcode) for rank, failure in failures.items()}
-    if stopped := {128 + number for number in SIGNALS} & set(statuses.values()):
+    codes = {rank: failure.exitcode for rank, failure in failures.items()}  # -N: killed by signal N
+    if stopped := {128 + number for number in SIGNALS if {128 + number, -number} & set(codes.values())}:
         return max(stopped)
     # others may have ended for want of the one that went first
-    rank = min(failures, key=lambda rank: (failures[rank].exitcode > 0, failures[rank].timestamp))
-    code = failures[rank].exitcode
-    if code != BAD_INPUT:  # of which the process has told
-        how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with status {code}"
+    rank = min(codes, key=lambda rank: (codes[rank] > 0, failures[rank].timestamp))
+    if codes[rank] != BAD_INPUT:  # of which the process has told
+        name = signal.Signals(-codes[rank]).name if codes[rank] < 0 else ""
+        how = f"was killed by {name}" if name else f"ended with status {codes[rank]}"
         where = os.environ["SLURMD_NODENAME"]
         print(f"error: process {rank} of {n}, on {where}, {how}", file=sys.stderr, flush=True)
-    return statuses[rank]
-
-
-def status(code: int) -> int:
-    """The exit status, as a shell gives it, for an exit code of Python's subprocess."""
-    return code if code >= 0 else 128 - code
+    return FAILED
 
 
 if __name__ == "__main__":

@@ -77,9 +77,10 @@ rule detect:
     params:
         settings=lambda wildcards: settings.load_protocol(wildcards.preset, "detection"),
         launcher=launcher,
+        said=lambda wildcards: f"../../scores/{wildcards.subject}/detection_{wildcards.objects}.log",
     shell:
-        "{params.launcher} python -m cld.evaluation detection --preset {wildcards.preset} --store {input.store}"
-        " --checkpoint {input.checkpoint} --score {output.score} > {log} 2>&1"
+        "ln -sf {params.said} {log} && {params.launcher} python -m cld.evaluation detection --preset {wildcards.preset} --store {input.store}"
+        " --checkpoint {input.checkpoint} --score {output.score} >> {log} 2>&1"
 
 
 rule semisup_subset:
@@ -124,10 +125,12 @@ rule semisup_trial:
     params:
         settings=lambda wildcards: settings.load_protocol(wildcards.preset, "semisup"),
         launcher=launcher,
+        said=lambda wildcards, output: f"../../scores/{wildcards.subject}/"
+        f"semisup_{wildcards.percent}/{Path(output.report).stem}.log",
     shell:
-        "{params.launcher} python -m cld.evaluation.semisup trial --preset {wildcards.preset} --store {input.store}"
+        "ln -sf {params.said} {log} && {params.launcher} python -m cld.evaluation.semisup trial --preset {wildcards.preset} --store {input.store}"
         " --checkpoint {input.checkpoint} --subset {input.subset} --lr {wildcards.lr}"
-        " --head-multiplier {wildcards.multiplier} --out {output.report} > {log} 2>&1"
+        " --head-multiplier {wildcards.multiplier} --out {output.report} >> {log} 2>&1"
 
 
 rule semisup:
