@@ -25,9 +25,9 @@ def cluster(tmp_path_factory):
         yield running
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def started(cluster):
-    """Starts Snakemake in a checkout; what still runs at the end is killed."""
+    """Starts Snakemake in a checkout; what still runs at the module's end is killed."""
     running = []
 
     def start(checkout: SlurmCheckout, *arguments: str) -> subprocess.Popen:

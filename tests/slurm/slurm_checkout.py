@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -97,6 +98,44 @@ class SlurmCheckout(_workflow.Checkout):
         """A table's cells."""
         with (self.results / f"tables/{table}.csv").open() as file:
             return list(csv.DictReader(file))
+
+
+@dataclass(frozen=True)
+class Trainer:
+    """A process that trains a run in a job.
+
+    Attributes:
+        rank: its number among those of the run.
+    """
+
+    process: int
+    run: str
+    node: str
+    rank: int
+
+    def pending(self) -> set[int]:
+        """Signals that it was sent while it stood still."""
+        status = Path(f"/proc/{self.process}/status").read_text()
+        mask = int(re.search(r"^ShdPnd:\s*(\w+)", status, re.M)[1], 16)
+        return {number for number in range(1, 65) if mask >> (number - 1) & 1}
+
+
+def trainers(checkout: SlurmCheckout) -> list[Trainer]:
+    """The processes that train a checkout's runs."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            line = (entry / "cmdline").read_bytes().decode().split("\0")
+            if line[1:3] != ["-m", "cld.training"] or (entry / "cwd").resolve() != checkout.folder:
+                continue
+            words = (entry / "environ").read_bytes().decode().split("\0")
+        except OSError:
+            continue
+        environment = dict(word.partition("=")[::2] for word in words)
+        run = Path(line[line.index("--run-dir") + 1]).name
+        node, rank = environment.get("SLURMD_NODENAME", ""), int(environment.get("RANK", 0))
+        found.append(Trainer(int(entry.name), run, node, rank))
+    return found
 
 
 @contextmanager

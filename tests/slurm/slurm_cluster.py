@@ -59,7 +59,7 @@ SlurmdSpoolDir={folder}/spool-%n
 SlurmctldPidFile={folder}/slurmctld.pid
 SlurmdPidFile={folder}/slurmd-%n.pid
 {nodes}
-PartitionName={partition} Nodes=ALL Default=YES MaxTime=60 State=UP PriorityTier=1 GraceTime=10
+PartitionName={partition} Nodes=ALL Default=YES MaxTime=60 State=UP PriorityTier=1 GraceTime=60
 PartitionName=urgent Nodes=ALL MaxTime=60 State=UP PriorityTier=2 PreemptMode=OFF
 """
 NODE = (
@@ -118,7 +118,7 @@ def wait_until(condition: Callable[[], object], what: str, timeout_s: float = 60
 class Cluster:
     """A running cluster; use as a context manager."""
 
-    def __init__(self, folder: Path, kill_wait_s: int = 5):
+    def __init__(self, folder: Path, kill_wait_s: int = 30):
         self.folder = folder
         self.kill_wait_s = kill_wait_s
         self.daemons: dict[str, subprocess.Popen] = {}

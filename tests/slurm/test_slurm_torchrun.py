@@ -7,7 +7,7 @@ import signal
 from pathlib import Path
 
 import pytest
-from slurm_checkout import SlurmCheckout, same_run
+from slurm_checkout import SlurmCheckout, same_run, trainers
 from slurm_cluster import wait_until
 
 # BYOL normalises over both processes.
@@ -44,21 +44,6 @@ def undisturbed(local, tmp_path_factory):
     return checkout
 
 
-def trainers(run: Path) -> dict[int, int]:
-    """The processes that train a run, by rank."""
-    found = {}
-    for entry in Path("/proc").glob("[0-9]*"):
-        try:
-            line = (entry / "cmdline").read_bytes().decode().split("\0")
-            environment = (entry / "environ").read_bytes().decode().split("\0")
-        except OSError:
-            continue
-        rank = [word.removeprefix("RANK=") for word in environment if word.startswith("RANK=")]
-        if rank and "cld.training" in line and str(run.name) in line[line.index("--run-dir") + 1]:
-            found[int(rank[0])] = int(entry.name)
-    return found
-
-
 def test_a_run_of_two_nodes_survives_a_signal_and_the_death_of_a_process(
     cluster, local, undisturbed, started, tmp_path
 ):
@@ -70,7 +55,7 @@ def test_a_run_of_two_nodes_survives_a_signal_and_the_death_of_a_process(
     def at_work() -> dict[int, int]:
         """Both processes, once a step has been saved since they started."""
         assert snakemake.poll() is None, checkout.output.read_text()
-        found = trainers(checkout.run(name))
+        found = {trainer.rank: trainer.process for trainer in trainers(checkout)}
         partial = checkout.run(name) / "partial.pt"
         began = max((Path(f"/proc/{process}").stat().st_mtime for process in found.values()), default=0)
         return found if len(found) == 2 and partial.exists() and partial.stat().st_mtime > began else {}
