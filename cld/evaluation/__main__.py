@@ -7,7 +7,9 @@ from cld.config import load_protocol
 from cld.errors import InputError, run_command
 from cld.evaluation.protocols import PROTOCOLS, partial_of
 from cld.evaluation.score import write_score
+from cld.signals import ended_by_signals
 from cld.store import read_info
+from cld.torchrun import process_group, require_one_process
 
 
 def main() -> None:
@@ -25,13 +27,18 @@ def main() -> None:
 
     started = time.monotonic()
     protocol, settings = PROTOCOLS[args.protocol], load_protocol(args.preset, args.protocol)
+    if not protocol.is_shared:
+        require_one_process(args.protocol)
     info = read_info(args.store)
     if protocol.needs_run and not args.checkpoint:
         raise InputError(f"{args.protocol}: scores a run; name its checkpoint with --checkpoint")
     subject = {"checkpoint": args.checkpoint, "device_name": args.device} if protocol.needs_run else {}
     if protocol.goes_on:
         subject["score"] = args.score
-    found = protocol.score(args.store, settings, **subject)
+    with ended_by_signals(), process_group():
+        found = protocol.score(args.store, settings, **subject)
+    if found is None:  # the first process has it
+        return
     code = None
     if protocol.needs_run:
         from cld.training.checkpoint import trained_by  # PyTorch is loaded by now

@@ -6,11 +6,9 @@ stopped. The parts of a batch are those of its definition (``optimiser.parts``),
 share them out, and one that has several does them one after the other, adding up their gradients.
 """
 
-import signal
-import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, nullcontext
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -18,17 +16,18 @@ import torch
 import yaml
 from torch import Generator, Tensor, nn
 from torch.amp import GradScaler
-from torch.nn.parallel import DistributedDataParallel
 
 from cld import distributed
-from cld.distributed import n_processes, rank
+from cld.distributed import n_processes, parallel, rank, say
 from cld.errors import InputError
 from cld.files import write_text
 from cld.methods import build_method
 from cld.methods.contract import StepOutput
 from cld.progress import no_progress, progress
 from cld.provenance import provenance
+from cld.signals import stop_signal
 from cld.store import read_info
+from cld.torchrun import process_group
 from cld.training.checkpoint import load_checkpoint
 from cld.training.device import resolve_device
 from cld.training.image_source import Schedule, view_batches
@@ -42,18 +41,15 @@ from cld.training.watch import Watch
 
 FINAL = "checkpoint.pt"
 PARTIAL = "partial.pt"
-#: What ends a run early: a person, a scheduler, and a scheduler's warning that the time limit is near (either
-#: of the last two, see docs/cluster.md).
-STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGURG)
 
 
 def train(config: dict, store: str | Path, run_dir: str | Path, device: str | None = None) -> Path:
     """Train a run to its end, from where it was left if it was started before.
 
     ``run_dir`` gets ``config.yaml`` first, then ``log.csv`` and ``tb/``, ``partial.pt`` every
-    ``checkpoint_every_s`` seconds, and at the end ``checkpoint.pt`` in its place. On a signal of STOPPING the
-    state is saved and the process exits with status 128 + the signal's number; a second one does not wait.
-    Under torchrun every process calls this, and the first one writes.
+    ``checkpoint_every_s`` seconds, and at the end ``checkpoint.pt`` in its place. On a signal of
+    :data:`cld.signals.STOPPING` the state is saved and the process exits with status 128 + the signal's
+    number. Under torchrun every process calls this, and the first one writes.
 
     Args:
         config: resolved configuration, see :func:`cld.config.load_run`.
@@ -69,7 +65,7 @@ def train(config: dict, store: str | Path, run_dir: str | Path, device: str | No
             batch, the folder holds another run, the processes cannot share the batch's parts, or training
             diverged.
     """
-    with distributed.process_group():
+    with process_group():
         return _train(config, store, Path(run_dir), resolve_device(distributed.own_device() or device))
 
 
@@ -102,8 +98,7 @@ def _train(config: dict, store: str | Path, run_dir: Path, device: torch.device)
     state = start(config, info.checksum, n_images, device)
     if checkpoint:
         state.restore(checkpoint)
-        if is_first:
-            print(f"resumed from step {state.step} of {partial}", file=sys.stderr, flush=True)
+        say(f"resumed from step {state.step} of {partial}")
     watch = Watch(config["watch"], store, info, config, device)
     forward = parallel(state.method)
 
@@ -138,8 +133,8 @@ def _train(config: dict, store: str | Path, run_dir: Path, device: torch.device)
                 saved = time.monotonic()
             bar.advance(note=note)
             if number:
-                if is_first:
-                    print(f"stopped: step {state.step} is saved in {partial}", file=sys.stderr, flush=True)
+                say(f"stopped: step {state.step} is saved in {partial}")
+                distributed.wait_for_all()  # torchrun ends the others when one has gone
                 raise SystemExit(128 + number)
     if is_first:
         state.save(final)
@@ -162,14 +157,6 @@ def start(config: dict, data: str, n_images: int, device: torch.device) -> Train
     )
     scaler = GradScaler(device.type, enabled=config["precision"] == "fp16")
     return TrainingState(config, data, method, optimiser, scaler, provenance())
-
-
-def parallel(method: nn.Module) -> nn.Module:
-    """``method``, whose gradients become the means over the processes while they are computed."""
-    if n_processes() == 1:
-        return method
-    # Buffers are left alone: memories are alike anyway, and of batch statistics the first process's are kept.
-    return DistributedDataParallel(method, forward_sync_buffers=False)
 
 
 @dataclass(frozen=True)
@@ -262,20 +249,3 @@ def averaged_logs(outputs: Sequence[StepOutput]) -> dict[str, Tensor]:
 def feature_spread(embedding: Tensor) -> Tensor:
     """Mean deviation of unit-length features (B, d) times √d: near 1 if evenly spread, 0 if collapsed."""
     return embedding.std(dim=0).mean() * embedding.shape[1] ** 0.5
-
-
-@contextmanager
-def stop_signal() -> Iterator[Callable[[], int | None]]:
-    """Hold back the signals of STOPPING; yields a function that tells the first one received, if any."""
-    received: list[int] = []
-
-    def receive(number: int, _: object) -> None:
-        received.append(number)
-        signal.signal(number, previous[number])
-
-    previous = {number: signal.signal(number, receive) for number in STOPPING}
-    try:
-        yield lambda: received[0] if received else None
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)

@@ -1,0 +1,48 @@
+"""Processes that torchrun starts; without PyTorch, whose import takes seconds, where there is one alone."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from cld.errors import InputError
+
+
+def n_started() -> int:
+    """How many processes torchrun has started together; 1 without it."""
+    return int(os.environ.get("WORLD_SIZE", 1))
+
+
+def require_one_process(command: str) -> None:
+    """Refuse to have several processes do what one does alone.
+
+    Raises:
+        InputError: torchrun has started several.
+    """
+    if (n := n_started()) > 1:
+        raise InputError(f"{command}: takes 1 process, and torchrun started {n}; start it without torchrun")
+
+
+@contextmanager
+def process_group() -> Iterator[None]:
+    """Join the other processes that torchrun has started, if any: NCCL for GPUs, gloo for the rest.
+
+    Raises:
+        InputError: another process is gone while this one needs it.
+    """
+    if n_started() == 1:
+        yield
+        return
+    import torch
+    import torch.distributed as dist
+
+    dist.init_process_group("cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo")
+    try:
+        yield
+    except RuntimeError as error:
+        if not (isinstance(error, dist.DistError) or "gloo" in str(error)):
+            raise
+        raise InputError(
+            f"process {dist.get_rank()} lost another one, which says why unless it was killed"
+        ) from error
+    finally:
+        dist.destroy_process_group()
