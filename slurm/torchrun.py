@@ -23,6 +23,7 @@ from torch.distributed.elastic.multiprocessing.errors import ChildFailedError, P
 from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
 from cld.errors import InputError, run_command
+from cld.torchrun import LOSS_IS_TOLD, LOST
 from slurm.launch import SIGNALS
 
 #: A process's exit status where it was told what it cannot do, see :mod:`cld.errors`.
@@ -49,7 +50,7 @@ def main() -> None:
     for number in SIGNALS:
         signal.signal(number, lambda *_: None)
     logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL)
-    os.environ["OMP_NUM_THREADS"] = str(args.threads)
+    os.environ |= {"OMP_NUM_THREADS": str(args.threads), LOSS_IS_TOLD: "1"}
     settings = config(args.processes)
     try:
         elastic_launch(settings, args.command[0])(*args.command[1:])
@@ -108,9 +109,9 @@ def outcome(failures: Mapping[int, ProcessFailure], n: int) -> int:
     codes = {rank: failure.exitcode for rank, failure in failures.items()}  # -N: killed by signal N
     if stopped := {128 + number for number in SIGNALS if {128 + number, -number} & set(codes.values())}:
         return max(stopped)
-    # others may have ended for want of the one that went first
-    rank = min(codes, key=lambda rank: (codes[rank] > 0, failures[rank].timestamp))
-    if codes[rank] != BAD_INPUT:  # of which the process has told
+    # one that was killed, or failed by itself, goes before those that ended for want of it
+    rank = min(codes, key=lambda rank: (codes[rank] == LOST, codes[rank] > 0, failures[rank].timestamp))
+    if codes[rank] not in (LOST, BAD_INPUT):  # of bad input the process has told
         name = signal.Signals(-codes[rank]).name if codes[rank] < 0 else ""
         how = f"was killed by {name}" if name else f"ended with status {codes[rank]}"
         where = os.environ["SLURMD_NODENAME"]

@@ -99,6 +99,8 @@ def _train(config: dict, store: str | Path, run_dir: Path, device: torch.device)
     if checkpoint:
         state.restore(checkpoint)
         say(f"resumed from step {state.step} of {partial}")
+    else:
+        say(f"begins {run_dir.name}")
     watch = Watch(config["watch"], store, info, config, device)
     forward = parallel(state.method)
 

@@ -1,4 +1,4 @@
-"""A checkout with the demo's Table A.1, in small, whose Slurm profile asks for as much as the tests' nodes have."""
+"""A checkout with the demo's Table A.1, in small, whose Slurm profile asks for what the tests' nodes have."""
 
 import csv
 import importlib.util

@@ -1,4 +1,4 @@
-"""``snakemake --profile slurm`` makes the demo's Table A.1, in small, while everything goes wrong on the cluster."""
+"""``snakemake --profile slurm`` makes the demo's Table A.1, in small, while all goes wrong on the cluster."""
 
 import os
 import signal

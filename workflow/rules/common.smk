@@ -217,13 +217,14 @@ def check_processes(jobs):
         InputError: names the run and both numbers.
     """
     for job in jobs:
-        if job.rule.name in ("pretrain", "detect", "semisup_trial"):
-            nodes, processes = processes_of(job.resources)
-            if job.rule.name == "pretrain":
-                try:
-                    require_shares(run_named(job.wildcards.preset, job.wildcards.run), nodes * processes)
-                except InputError as error:
-                    raise InputError(f"{job.wildcards.run}: {error}") from None
+        if job.rule.name not in ("pretrain", "detect", "semisup_trial"):
+            continue
+        nodes, processes = processes_of(job.resources)
+        if job.rule.name == "pretrain":
+            try:
+                require_shares(run_named(job.wildcards.preset, job.wildcards.run), nodes * processes)
+            except InputError as error:
+                raise InputError(f"{job.wildcards.run}: {error}") from None
 
 
 def imported(name):
