@@ -15,14 +15,14 @@ STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGURG)
 def stop_signal() -> Iterator[Callable[[], int | None]]:
     """Hold back the signals of STOPPING; yields a function that tells the first one received, if any.
 
-    A second one is not held back, unless torchrun has started several processes: it passes on what a
-    scheduler may have sent to each of them already, and kills those that take too long.
+    A second Ctrl-C is not held back, unless torchrun has started several processes: it passes on what each of
+    them may have heard already. Nor do schedulers count: Slurm signals a job's processes and has srun do so.
     """
     received: list[int] = []
 
     def receive(number: int, _: object) -> None:
         received.append(number)
-        if n_started() == 1:
+        if number == signal.SIGINT and n_started() == 1:
             signal.signal(number, previous[number])
 
     previous = {number: signal.signal(number, receive) for number in STOPPING}

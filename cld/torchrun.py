@@ -6,6 +6,10 @@ from contextlib import contextmanager
 
 from cld.errors import InputError
 
+#: Set by who starts the processes and tells which one is gone: the others end in silence, with the status LOST.
+LOSS_IS_TOLD = "CLD_LOSS_IS_TOLD"
+LOST = 75
+
 
 def n_started() -> int:
     """How many processes torchrun has started together; 1 without it."""
@@ -28,6 +32,7 @@ def process_group() -> Iterator[None]:
 
     Raises:
         InputError: another process is gone while this one needs it.
+        SystemExit: likewise, where who started the processes tells which one is gone (LOSS_IS_TOLD).
     """
     if n_started() == 1:
         yield
@@ -41,6 +46,8 @@ def process_group() -> Iterator[None]:
     except RuntimeError as error:
         if not (isinstance(error, dist.DistError) or "gloo" in str(error)):
             raise
+        if os.environ.get(LOSS_IS_TOLD):
+            raise SystemExit(LOST) from None
         raise InputError(
             f"process {dist.get_rank()} lost another one, which says why unless it was killed"
         ) from error

@@ -7,7 +7,7 @@ share them out, and one that has several does them one after the other, adding u
 """
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -34,6 +34,7 @@ from cld.training.image_source import Schedule, view_batches
 from cld.training.log import TrainingLog
 from cld.training.optimiser import SGD
 from cld.training.schedule import learning_rate
+from cld.training.shares import require_shares
 from cld.training.speed import made_fast
 from cld.training.state import TrainingState, require_same_run
 from cld.training.streams import SHUFFLES, STEPS, stream_seed
@@ -70,7 +71,7 @@ def train(config: dict, store: str | Path, run_dir: str | Path, device: str | No
 
 
 def _train(config: dict, store: str | Path, run_dir: Path, device: torch.device) -> Path:
-    require_shares(config)
+    require_shares(config, n_processes())
     info = read_info(store)
     final, partial = run_dir / FINAL, run_dir / PARTIAL
     earlier = next((path for path in (final, partial) if path.exists()), None)
@@ -99,6 +100,8 @@ def _train(config: dict, store: str | Path, run_dir: Path, device: torch.device)
     if checkpoint:
         state.restore(checkpoint)
         say(f"resumed from step {state.step} of {partial}")
+    else:
+        say(f"begins {run_dir.name}")
     watch = Watch(config["watch"], store, info, config, device)
     forward = parallel(state.method)
 
@@ -141,25 +144,6 @@ def _train(config: dict, store: str | Path, run_dir: Path, device: torch.device)
         partial.unlink(missing_ok=True)
     distributed.wait_for_all()
     return final
-
-
-def require_shares(config: Mapping) -> None:
-    """Refuse a number of processes that cannot share out the parts of a batch.
-
-    Raises:
-        InputError: names both numbers.
-    """
-    n, parts = n_processes(), config["optimiser"]["parts"]
-    if parts % n:
-        raise InputError(
-            f"{n} processes cannot share the optimiser.parts {parts} of a batch: start a number that divides "
-            f"it, or set optimiser.parts={n} (another result: normalisation and CLD see a part at a time)"
-        )
-    if config["sync_bn"] and parts != n:
-        raise InputError(
-            f"sync_bn normalises the {parts} optimiser.parts of a batch together: start {parts} processes, "
-            f"not {n}, or set optimiser.parts={n}"
-        )
 
 
 def start(config: dict, data: str, n_images: int, device: torch.device) -> TrainingState:
