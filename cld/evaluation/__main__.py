@@ -3,13 +3,16 @@
 import argparse
 import time
 
+from cld.caches import own_caches
 from cld.config import load_protocol
 from cld.errors import InputError, run_command
 from cld.evaluation.protocols import PROTOCOLS, partial_of
 from cld.evaluation.score import write_score
 from cld.store import read_info
+from cld.store.staging import local_copy
 
 
+@own_caches()
 def main() -> None:
     """Score a run (--checkpoint), or a store alone, by one protocol."""
     parser = argparse.ArgumentParser(prog="python -m cld.evaluation", description=main.__doc__)
@@ -31,7 +34,8 @@ def main() -> None:
     subject = {"checkpoint": args.checkpoint, "device_name": args.device} if protocol.needs_run else {}
     if protocol.goes_on:
         subject["score"] = args.score
-    found = protocol.score(args.store, settings, **subject)
+    store = local_copy(args.store) if protocol.needs_run else args.store  # the others read little of it
+    found = protocol.score(store, settings, **subject)
     code = None
     if protocol.needs_run:
         from cld.training.checkpoint import trained_by  # PyTorch is loaded by now

@@ -23,7 +23,8 @@ from torch.nn.parallel import DistributedDataParallel
 from cld import distributed
 from cld.distributed import n_processes, rank
 from cld.errors import InputError
-from cld.files import write_text
+from cld.files import write_text, writing
+from cld.lease import POLL_S, Lease
 from cld.methods import build_method
 from cld.methods.contract import StepOutput
 from cld.progress import no_progress, progress
@@ -41,6 +42,7 @@ from cld.training.watch import Watch
 
 FINAL = "checkpoint.pt"
 PARTIAL = "partial.pt"
+LEASE = "training.lease"
 #: What ends a run early: a person, a scheduler, and a scheduler's warning that the time limit is near (either
 #: of the last two, see docs/cluster.md).
 STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGURG)
@@ -52,7 +54,8 @@ def train(config: dict, store: str | Path, run_dir: str | Path, device: str | No
     ``run_dir`` gets ``config.yaml`` first, then ``log.csv`` and ``tb/``, ``partial.pt`` every
     ``checkpoint_every_s`` seconds, and at the end ``checkpoint.pt`` in its place. On a signal of STOPPING the
     state is saved and the process exits with status 128 + the signal's number; a second one does not wait.
-    Under torchrun every process calls this, and the first one writes.
+    Under torchrun every process calls this, and the first one writes. A run that another job trains is waited
+    for: it is complete then, or is gone on with.
 
     Args:
         config: resolved configuration, see :func:`cld.config.load_run`.
@@ -65,14 +68,44 @@ def train(config: dict, store: str | Path, run_dir: str | Path, device: str | No
 
     Raises:
         InputError: the store cannot be read, holds an image that cannot be decoded or is smaller than a
-            batch, the folder holds another run, the processes cannot share the batch's parts, or training
-            diverged.
+            batch, the folder holds another run, the processes cannot share the batch's parts, training
+            diverged, or another job has taken the run over.
     """
-    with distributed.process_group():
-        return _train(config, store, Path(run_dir), resolve_device(distributed.own_device() or device))
+    run_dir = Path(run_dir)
+    with distributed.process_group(), only_training(run_dir) as lease:
+        return _train(config, store, run_dir, resolve_device(distributed.own_device() or device), lease)
 
 
-def _train(config: dict, store: str | Path, run_dir: Path, device: torch.device) -> Path:
+@contextmanager
+def only_training(run_dir: Path) -> Iterator[Lease | None]:
+    """Hold the right to train a run, in the first process, after waiting for others; None: it needs none.
+
+    Raises:
+        InputError: the folder cannot be written.
+    """
+    lease = Lease(run_dir / LEASE) if rank() == 0 and not (run_dir / FINAL).exists() else None
+    named = None
+    try:
+        with stop_signal() as stopped_by:
+            while True:
+                with writing(run_dir):
+                    holder = lease.try_to_take() if lease else None
+                waits, number = distributed.greatest(int(holder is not None), stopped_by() or 0)
+                if number:
+                    raise SystemExit(128 + number)
+                if not waits:
+                    break
+                if holder != named:
+                    print(f"{run_dir}: {holder} trains this run; waiting for it", file=sys.stderr, flush=True)
+                named = holder
+                time.sleep(POLL_S)
+        yield lease
+    finally:
+        if lease:
+            lease.give_back()
+
+
+def _train(config: dict, store: str | Path, run_dir: Path, device: torch.device, lease: Lease | None) -> Path:
     require_shares(config)
     info = read_info(store)
     final, partial = run_dir / FINAL, run_dir / PARTIAL
@@ -132,6 +165,8 @@ def _train(config: dict, store: str | Path, run_dir: Path, device: torch.device)
             is_due = time.monotonic() - saved >= config["checkpoint_every_s"]
             number, is_due = distributed.greatest(stopped_by() or 0, int(is_due))
             if number or is_due:
+                if lease:
+                    lease.require()
                 if is_first:
                     state.save(partial)
                 saved = time.monotonic()
