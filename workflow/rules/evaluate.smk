@@ -8,7 +8,8 @@ rule all_evaluations:
 
 rule evaluate:
     input:
-        store=store_of("subject"),
+        store=ancient(store_of("subject")),
+        checksum=checksum_of("subject"),
         checkpoint=CHECKPOINT,
     output:
         SCORE,
@@ -33,7 +34,8 @@ rule evaluate:
 
 rule evaluate_store:
     input:
-        store=f"{RESULTS}/{{preset}}/stores/{{subject}}.h5",
+        store=ancient(f"{RESULTS}/{{preset}}/stores/{{subject}}.h5"),
+        checksum=f"{RESULTS}/{{preset}}/stores/{{subject}}.h5.sha256",
     output:
         SCORE,
     log:
@@ -57,7 +59,8 @@ rule evaluate_store:
 
 rule detect:
     input:
-        store=f"{RESULTS}/{{preset}}/stores/{{objects}}.h5",
+        store=ancient(f"{RESULTS}/{{preset}}/stores/{{objects}}.h5"),
+        checksum=f"{RESULTS}/{{preset}}/stores/{{objects}}.h5.sha256",
         checkpoint=CHECKPOINT,
     output:
         score=f"{SCORES}/detection_{{objects}}.json",
@@ -83,7 +86,8 @@ rule detect:
 
 rule semisup_subset:
     input:
-        store=f"{RESULTS}/{{preset}}/stores/{{dataset}}.h5",
+        store=ancient(f"{RESULTS}/{{preset}}/stores/{{dataset}}.h5"),
+        checksum=f"{RESULTS}/{{preset}}/stores/{{dataset}}.h5.sha256",
     output:
         f"{STORE}.semisup_{{percent}}-s{{seed}}.json",
     log:
@@ -104,7 +108,8 @@ rule semisup_subset:
 
 rule semisup_trial:
     input:
-        store=store_of("subject"),
+        store=ancient(store_of("subject")),
+        checksum=checksum_of("subject"),
         checkpoint=CHECKPOINT,
         subset=semisup_subset_of,
     output:
@@ -131,7 +136,8 @@ rule semisup_trial:
 rule semisup:
     input:
         unpack(semisup_trials),
-        store=store_of("subject"),
+        store=ancient(store_of("subject")),
+        checksum=checksum_of("subject"),
     output:
         f"{SCORES}/semisup_{{percent}}.json",
     log:

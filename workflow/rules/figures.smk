@@ -9,7 +9,8 @@ rule all_figures:
 rule figure_a1:
     input:
         lambda wildcards: source_files(wildcards.preset, "gmu_kitchens"),
-        store=f"{RESULTS}/{{preset}}/stores/kitchen_hc.h5",
+        store=ancient(f"{RESULTS}/{{preset}}/stores/kitchen_hc.h5"),
+        checksum=f"{RESULTS}/{{preset}}/stores/kitchen_hc.h5.sha256",
         manifest=f"{RESULTS}/{{preset}}/stores/kitchen_hc.manifest.csv",
     output:
         multiext(f"{RESULTS}/{{preset}}/figures/fig_a1", ".png", ".pdf"),
@@ -54,7 +55,8 @@ rule figure_a2:
 rule figure_a3:
     input:
         checkpoints=retrieving_checkpoints,
-        store=f"{RESULTS}/{{preset}}/stores/imagenet100.h5",
+        store=ancient(f"{RESULTS}/{{preset}}/stores/imagenet100.h5"),
+        checksum=f"{RESULTS}/{{preset}}/stores/imagenet100.h5.sha256",
     output:
         multiext(f"{RESULTS}/{{preset}}/figures/fig_a3", ".png", ".pdf"),
     log:

@@ -3,7 +3,8 @@
 
 rule pretrain:
     input:
-        store=store_of("run"),
+        store=ancient(store_of("run")),
+        checksum=checksum_of("run"),
     output:
         checkpoint=f"{RUN}/checkpoint.pt",
         log=f"{RUN}/log.csv",
@@ -14,6 +15,8 @@ rule pretrain:
         f"{BENCHMARK}/pretrain/{{run}}.tsv"
     conda:
         ENVIRONMENT
+    container:
+        None  # its launcher cannot start inside: the command itself goes into the container
     threads: 1
     resources:
         mem_mb=4000,
@@ -23,5 +26,5 @@ rule pretrain:
         folder=lambda wildcards, output: Path(output.checkpoint).parent,
         arguments=run_arguments,
     shell:
-        "{resources.launcher} python -m cld.training --preset {wildcards.preset} {params.arguments}"
+        "{resources.launcher} $CLD_CONTAINER python -m cld.training --preset {wildcards.preset} {params.arguments}"
         " --store {input.store} --run-dir {params.folder} >> {log} 2>&1"
