@@ -33,7 +33,7 @@ from cld.store import read_info
 from cld.training.checkpoint import load_checkpoint
 from cld.training.device import resolve_device
 from cld.training.image_source import Schedule, view_batches
-from cld.training.log import TrainingLog
+from cld.training.log import LOG, TrainingLog, write_log
 from cld.training.schedule import learning_rate
 from cld.training.speed import made_fast
 from cld.training.state import TrainingState, require_same_run
@@ -42,6 +42,7 @@ from cld.training.watch import Watch
 
 FINAL = "checkpoint.pt"
 PARTIAL = "partial.pt"
+CONFIG = "config.yaml"
 LEASE = "training.lease"
 #: What ends a run early: a person, a scheduler, and a scheduler's warning that the time limit is near (either
 #: of the last two, see docs/cluster.md).
@@ -64,7 +65,7 @@ def train(config: dict, store: str | Path, run_dir: str | Path, device: str | No
         device: default: the fastest there is.
 
     Returns:
-        Path of ``checkpoint.pt``. A run that is complete already is left as it is.
+        Path of ``checkpoint.pt``. A run that is complete is left as it is; what is missing beside it is added.
 
     Raises:
         InputError: the store cannot be read, holds an image that cannot be decoded or is smaller than a
@@ -114,6 +115,8 @@ def _train(config: dict, store: str | Path, run_dir: Path, device: torch.device,
     if checkpoint:
         require_same_run(checkpoint, config, info.checksum, earlier)
     if earlier == final:
+        if rank() == 0:
+            restore_files(run_dir, checkpoint)
         return final
 
     settings = config["optimiser"]
@@ -127,7 +130,7 @@ def _train(config: dict, store: str | Path, run_dir: Path, device: torch.device,
         )
     is_first = rank() == 0
     if is_first:
-        write_text(run_dir / "config.yaml", yaml.safe_dump(config, sort_keys=False))
+        write_config(run_dir, config)
         for leftover in run_dir.glob(".*.tmp.*"):  # of a process that was killed while it wrote
             leftover.unlink()
 
@@ -180,6 +183,22 @@ def _train(config: dict, store: str | Path, run_dir: Path, device: torch.device,
         partial.unlink(missing_ok=True)
     distributed.wait_for_all()
     return final
+
+
+def write_config(run_dir: Path, config: Mapping) -> None:
+    """Write a run's resolved configuration to its folder."""
+    write_text(run_dir / CONFIG, yaml.safe_dump(dict(config), sort_keys=False))
+
+
+def restore_files(run_dir: Path, checkpoint: Mapping) -> None:
+    """Write what is missing beside a complete run's checkpoint.
+
+    Snakemake removes what its job is about to make, also where a job that another one left is making it.
+    """
+    if not (run_dir / CONFIG).exists():
+        write_config(run_dir, checkpoint["config"])
+    if not (run_dir / LOG).exists():
+        write_log(run_dir / LOG, checkpoint["rows"])
 
 
 def require_shares(config: Mapping) -> None:

@@ -121,6 +121,25 @@ def test_who_waits_takes_over_from_one_that_is_killed(start, tiny_run, alone, tm
     assert_same_run(run / "checkpoint.pt", alone)
 
 
+@pytest.mark.parametrize("name", ["config.yaml", "log.csv"])
+def test_what_is_removed_while_who_waits_waits_is_there_in_the_end(start, tiny_run, alone, tmp_path, name):
+    """Snakemake removes what its job is about to make, also where another one's job is making it."""
+    run = tmp_path / "run"
+    first = start(tiny_run("moco"), run)
+    wait_until((run / "partial.pt").exists)
+    first.send_signal(signal.SIGSTOP)
+    (run / name).unlink(missing_ok=True)
+    second = start(tiny_run("moco"), run)
+    waits_for(second, run, f"process {first.pid} of {os.uname().nodename}")
+    first.send_signal(signal.SIGCONT)
+    assert [process.wait(120) for process in (first, second)] == [0, 0]
+    assert_same_run(run / "checkpoint.pt", alone)
+    (run / name).unlink()
+    assert start(tiny_run("moco"), run).wait(120) == 0
+    assert_same_run(run / "checkpoint.pt", alone)
+    assert (run / "config.yaml").read_bytes() == (alone.parent / "config.yaml").read_bytes()
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1, signal.SIGURG])
 def test_who_waits_can_be_told_to_end(start, tiny_run, tmp_path, number):
     run = tmp_path / "run"
