@@ -65,7 +65,7 @@ def train(config: dict, store: str | Path, run_dir: str | Path, device: str | No
         device: default: the fastest there is.
 
     Returns:
-        Path of ``checkpoint.pt``. A run that is complete is left as it is; what is missing beside it is added.
+        Path of ``checkpoint.pt``. A complete run is left as it is; what is missing beside it is added.
 
     Raises:
         InputError: the store cannot be read, holds an image that cannot be decoded or is smaller than a
