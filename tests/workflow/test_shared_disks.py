@@ -98,10 +98,11 @@ def test_times_of_files_say_nothing_of_their_content(built, when):
     """As after a copy, a restored backup, or with clocks that differ."""
     seconds = {"now": time.time(), "in ten years": time.time() + 3e8, "long ago": 1e9}[when]
     large = [
-        *built.folder.glob("results/tiny/stores/*.h5*"),
         *built.folder.glob("results/tiny/runs/*/checkpoint.pt"),
         *built.folder.glob("results/tiny/scores/**/*.json"),
     ]
+    if when != "long ago":  # a generated folder that is newer than its store makes the store again
+        large += built.folder.glob("results/tiny/stores/*.h5*")
     assert len(large) > 10
     before = {path: path.stat() for path in large}
     try:
