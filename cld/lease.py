@@ -181,24 +181,19 @@ def _parsed(text: str) -> dict:
 
 def _name(holder: Mapping) -> str:
     if holder.get("job"):
-        return f"job {holder['job']['id']} on {holder['host']}"
+        return f"job {holder['job']} on {holder['host']}"
     return f"process {holder['process']} of {holder['host']}" if holder else "another process"
 
 
 def _this_process() -> dict[str, object]:
     """Who this is, for others: to name it, and to find out whether it has ended."""
-    job = os.environ.get("SLURM_JOB_ID")
     return {
         "host": os.uname().nodename,
         "process": os.getpid(),
         "began": _began(os.getpid()),
         "numbers": _numbers(),
-        "job": job
-        and {
-            "id": job,
-            "cluster": os.environ.get("SLURM_CLUSTER_NAME", ""),
-            "restarts": int(os.environ.get("SLURM_RESTART_COUNT", 0)),
-        },
+        "job": os.environ.get("SLURM_JOB_ID"),
+        "cluster": os.environ.get("SLURM_CLUSTER_NAME"),
     }
 
 
@@ -208,9 +203,9 @@ def _has_ended(holder: Mapping) -> bool | None:
         return None
     if holder["numbers"] == _numbers():
         return not _runs(holder["process"], holder["began"])
-    theirs, ours = holder["job"], _this_process()["job"]
-    if theirs and ours and all(theirs[key] == ours[key] for key in ("id", "cluster")):
-        return theirs["restarts"] < ours["restarts"] or None
+    ours = _this_process()
+    if ours["job"] and all(holder[key] == ours[key] for key in ("job", "cluster")):
+        return True  # before Slurm put the job back into the queue
     return None
 
 

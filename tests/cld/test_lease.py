@@ -42,7 +42,7 @@ for _ in range(5):
 def quick(monkeypatch):
     for name, seconds in {"POLL_S": 0.02, "RENEW_S": 0.05, "STALE_S": 2.0, "SETTLE_S": 0.05}.items():
         monkeypatch.setattr(module, name, seconds)
-    for name in ("SLURM_JOB_ID", "SLURM_RESTART_COUNT", "SLURM_CLUSTER_NAME"):
+    for name in ("SLURM_JOB_ID", "SLURM_CLUSTER_NAME"):
         monkeypatch.delenv(name, raising=False)
 
 
@@ -181,26 +181,30 @@ def test_what_nobody_renews_is_taken_over_whatever_the_clocks_say(path, content,
 
 
 @pytest.mark.parametrize(
-    ("theirs", "ours", "is_free"),
+    ("ours", "is_free"),
     [
-        (("7", 0), ("7", 1), True),  # requeued after its node failed
-        (("7", 1), ("7", 1), False),
-        (("7", 0), ("8", 1), False),
-        (("7", 0), None, False),
+        ({"SLURM_JOB_ID": "7", "SLURM_CLUSTER_NAME": "one"}, True),
+        ({"SLURM_JOB_ID": "8", "SLURM_CLUSTER_NAME": "one"}, False),
+        ({"SLURM_JOB_ID": "7", "SLURM_CLUSTER_NAME": "two"}, False),
+        ({}, False),
     ],
 )
-def test_an_earlier_start_of_the_same_job_needs_no_waiting_for(path, monkeypatch, theirs, ours, is_free):
-    def be(job):
-        for name, value in zip(("SLURM_JOB_ID", "SLURM_RESTART_COUNT"), job or (), strict=False):
-            monkeypatch.setenv(name, str(value))
-        if job is None:
-            monkeypatch.delenv("SLURM_JOB_ID")
-
-    be(theirs)
-    assert Lease(path).try_to_take() is None
+def test_a_job_that_was_requeued_does_not_wait_for_its_earlier_start(path, monkeypatch, ours, is_free):
+    """Its node has failed, and Slurm starts it on another one, under its id."""
+    with monkeypatch.context() as patch:
+        patch.setenv("SLURM_JOB_ID", "7")
+        patch.setenv("SLURM_CLUSTER_NAME", "one")
+        assert Lease(path).try_to_take() is None
     elsewhere(path)
-    be(ours)
-    assert Lease(path).try_to_take() == (None if is_free else f"job {theirs[0]} on node7")
+    for name, value in ours.items():
+        monkeypatch.setenv(name, value)
+    assert Lease(path).try_to_take() == (None if is_free else "job 7 on node7")
+
+
+def test_a_job_waits_for_what_another_of_its_processes_does(path, monkeypatch):
+    monkeypatch.setenv("SLURM_JOB_ID", "7")
+    assert Lease(path).try_to_take() is None
+    assert Lease(path).try_to_take() == f"job 7 on {os.uname().nodename}"
 
 
 def test_who_lost_a_lease_is_told_and_leaves_the_others_alone(path):
