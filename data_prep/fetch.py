@@ -19,7 +19,7 @@ from cld.files import writing
 from data_prep.download.archive import remove_leftovers, unfinished, unpack
 from data_prep.download.checksums import Checksums, md5_of
 from data_prep.download.contents import Alternative, by_hand_error, complete_alternative, missing_paths
-from data_prep.download.disk import locked
+from data_prep.download.disk import only_fetch
 from data_prep.download.http import Patience, discard, download, record_of
 from data_prep.download.receipt import make_receipt, write_receipt
 
@@ -52,9 +52,8 @@ def fetch_source(
     checksums = Checksums(root, recheck)
     alternative = _complete(root, source, checksums)
     if alternative is None and source["archives"]:
-        with locked(root) as is_locked:
-            if is_locked:
-                remove_leftovers(root)
+        with only_fetch(root):
+            remove_leftovers(root)
             alternative = _fetch_archives(name, source, root, mirror, patience, checksums)
     if alternative is None and source["by_hand"]:
         raise by_hand_error(name, root, source)
@@ -111,7 +110,7 @@ def _download_archive(url: str, path: Path, wanted: str, patience: Patience, che
     mend = f"set data.mirror in config/config.yaml to another address, or put the file there by hand: {path}"
     while True:
         was_resumed = download(url, part, mend, patience)
-        if path.exists():  # another fetch was first, where there are no locks
+        if path.exists():  # another fetch was first: see cld.lease
             discard(part)
             _verify_archive(path, wanted, checksums)
             return

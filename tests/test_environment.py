@@ -1,5 +1,6 @@
-"""pyproject.toml, environment.yml and requirements.lock install the same versions."""
+"""pyproject.toml, environment.yml, requirements.lock and the images install the same versions."""
 
+import re
 import tomllib
 from importlib.metadata import version
 from pathlib import Path
@@ -40,3 +41,27 @@ def test_pre_commit_runs_the_pinned_formatters():
     hooks = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())["repos"][0]["hooks"]
     pinned = {dependency for hook in hooks for dependency in hook["additional_dependencies"]}
     assert pinned <= set(declared())
+
+
+def test_images_are_made_of_one_base_by_one_script_from_the_project_s_own_list():
+    """The Dockerfile and the Apptainer definition, and with them conda's environment."""
+    dockerfile, definition = (ROOT / "containers" / name for name in ("Dockerfile", "cld.def"))
+    docker, apptainer = dockerfile.read_text(), definition.read_text()
+    base = re.search(r"^FROM (\S+)$", docker, re.M)[1]
+    assert re.search(r"^From: (\S+)$", apptainer, re.M)[1] == base
+    python = re.fullmatch(r"python:([\d.]+)-slim-bookworm", base)[1]
+    assert f"python={python}" in yaml.safe_load((ROOT / "environment.yml").read_text())["dependencies"]
+    for text in (docker, apptainer):
+        (command,) = re.findall(r"^(?:RUN|%post\n    cd /opt/cld\n   ) (.*)$", text, re.M)
+        assert command == "containers/install.sh"
+        assert "pip" not in text and "apt" not in text.replace("apptainer", "").replace("Apptainer", "")
+        assert "PATH=/opt/venv/bin:$PATH" in text
+    lines = (ROOT / "containers/install.sh").read_text().splitlines()
+    assert "./install.sh /opt/venv ." in lines
+    copied = re.findall(r"^COPY (.+) \S+$", docker, re.M)
+    sources = {name for line in copied for name in line.split()}
+    sources |= set(re.findall(r"^    (\S+) /opt/cld/\S+$", apptainer, re.M))
+    assert {"install.sh", "pyproject.toml", "requirements.lock", "containers/install.sh"} <= sources
+    assert all((ROOT / name).exists() for name in sources)
+    ignored = (ROOT / ".dockerignore").read_text().splitlines()
+    assert {".git", ".venv", ".snakemake", "data", "results/*"} <= set(ignored)

@@ -3,15 +3,18 @@
 import argparse
 import time
 
+from cld.caches import own_caches
 from cld.config import load_protocol
 from cld.errors import InputError, run_command
 from cld.evaluation.protocols import PROTOCOLS, partial_of
 from cld.evaluation.score import write_score
 from cld.signals import ended_by_signals
 from cld.store import read_info
+from cld.store.staging import local_copy
 from cld.torchrun import process_group, require_one_process
 
 
+@own_caches()
 def main() -> None:
     """Score a run (--checkpoint), or a store alone, by one protocol."""
     parser = argparse.ArgumentParser(prog="python -m cld.evaluation", description=main.__doc__)
@@ -36,7 +39,8 @@ def main() -> None:
     if protocol.goes_on:
         subject["score"] = args.score
     with ended_by_signals(), process_group():
-        found = protocol.score(args.store, settings, **subject)
+        store = local_copy(args.store) if protocol.needs_run else args.store  # the others read little of it
+        found = protocol.score(store, settings, **subject)
     if found is None:  # the first process has it
         return
     code = None

@@ -2,10 +2,13 @@
 
 import argparse
 
+from cld.caches import own_caches
 from cld.config import add_run_arguments, load_run, parse_overrides
 from cld.errors import run_command
+from cld.store.staging import local_copy
 
 
+@own_caches()
 def main() -> None:
     """Pre-train one run, or go on with one that was stopped."""
     parser = argparse.ArgumentParser(prog="python -m cld.training", description=main.__doc__)
@@ -17,7 +20,7 @@ def main() -> None:
     config = load_run(args.preset, args.dataset, args.method, args.seed, parse_overrides(args.overrides))
     from cld.training.loop import train  # PyTorch takes seconds: a misspelt key is told at once
 
-    train(config, args.store, args.run_dir, args.device)
+    train(config, local_copy(args.store), args.run_dir, args.device)
 
 
 if __name__ == "__main__":

@@ -6,12 +6,14 @@ Both are written from rows that the checkpoint keeps, so a resumed run has each 
 import csv
 import io
 import shutil
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from torch.utils.tensorboard import SummaryWriter
 
 from cld.files import write_text
 
+LOG = "log.csv"
 #: Columns of every log; a method's own terms follow. ``ended`` is in seconds since 1970.
 COLUMNS = ("epoch", "step", "lr", "images_per_s", "ended", "loss")
 #: Columns that are no curves.
@@ -27,7 +29,7 @@ class TrainingLog:
     """
 
     def __init__(self, run_dir: Path, rows: list[dict[str, float]]):
-        self.path, self.rows = run_dir / "log.csv", rows
+        self.path, self.rows = run_dir / LOG, rows
         shutil.rmtree(run_dir / "tb", ignore_errors=True)
         self.curves = SummaryWriter(str(run_dir / "tb"))
 
@@ -52,9 +54,14 @@ class TrainingLog:
 
     def _write(self) -> None:
         self.curves.flush()
-        names = list(dict.fromkeys([*COLUMNS, *(name for row in self.rows for name in row)]))
-        text = io.StringIO()
-        table = csv.DictWriter(text, names, lineterminator="\n")
-        table.writeheader()
-        table.writerows({name: format(value, ".10g") for name, value in row.items()} for row in self.rows)
-        write_text(self.path, text.getvalue())
+        write_log(self.path, self.rows)
+
+
+def write_log(path: Path, rows: Sequence[Mapping[str, float]]) -> None:
+    """Write ``log.csv``, one row an epoch, atomically."""
+    names = list(dict.fromkeys([*COLUMNS, *(name for row in rows for name in row)]))
+    text = io.StringIO()
+    table = csv.DictWriter(text, names, lineterminator="\n")
+    table.writeheader()
+    table.writerows({name: format(value, ".10g") for name, value in row.items()} for row in rows)
+    write_text(path, text.getvalue())

@@ -7,8 +7,8 @@ share them out, and one that has several does them one after the other, adding u
 """
 
 import time
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack, nullcontext
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -20,7 +20,8 @@ from torch.amp import GradScaler
 from cld import distributed
 from cld.distributed import n_processes, parallel, rank, say
 from cld.errors import InputError
-from cld.files import write_text
+from cld.files import write_text, writing
+from cld.lease import POLL_S, Lease
 from cld.methods import build_method
 from cld.methods.contract import StepOutput
 from cld.progress import no_progress, progress
@@ -31,7 +32,7 @@ from cld.torchrun import process_group
 from cld.training.checkpoint import load_checkpoint
 from cld.training.device import resolve_device
 from cld.training.image_source import Schedule, view_batches
-from cld.training.log import TrainingLog
+from cld.training.log import LOG, TrainingLog, write_log
 from cld.training.optimiser import SGD
 from cld.training.schedule import learning_rate
 from cld.training.shares import require_shares
@@ -42,6 +43,8 @@ from cld.training.watch import Watch
 
 FINAL = "checkpoint.pt"
 PARTIAL = "partial.pt"
+CONFIG = "config.yaml"
+LEASE = "training.lease"
 
 
 def train(config: dict, store: str | Path, run_dir: str | Path, device: str | None = None) -> Path:
@@ -50,7 +53,8 @@ def train(config: dict, store: str | Path, run_dir: str | Path, device: str | No
     ``run_dir`` gets ``config.yaml`` first, then ``log.csv`` and ``tb/``, ``partial.pt`` every
     ``checkpoint_every_s`` seconds, and at the end ``checkpoint.pt`` in its place. On a signal of
     :data:`cld.signals.STOPPING` the state is saved and the process exits with status 128 + the signal's
-    number. Under torchrun every process calls this, and the first one writes.
+    number. Under torchrun every process calls this, and the first one writes. A run that another job trains
+    is waited for: it is complete then, or is gone on with.
 
     Args:
         config: resolved configuration, see :func:`cld.config.load_run`.
@@ -59,18 +63,48 @@ def train(config: dict, store: str | Path, run_dir: str | Path, device: str | No
         device: default: the fastest there is.
 
     Returns:
-        Path of ``checkpoint.pt``. A run that is complete already is left as it is.
+        Path of ``checkpoint.pt``. A complete run is left as it is; what is missing beside it is added.
 
     Raises:
         InputError: the store cannot be read, holds an image that cannot be decoded or is smaller than a
-            batch, the folder holds another run, the processes cannot share the batch's parts, or training
-            diverged.
+            batch, the folder holds another run, the processes cannot share the batch's parts, training
+            diverged, or another job has taken the run over.
     """
-    with process_group():
-        return _train(config, store, Path(run_dir), resolve_device(distributed.own_device() or device))
+    run_dir = Path(run_dir)
+    with process_group(), only_training(run_dir) as lease:
+        return _train(config, store, run_dir, resolve_device(distributed.own_device() or device), lease)
 
 
-def _train(config: dict, store: str | Path, run_dir: Path, device: torch.device) -> Path:
+@contextmanager
+def only_training(run_dir: Path) -> Iterator[Lease | None]:
+    """Hold the right to train a run, in the first process, after waiting for others; None: it needs none.
+
+    Raises:
+        InputError: the folder cannot be written.
+    """
+    lease = Lease(run_dir / LEASE) if rank() == 0 and not (run_dir / FINAL).exists() else None
+    named = None
+    try:
+        with stop_signal() as stopped_by:
+            while True:
+                with writing(run_dir):
+                    holder = lease.try_to_take() if lease else None
+                waits, number = distributed.greatest(int(holder is not None), stopped_by() or 0)
+                if number:
+                    raise SystemExit(128 + number)
+                if not waits:
+                    break
+                if holder != named:
+                    say(f"{run_dir}: {holder} trains this run; waiting for it")
+                named = holder
+                time.sleep(POLL_S)
+        yield lease
+    finally:
+        if lease:
+            lease.give_back()
+
+
+def _train(config: dict, store: str | Path, run_dir: Path, device: torch.device, lease: Lease | None) -> Path:
     require_shares(config, n_processes())
     info = read_info(store)
     final, partial = run_dir / FINAL, run_dir / PARTIAL
@@ -79,6 +113,8 @@ def _train(config: dict, store: str | Path, run_dir: Path, device: torch.device)
     if checkpoint:
         require_same_run(checkpoint, config, info.checksum, earlier)
     if earlier == final:
+        if rank() == 0:
+            restore_files(run_dir, checkpoint)
         return final
 
     settings = config["optimiser"]
@@ -92,7 +128,7 @@ def _train(config: dict, store: str | Path, run_dir: Path, device: torch.device)
         )
     is_first = rank() == 0
     if is_first:
-        write_text(run_dir / "config.yaml", yaml.safe_dump(config, sort_keys=False))
+        write_config(run_dir, config)
         for leftover in run_dir.glob(".*.tmp.*"):  # of a process that was killed while it wrote
             leftover.unlink()
 
@@ -131,6 +167,8 @@ def _train(config: dict, store: str | Path, run_dir: Path, device: torch.device)
             is_due = time.monotonic() - saved >= config["checkpoint_every_s"]
             number, is_due = distributed.greatest(stopped_by() or 0, int(is_due))
             if number or is_due:
+                if lease:
+                    lease.require()
                 if is_first:
                     state.save(partial)
                 saved = time.monotonic()
@@ -144,6 +182,22 @@ def _train(config: dict, store: str | Path, run_dir: Path, device: torch.device)
         partial.unlink(missing_ok=True)
     distributed.wait_for_all()
     return final
+
+
+def write_config(run_dir: Path, config: Mapping) -> None:
+    """Write a run's resolved configuration to its folder."""
+    write_text(run_dir / CONFIG, yaml.safe_dump(dict(config), sort_keys=False))
+
+
+def restore_files(run_dir: Path, checkpoint: Mapping) -> None:
+    """Write what is missing beside a complete run's checkpoint.
+
+    Snakemake removes what its job is about to make, also where a job that another one left is making it.
+    """
+    if not (run_dir / CONFIG).exists():
+        write_config(run_dir, checkpoint["config"])
+    if not (run_dir / LOG).exists():
+        write_log(run_dir / LOG, checkpoint["rows"])
 
 
 def start(config: dict, data: str, n_images: int, device: torch.device) -> TrainingState:

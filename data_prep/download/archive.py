@@ -65,7 +65,7 @@ def unfinished(archive: Path) -> bool:
 
 
 def remove_leftovers(root: Path) -> None:
-    """Remove what killed processes had unpacked in ``root``; only for the holder of its lock."""
+    """Remove what killed processes had unpacked in ``root``; only for the fetch that holds its lease."""
     for folder in root.glob(f"{TEMPORARY}*"):
         shutil.rmtree(folder, ignore_errors=True)
 

@@ -170,7 +170,7 @@ def _write_body(response: requests.Response, url: str, part: Path, offset: int, 
     label = f"fetch {part.stem}" + ("" if length is not None else " (of unknown size)")
     total = 0 if length is None else length // MEGABYTE
     reached = offset
-    # not opened for appending: two processes without a lock then write the same bytes to the same places
+    # not opened for appending: should two processes be at it, they write the same bytes to the same places
     with writing(part), open(part, "r+b") as file:
         if offset == 0:
             file.truncate()

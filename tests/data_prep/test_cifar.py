@@ -2,7 +2,6 @@
 
 import csv
 import errno
-import fcntl
 import hashlib
 import json
 import os
@@ -358,25 +357,6 @@ def test_only_one_build_at_a_time(root, target):
     build_cifar(root, settings(), target)
 
 
-def test_a_lock_that_its_build_has_removed_is_none(root, target, monkeypatch):
-    """A build opens the lock's file, and the one that holds it ends before it can lock it."""
-    path = target.store.with_name(".s.h5.lock")
-    opened = []
-    real_lock = fcntl.flock
-
-    def after_the_other_ends(file, how):
-        if not opened:
-            path.unlink()
-        opened.append(file)
-        real_lock(file, how)
-
-    monkeypatch.setattr("data_prep.build.lock.fcntl.flock", after_the_other_ends)
-    with only_build(target.store):
-        assert len(opened) == 2
-        refused(root, target, f"process {os.getpid()} of .* is building it now")
-    assert not path.exists()
-
-
 def test_what_a_killed_build_left_is_removed_by_the_next(root, target):
     killed = (
         "import os, runpy, signal, cld.store.format as format;"
@@ -386,7 +366,7 @@ def test_what_a_killed_build_left_is_removed_by_the_next(root, target):
     overrides = ("check_md5=false", "expect={}")
     assert command(["-c", killed], root, target, *overrides).returncode == -signal.SIGKILL
     assert not target.store.exists()
-    assert {path.suffix for path in target.store.parent.glob(".*")} == {".h5", ".lock"}
+    assert {path.suffix for path in target.store.parent.glob(".*")} == {".h5", ".lease"}
     other = target.store.with_name(".s.more.abcdefgh.tmp.h5")  # of another store, s.more.h5
     other.touch()
     build_cifar(root, settings(), target)

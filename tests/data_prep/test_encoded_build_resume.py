@@ -206,6 +206,22 @@ def test_two_builds_at_once(small, store):
         build(small, store)
 
 
+def test_two_processes_that_build_the_same_store(root, store, undisturbed):
+    command = [*COMMAND, root, store, "1"]
+    first = subprocess.Popen(command, env=ENVIRONMENT, stderr=subprocess.DEVNULL)
+    until = time.monotonic() + 60
+    while not finished(store):
+        assert first.poll() is None and time.monotonic() < until
+        time.sleep(0.001)
+    first.send_signal(signal.SIGSTOP)
+    second = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True)
+    first.send_signal(signal.SIGCONT)
+    assert second.returncode != 0
+    assert f"process {first.pid} of {os.uname().nodename} is building it now; wait for it" in second.stderr
+    assert first.wait(120) == 0
+    assert store.read_bytes() == undisturbed
+
+
 def test_too_little_room(small, store, monkeypatch):
     monkeypatch.setattr(shutil, "disk_usage", lambda path: shutil._ntuple_diskusage(10, 9, 1))
     with pytest.raises(

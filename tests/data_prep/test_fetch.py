@@ -92,7 +92,7 @@ def test_root_that_cannot_be_written_serves(root, monkeypatch, number):
         raise OSError(number, os.strerror(number))
 
     monkeypatch.setattr("cld.files.tempfile.mkstemp", refuse)
-    monkeypatch.setattr(disk.os, "open", refuse)
+    monkeypatch.setattr("os.open", refuse)
     fetch_source("toy", fetch_sources.source(NOWHERE, {"toy.tar": b""}, {"a": b"a"}), root)
     assert tree(root) == before
 
@@ -218,7 +218,7 @@ def test_members_that_must_not_be_unpacked(root, members, message, mode):
     with pytest.raises(InputError, match=rf"/toy\.tar: its member {message}") as raised:
         fetch_source("toy", fetch_sources.source(NOWHERE, archives, {"good": b"good"}), root)
     assert "\n" not in str(raised.value)
-    assert {path.name for path in root.iterdir()} == {"toy.tar", disk.LOCK, checksums.MEMORY}
+    assert {path.name for path in root.iterdir()} == {"toy.tar", checksums.MEMORY}
 
 
 PLAIN = fetch_sources.tar_bytes({"a": os.urandom(700), "b/c": os.urandom(1500), "d": b""}, "w")
@@ -284,7 +284,7 @@ def test_kill_while_files_are_moved_is_mended(root, monkeypatch):
     assert [path.name for path in (root / "d").iterdir()] == ["1"]
     (root / ".unpack.killed").mkdir()  # what a kill without a chance to tidy leaves
     assert fetch_source("toy", source, root)["files"] == [{"path": "d", "files": 2}]
-    assert {path.name for path in root.iterdir()} == {"toy.tar", "d", disk.LOCK, checksums.MEMORY}
+    assert {path.name for path in root.iterdir()} == {"toy.tar", "d", checksums.MEMORY}
 
 
 def test_archives_that_do_not_hold_what_is_expected(root):

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import textwrap
 import time
+from contextlib import nullcontext
 
 import fetch_sources
 import pytest
@@ -48,7 +49,7 @@ def fetch(source, root, **options):
 
 def assert_whole(root):
     assert (root / "toy/a").read_bytes() == CONTENT
-    assert {path.name for path in root.iterdir()} == {"toy", FILE, ".fetch.lock", ".verified.json"}
+    assert {path.name for path in root.iterdir()} == {"toy", FILE, ".verified.json"}
 
 
 def test_good_server_is_asked_once_and_never_again(server, source, root):
@@ -194,7 +195,7 @@ def test_wrong_checksum_is_removed_and_the_next_try_starts_over(server, source, 
     bad = hashlib.md5(bytes([ARCHIVE[0] ^ 1]) + ARCHIVE[1:]).hexdigest()
     for part in (FILE, bad, hashlib.md5(ARCHIVE).hexdigest()):
         assert part in str(raised.value)
-    assert [path.name for path in root.iterdir()] == [".fetch.lock"]
+    assert not list(root.iterdir())
     fetch(source, root)
     assert_whole(root)
 
@@ -295,7 +296,8 @@ def test_two_fetches_at_once_download_once(server, command, root):
         assert first.poll() is None
         time.sleep(0.02)
     second = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
-    assert "another fetch is at work here" in second.stderr.readline()
+    assert f"process {first.pid} of" in (line := second.stderr.readline())
+    assert line.startswith(f"{root}: ") and line.endswith(" is fetching into it; waiting for it\n")
     server.released.set()  # the first's connection breaks, and it goes on
     errors = [process.communicate(timeout=60)[1] for process in (first, second)]
     assert [first.returncode, second.returncode] == [0, 0], errors
@@ -303,9 +305,10 @@ def test_two_fetches_at_once_download_once(server, command, root):
     assert server.sent <= len(ARCHIVE) + http.CHUNK
 
 
-def test_two_fetches_at_once_without_locks(server, source, root, monkeypatch):
+def test_two_fetches_at_once_that_do_not_see_each_other(server, source, root, monkeypatch):
     """The second runs from start to end while the first is in the middle of its download."""
-    monkeypatch.setattr(disk, "_lock", lambda handle, root: False)
+    root.mkdir()
+    monkeypatch.setattr("data_prep.fetch.only_fetch", nullcontext)
     whole = http._body
     started = []
 

@@ -111,6 +111,12 @@ def checkout(tmp_path_factory):
     return Checkout(tmp_path_factory.mktemp("checkout"))
 
 
+@pytest.fixture(scope="session")
+def new_checkout(tmp_path_factory):
+    """Makes fresh checkouts."""
+    return lambda: Checkout(tmp_path_factory.mktemp("new"))
+
+
 @pytest.fixture(scope="module")
 def own_checkout(tmp_path_factory):
     """A fresh checkout of one module's own."""

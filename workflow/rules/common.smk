@@ -1,19 +1,24 @@
 # Configuration, runs and paths. A path names its preset, so that results of two scales never mix.
+import atexit
 import os
 import re
 import shlex
+import shutil
 import sys
+import tempfile
 from functools import cache
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
+from snakemake.settings.types import DeploymentMethod
 
 sys.path.insert(0, str(Path(workflow.basedir).parent))
 
 from cld import config as settings
+from cld import making
 from cld.errors import InputError
 from data_prep.settings import build_settings, generator_settings
-from cld.evaluation.protocols import RUN_PROTOCOLS, SEMISUP_PERCENT, STORE_PROTOCOLS
+from cld.evaluation.protocols import PROTOCOLS, RUN_PROTOCOLS, SEMISUP_PERCENT, STORE_PROTOCOLS
 from cld.runs import at_hand, needed, scores_of_evaluations
 from cld.tables.spec import load_table, table_names
 from cld.training.shares import processes_for, require_shares
@@ -28,6 +33,19 @@ def or_exit(function, *arguments):
         return function(*arguments)
     except InputError as error:
         sys.exit(f"error: {error}")
+
+
+def container_command():
+    """What enters the container, for commands that a launcher starts: it has to stay outside."""
+    deployment, image = workflow.deployment_settings, config["container"]
+    if not image or DeploymentMethod.APPTAINER not in deployment.deployment_method:
+        return ""
+    if not os.path.isfile(image):
+        raise InputError(
+            f"config/config.yaml: container: {image}: no such file; build it (docs/cluster.md, Containers)"
+        )
+    engine = "apptainer" if shutil.which("apptainer") else "singularity"
+    return f"{engine} exec --home {os.getcwd()} {deployment.apptainer_args} {image}"
 
 
 or_exit(settings.validate, config, "config", "config/config.yaml")
@@ -62,8 +80,16 @@ for name, value in {
     "MALLOC_MMAP_THRESHOLD_": 32 << 20,  # the most that glibc accepts
     "MALLOC_TRIM_THRESHOLD_": 8 << 30,
     "MALLOC_TOP_PAD_": 64 << 20,
+    # matplotlib's list of fonts: on the node's disk, since jobs wait for each other's lock on it
+    "MPLCONFIGDIR": f"{tempfile.gettempdir()}/cld-matplotlib-{os.getuid()}",
 }.items():
     os.environ.setdefault(name, str(value))
+
+
+# Where and in what jobs run changes nothing of what they make: no params, or Snakemake would make it again.
+for name, value in {"CLD_STAGING": config["staging"], "CLD_CONTAINER": or_exit(container_command)}.items():
+    if value is not None:
+        os.environ[name] = value
 
 
 wildcard_constraints:
@@ -79,6 +105,16 @@ wildcard_constraints:
     multiplier="[0-9.]+",
     row=r"[^/]+",
     column=r"[^/]+",
+
+
+def keep_others_off():
+    """Let no other workflow make, in the same results folder, what this one makes; not with --nolock."""
+    jobs = list(workflow.dag.needrun_jobs())
+    makes = [path for job in jobs for path in job.output]
+    if makes and workflow.execution_settings.lock:
+        lease = making.keep_others_off(RESULTS, makes, [path for job in jobs for path in job.input])
+        atexit.register(lease.give_back)
+        making.require_missing(path for job in jobs for path in workflow.dag.reason(job).missing_output)
 
 
 @cache
@@ -152,7 +188,11 @@ def cell_scores(wildcards):
 
 
 def store_of(run):
-    """The store that a run trains on and is scored on, from the run's id and the preset's tables."""
+    """The store that a run trains on and is scored on, from the run's id and the preset's tables.
+
+    Rules look at a store's checksum, which Snakemake compares by content, and not at its time (``ancient``): a store
+    that was only touched, or restored, is no other store.
+    """
 
     def path(wildcards):
         name = getattr(wildcards, run)
@@ -163,6 +203,11 @@ def store_of(run):
         return f"{STORE.format(preset=wildcards.preset, dataset=dataset)}.h5"
 
     return path
+
+
+def checksum_of(run):
+    """The checksum beside the store of a run."""
+    return lambda wildcards: f"{store_of(run)(wildcards)}.sha256"
 
 
 def run_arguments(wildcards):

@@ -85,7 +85,8 @@ rule store:
 
 rule card:
     input:
-        store=f"{STORE}.h5",
+        store=ancient(f"{STORE}.h5"),
+        checksum=f"{STORE}.h5.sha256",
         pixel_knn=pixel_knn_of("dataset"),
     output:
         card=f"{STORE}.card.md",

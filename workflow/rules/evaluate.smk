@@ -8,7 +8,8 @@ rule all_evaluations:
 
 rule evaluate:
     input:
-        store=store_of("subject"),
+        store=ancient(store_of("subject")),
+        checksum=checksum_of("subject"),
         checkpoint=CHECKPOINT,
     output:
         SCORE,
@@ -33,7 +34,8 @@ rule evaluate:
 
 rule linear_published:
     input:
-        store=store_of("subject"),
+        store=ancient(store_of("subject")),
+        checksum=checksum_of("subject"),
         checkpoint=CHECKPOINT,
     output:
         f"{SCORES}/linear_published.json",
@@ -43,6 +45,8 @@ rule linear_published:
         f"{BENCHMARK}/evaluate/{{subject}}.linear_published.tsv"
     conda:
         ENVIRONMENT
+    container:
+        None  # see pretrain
     threads: 1
     resources:
         mem_mb=4000,
@@ -52,14 +56,15 @@ rule linear_published:
         launcher=launcher,
         said=lambda wildcards: f"../../scores/{wildcards.subject}/linear_published.log",
     shell:
-        "ln -sf {params.said} {log} && {params.launcher} python -m cld.evaluation linear_published"
+        "ln -sf {params.said} {log} && {params.launcher} $CLD_CONTAINER python -m cld.evaluation linear_published"
         " --preset {wildcards.preset} --store {input.store} --checkpoint {input.checkpoint} --score {output}"
         " >> {log} 2>&1"
 
 
 rule evaluate_store:
     input:
-        store=f"{RESULTS}/{{preset}}/stores/{{subject}}.h5",
+        store=ancient(f"{RESULTS}/{{preset}}/stores/{{subject}}.h5"),
+        checksum=f"{RESULTS}/{{preset}}/stores/{{subject}}.h5.sha256",
     output:
         SCORE,
     log:
@@ -83,7 +88,8 @@ rule evaluate_store:
 
 rule detect:
     input:
-        store=f"{RESULTS}/{{preset}}/stores/{{objects}}.h5",
+        store=ancient(f"{RESULTS}/{{preset}}/stores/{{objects}}.h5"),
+        checksum=f"{RESULTS}/{{preset}}/stores/{{objects}}.h5.sha256",
         checkpoint=CHECKPOINT,
     output:
         score=f"{SCORES}/detection_{{objects}}.json",
@@ -96,6 +102,8 @@ rule detect:
         objects="|".join(OBJECT_DATASETS),
     conda:
         ENVIRONMENT
+    container:
+        None  # see pretrain
     threads: 1
     resources:
         mem_mb=8000,
@@ -105,13 +113,14 @@ rule detect:
         launcher=launcher,
         said=lambda wildcards: f"../../scores/{wildcards.subject}/detection_{wildcards.objects}.log",
     shell:
-        "ln -sf {params.said} {log} && {params.launcher} python -m cld.evaluation detection"
+        "ln -sf {params.said} {log} && {params.launcher} $CLD_CONTAINER python -m cld.evaluation detection"
         " --preset {wildcards.preset} --store {input.store} --checkpoint {input.checkpoint} --score {output.score} >> {log} 2>&1"
 
 
 rule semisup_subset:
     input:
-        store=f"{RESULTS}/{{preset}}/stores/{{dataset}}.h5",
+        store=ancient(f"{RESULTS}/{{preset}}/stores/{{dataset}}.h5"),
+        checksum=f"{RESULTS}/{{preset}}/stores/{{dataset}}.h5.sha256",
     output:
         f"{STORE}.semisup_{{percent}}-s{{seed}}.json",
     log:
@@ -132,7 +141,8 @@ rule semisup_subset:
 
 rule semisup_trial:
     input:
-        store=store_of("subject"),
+        store=ancient(store_of("subject")),
+        checksum=checksum_of("subject"),
         checkpoint=CHECKPOINT,
         subset=semisup_subset_of,
     output:
@@ -144,6 +154,8 @@ rule semisup_trial:
         f"{BENCHMARK}/evaluate/{{subject}}.semisup_{{percent}}.lr{{lr}}-head{{multiplier}}.tsv"
     conda:
         ENVIRONMENT
+    container:
+        None  # see pretrain
     threads: 1
     resources:
         mem_mb=4000,
@@ -154,7 +166,7 @@ rule semisup_trial:
         said=lambda wildcards, output: f"../../scores/{wildcards.subject}/"
         f"semisup_{wildcards.percent}/{Path(output.report).stem}.log",
     shell:
-        "ln -sf {params.said} {log} && {params.launcher} python -m cld.evaluation.semisup trial"
+        "ln -sf {params.said} {log} && {params.launcher} $CLD_CONTAINER python -m cld.evaluation.semisup trial"
         " --preset {wildcards.preset} --store {input.store} --checkpoint {input.checkpoint}"
         " --subset {input.subset} --lr {wildcards.lr}"
         " --head-multiplier {wildcards.multiplier} --out {output.report} >> {log} 2>&1"
@@ -163,7 +175,8 @@ rule semisup_trial:
 rule semisup:
     input:
         unpack(semisup_trials),
-        store=store_of("subject"),
+        store=ancient(store_of("subject")),
+        checksum=checksum_of("subject"),
     output:
         f"{SCORES}/semisup_{{percent}}.json",
     log:

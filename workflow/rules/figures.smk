@@ -9,7 +9,8 @@ rule all_figures:
 rule figure_a1:
     input:
         lambda wildcards: source_files(wildcards.preset, "gmu_kitchens"),
-        store=f"{RESULTS}/{{preset}}/stores/kitchen_hc.h5",
+        store=ancient(f"{RESULTS}/{{preset}}/stores/kitchen_hc.h5"),
+        checksum=f"{RESULTS}/{{preset}}/stores/kitchen_hc.h5.sha256",
         manifest=f"{RESULTS}/{{preset}}/stores/kitchen_hc.manifest.csv",
     output:
         png=report(f"{FIGURE}/fig_a1.png", caption=SHOWN, category="Figures", labels={"figure": "A.1"}),
@@ -61,7 +62,8 @@ rule figure_a2:
 rule figure_a3:
     input:
         checkpoints=retrieving_checkpoints,
-        store=f"{RESULTS}/{{preset}}/stores/imagenet100.h5",
+        store=ancient(f"{RESULTS}/{{preset}}/stores/imagenet100.h5"),
+        checksum=f"{RESULTS}/{{preset}}/stores/imagenet100.h5.sha256",
     output:
         png=report(f"{FIGURE}/fig_a3.png", caption=SHOWN, category="Figures", labels={"figure": "A.3"}),
         pdf=f"{FIGURE}/fig_a3.pdf",

@@ -35,7 +35,8 @@ rule import_checkpoint:
 rule export:
     input:
         checkpoint=f"{RESULTS}/{{preset}}/runs/{{run}}/checkpoint.pt",
-        store=store_of("run"),
+        store=ancient(store_of("run")),
+        checksum=checksum_of("run"),
         score=f"{RESULTS}/{{preset}}/scores/{{run}}/knn.json",
     output:
         directory(f"{RESULTS}/{{preset}}/exports/{{run}}"),

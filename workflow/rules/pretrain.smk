@@ -4,7 +4,8 @@
 
 rule pretrain:
     input:
-        store=store_of("run"),
+        store=ancient(store_of("run")),
+        checksum=checksum_of("run"),
     output:
         checkpoint=f"{RUN}/checkpoint.pt",
         log=f"{RUN}/log.csv",
@@ -15,6 +16,8 @@ rule pretrain:
         f"{BENCHMARK}/pretrain/{{run}}.tsv"
     conda:
         ENVIRONMENT
+    container:
+        None  # its launcher cannot start inside: the command itself goes into the container
     threads: 1
     resources:
         mem_mb=4000,
@@ -26,5 +29,5 @@ rule pretrain:
         launcher=launcher,
         said=lambda wildcards: f"../../runs/{wildcards.run}/output.log",
     shell:
-        "ln -sf {params.said} {log} && {params.launcher} python -m cld.training --preset {wildcards.preset} {params.arguments}"
-        " --store {input.store} --run-dir {params.folder} >> {log} 2>&1"
+        "ln -sf {params.said} {log} && {params.launcher} $CLD_CONTAINER python -m cld.training"
+        " --preset {wildcards.preset} {params.arguments} --store {input.store} --run-dir {params.folder} >> {log} 2>&1"

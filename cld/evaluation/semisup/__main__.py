@@ -3,17 +3,20 @@
 import argparse
 import time
 
+from cld.caches import own_caches
 from cld.config import load_protocol
 from cld.errors import run_command
 from cld.evaluation.score import write_score
 from cld.evaluation.semisup.subset import draw_subset, write_subset
 from cld.signals import ended_by_signals
 from cld.store import read_info
+from cld.store.staging import local_copy
 from cld.torchrun import process_group, require_one_process
 
 SECTION = "semisup"
 
 
+@own_caches()
 def main() -> None:
     """Fine-tune a run on few labels: draw the subset, run each trial of a grid, choose and score the best."""
     parser = argparse.ArgumentParser(prog="python -m cld.evaluation.semisup", description=main.__doc__)
@@ -61,7 +64,7 @@ def _trial(args: argparse.Namespace, settings: dict) -> None:
     with process_group():
         run_trial(
             args.checkpoint,
-            args.store,
+            local_copy(args.store),
             args.subset,
             settings,
             args.lr,
@@ -76,7 +79,7 @@ def _choose(args: argparse.Namespace, settings: dict) -> None:
     from cld.evaluation.semisup.choice import score_winner
 
     started, info = time.monotonic(), read_info(args.store)
-    found = score_winner(args.trials, args.store, settings, args.device)
+    found = score_winner(args.trials, local_copy(args.store), settings, args.device)
     protocol = f"{SECTION}_{100 * found['details']['subset']['share']:g}"
     trained_by = found["details"].pop("trained_by")
     write_score(args.score, protocol, args.preset, info, found, started, trained_by)

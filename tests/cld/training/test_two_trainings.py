@@ -1,0 +1,193 @@
+"""Several processes that are told to train the same run: one does, and the others end with what it made."""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from cld import lease as lease_module
+from cld.config import format_overrides, overrides_of
+from cld.errors import InputError
+from cld.lease import Lease
+from cld.training.checkpoint import load_checkpoint
+from cld.training.loop import LEASE, train
+
+ENVIRONMENT = os.environ | {"OMP_NUM_THREADS": "1"}
+TIMED = {"images_per_s", "ended"}
+
+
+@pytest.fixture
+def start(tiny_store):
+    """Starts trainings; those that still run at the end are killed."""
+    running = []
+
+    def started(config: dict, run: Path, *launcher: str) -> subprocess.Popen:
+        command = [
+            "-m",
+            "cld.training",
+            "--preset",
+            "demo",
+            "--dataset",
+            config["dataset"],
+            "--device",
+            "cpu",
+        ]
+        command += ["--method", config["method"], "--store", str(tiny_store), "--run-dir", str(run)]
+        command += format_overrides(overrides_of(config, "demo"))
+        running.append(
+            subprocess.Popen(
+                [sys.executable, *launcher, *command], env=ENVIRONMENT, stderr=subprocess.PIPE, text=True
+            )
+        )
+        return running[-1]
+
+    yield started
+    for process in running:
+        process.kill()
+        process.communicate()
+
+
+@pytest.fixture
+def alone(start, tiny_run, tmp_path):
+    """A run that nothing disturbed: its checkpoint."""
+    process = start(tiny_run("moco"), tmp_path / "alone")
+    assert process.wait(120) == 0, process.stderr.read()
+    return tmp_path / "alone/checkpoint.pt"
+
+
+def untimed(log: Path) -> list[dict]:
+    with open(log, newline="") as text:
+        return [{name: row[name] for name in row if name not in TIMED} for row in csv.DictReader(text)]
+
+
+def assert_same_run(ours: Path, theirs: Path) -> None:
+    """The same weights and memories to the bit, one whole log, curves with each epoch once, nothing else."""
+    states = [load_checkpoint(path) for path in (ours, theirs)]
+    assert states[0]["step"] == states[1]["step"] == 12
+    for part in ("method", "encoder"):
+        assert states[0][part].keys() == states[1][part].keys()
+        assert all(torch.equal(value, states[1][part][name]) for name, value in states[0][part].items())
+    assert untimed(ours.parent / "log.csv") == untimed(theirs.parent / "log.csv")
+    points = EventAccumulator(str(ours.parent / "tb")).Reload().Scalars("loss")
+    assert [point.step for point in points] == [4, 8, 12]
+    assert {path.name for path in ours.parent.iterdir()} == {"checkpoint.pt", "config.yaml", "log.csv", "tb"}
+
+
+def waits_for(process: subprocess.Popen, run: Path, name: str) -> None:
+    """Read on until a training says that it waits."""
+    for line in process.stderr:
+        if line == f"{run}: {name} trains this run; waiting for it\n":
+            return
+    pytest.fail("ended without waiting")
+
+
+def wait_until(condition) -> None:
+    give_up = time.monotonic() + 120
+    while not condition():
+        assert time.monotonic() < give_up
+        time.sleep(0.01)
+
+
+def test_trainings_that_start_at_the_same_moment(start, tiny_run, alone, tmp_path):
+    run = tmp_path / "run"
+    processes = [start(tiny_run("moco"), run) for _ in range(3)]
+    errors = [process.communicate(timeout=300)[1] for process in processes]
+    assert [process.returncode for process in processes] == [0, 0, 0], errors
+    assert_same_run(run / "checkpoint.pt", alone)
+
+
+def test_who_waits_takes_over_from_one_that_is_killed(start, tiny_run, alone, tmp_path):
+    run = tmp_path / "run"
+    first = start(tiny_run("moco"), run)
+    wait_until((run / "partial.pt").exists)
+    first.send_signal(signal.SIGSTOP)  # in the middle of it, for as long as it takes the others to come
+    others = [start(tiny_run("moco"), run) for _ in range(2)]
+    for other in others:
+        waits_for(other, run, f"process {first.pid} of {os.uname().nodename}")
+    assert not (run / "checkpoint.pt").exists()
+    first.kill()
+    first.wait()
+    errors = [other.communicate(timeout=300)[1] for other in others]
+    assert [other.returncode for other in others] == [0, 0], errors
+    assert sum("resumed from step" in text for text in errors) == 1
+    assert_same_run(run / "checkpoint.pt", alone)
+
+
+@pytest.mark.parametrize("name", ["config.yaml", "log.csv"])
+def test_what_is_removed_while_who_waits_waits_is_there_in_the_end(start, tiny_run, alone, tmp_path, name):
+    """Snakemake removes what its job is about to make, also where another one's job is making it."""
+    run = tmp_path / "run"
+    first = start(tiny_run("moco"), run)
+    wait_until((run / "partial.pt").exists)
+    first.send_signal(signal.SIGSTOP)
+    (run / name).unlink(missing_ok=True)
+    second = start(tiny_run("moco"), run)
+    waits_for(second, run, f"process {first.pid} of {os.uname().nodename}")
+    first.send_signal(signal.SIGCONT)
+    assert [process.wait(120) for process in (first, second)] == [0, 0]
+    assert_same_run(run / "checkpoint.pt", alone)
+    (run / name).unlink()
+    assert start(tiny_run("moco"), run).wait(120) == 0
+    assert_same_run(run / "checkpoint.pt", alone)
+    assert (run / "config.yaml").read_bytes() == (alone.parent / "config.yaml").read_bytes()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1, signal.SIGURG])
+def test_who_waits_can_be_told_to_end(start, tiny_run, tmp_path, number):
+    run = tmp_path / "run"
+    holder = Lease(run / LEASE)
+    assert holder.try_to_take() is None
+    process = start(tiny_run("npid"), run)
+    waits_for(process, run, f"process {os.getpid()} of {os.uname().nodename}")
+    process.send_signal(number)
+    assert process.wait(60) == 128 + number
+    holder.require()
+    holder.give_back()
+    assert list(run.iterdir()) == []
+
+
+def test_processes_that_train_together_wait_together(start, tiny_run, tmp_path):
+    run = tmp_path / "run"
+    holder = Lease(run / LEASE)
+    assert holder.try_to_take() is None
+    process = start(
+        tiny_run("npid", {"optimiser.parts": 2, "cld.n_groups": 3}),
+        run,
+        *("-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"),
+    )
+    waits_for(process, run, f"process {os.getpid()} of {os.uname().nodename}")
+    holder.give_back()
+    assert process.wait(120) == 0, process.stderr.read()
+    assert load_checkpoint(run / "checkpoint.pt")["step"] == 12
+
+
+def test_a_run_that_was_taken_over_ends_with_one_line(tiny_run, tiny_store, tmp_path, monkeypatch):
+    monkeypatch.setattr(lease_module, "RENEW_S", 0.02)
+    from cld.training.log import TrainingLog
+
+    append, leases = TrainingLog.append, []
+
+    def make_lease(path):
+        leases.append(Lease(path))
+        return leases[0]
+
+    def append_and_lose(log, row):
+        append(log, row)
+        lease = tmp_path / LEASE
+        lease.write_text(json.dumps(json.loads(lease.read_text()) | {"token": "another", "host": "node7"}))
+        wait_until(lambda: leases[0].was_lost)
+
+    monkeypatch.setattr("cld.training.loop.Lease", make_lease)
+    monkeypatch.setattr(TrainingLog, "append", append_and_lose)
+    with pytest.raises(InputError, match=rf"{tmp_path}: process \d+ of node7 has taken over, since"):
+        train(tiny_run("npid"), tiny_store, tmp_path, "cpu")
+    assert load_checkpoint(tmp_path / "partial.pt")["step"] == 3
+    assert (tmp_path / LEASE).exists()  # the other's
