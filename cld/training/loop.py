@@ -12,6 +12,7 @@ from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 import torch
 import yaml
 from torch import Generator, Tensor, nn
@@ -108,8 +109,7 @@ def _train(config: dict, store: str | Path, run_dir: Path, device: torch.device,
     require_shares(config, n_processes())
     info = read_info(store)
     final, partial = run_dir / FINAL, run_dir / PARTIAL
-    earlier = next((path for path in (final, partial) if path.exists()), None)
-    checkpoint = load_checkpoint(earlier) if earlier else None
+    earlier, checkpoint = saved_state(run_dir)
     if checkpoint:
         require_same_run(checkpoint, config, info.checksum, earlier)
     if earlier == final:
@@ -182,6 +182,24 @@ def _train(config: dict, store: str | Path, run_dir: Path, device: torch.device,
         partial.unlink(missing_ok=True)
     distributed.wait_for_all()
     return final
+
+
+def saved_state(run_dir: Path) -> tuple[Path, dict] | tuple[None, None]:
+    """The checkpoint to go on from, or the final one; None where there is none.
+
+    All processes find the same: on a network file system some may for a while see what a folder held before.
+
+    Raises:
+        InputError: it cannot be read.
+    """
+    while True:
+        earlier = next((path for name in (FINAL, PARTIAL) if (path := run_dir / name).exists()), None)
+        checkpoint = load_checkpoint(earlier) if earlier else None
+        seen = (checkpoint["step"], int(earlier.name == FINAL)) if checkpoint else (-1, 0)
+        most, negative_least = np.split(np.array(distributed.greatest(*seen, *(-n for n in seen))), 2)
+        if (most == -negative_least).all():
+            return earlier, checkpoint
+        time.sleep(POLL_S)
 
 
 def write_config(run_dir: Path, config: Mapping) -> None:
