@@ -46,7 +46,7 @@ def test_a_container_changes_no_other_plan(checkout, image):
 
 
 def test_every_job_runs_inside(own_checkout, image):
-    own_checkout.make(CELL, *in_container(image), "--apptainer-args", "--nv --bind /some")
+    own_checkout.make(CELL, *in_container(image), "--apptainer-args=--nv --bind /some")
     calls = [shlex.split(line) for line in (image.parent / "notes").read_text().splitlines()]
     modules = re.findall(r"-m (\S+)", "\n".join(map(" ".join, calls)))
     assert {name: modules.count(name) for name in modules} == {

@@ -40,7 +40,7 @@ def container_command():
     deployment, image = workflow.deployment_settings, config["container"]
     if not image or DeploymentMethod.APPTAINER not in deployment.deployment_method:
         return ""
-    if not os.path.isfile(image):
+    if not os.path.exists(image):
         raise InputError(
             f"config/config.yaml: container: {image}: no such file; build it (docs/cluster.md, Containers)"
         )
