@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 from cld.errors import InputError
 
-#: Set by who starts the processes and tells which one is gone: the others end in silence, with the status LOST.
+#: Set by who starts the processes and tells which one is gone: the others end in silence, with status LOST.
 LOSS_IS_TOLD = "CLD_LOSS_IS_TOLD"
 LOST = 75
 
