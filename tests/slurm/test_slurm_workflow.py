@@ -72,7 +72,8 @@ class Table:
     # what may happen
 
     def cancel_softly(self, job: dict, _: Trainer) -> None:
-        self.cluster.command("scancel", "--signal=TERM", job["id"])
+        # while other tasks of the array wait, scancel sends the signal again and again
+        self.cluster.command("timeout", "2", "scancel", "--signal=TERM", job["id"], check=False)
 
     def lose_node(self, job: dict, _: Trainer) -> None:
         self.cluster.fail_node(job["node"])
