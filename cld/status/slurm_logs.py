@@ -5,7 +5,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from cld.config import ROOT, parse_yaml
+import yaml
+
+from cld.config import ROOT
 
 #: Bytes at a log's end that are read. Its beginning is the command line of a Snakemake.
 TAIL = 1 << 17
@@ -73,7 +75,7 @@ class SlurmLogs:
 
 def _folder_of_profile() -> Path:
     try:
-        profile = parse_yaml((ROOT / "slurm/config.yaml").read_text(encoding="utf-8"))
-    except OSError:
+        profile = yaml.safe_load((ROOT / "slurm/config.yaml").read_text(encoding="utf-8"))
+    except (OSError, yaml.YAMLError):  # Snakemake has more to say of that
         profile = {}
     return Path(profile.get("slurm-logdir", ".snakemake/slurm_logs"))
