@@ -6,6 +6,7 @@ first job starts.
 """
 
 import os
+import uuid
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -37,9 +38,7 @@ def keep_others_off(results: str | Path, makes: Iterable[str], reads: Iterable[s
                 doing = f"makes or reads it, for a workflow in {theirs['checkout']}"
                 with leased(other, Path(results) / file, doing, MEND):
                     pass  # its process has ended: so does its lease
-        lease = Lease(
-            folder / f"{os.uname().nodename}-{os.getpid()}.lease", {"checkout": os.getcwd(), **ours}
-        )
+        lease = Lease(folder / f"{uuid.uuid4().hex}.lease", {"checkout": os.getcwd(), **ours})
         with writing(lease.path):
             lease.try_to_take()
     return lease

@@ -126,6 +126,24 @@ def test_a_store_of_other_content_makes_what_depends_on_it_again(built):
     assert planned["pretrain"] == 6 and planned["evaluate_store"] == 1 and planned["table"] == 1
 
 
+def test_checkouts_that_share_snakemake_s_memory_know_what_the_other_made_with_which_settings(
+    built, new_checkout
+):
+    other = new_checkout()
+    for name in ("results", ".snakemake"):
+        (other.folder / name).symlink_to(built.folder / name)
+    assert other.planned("all_tables") == {}
+    changed = other.table.read_text().replace("{cld.n_groups: 8}", "{cld.n_groups: 8, cld.n_iters: 3}")
+    other.table.write_text(changed)
+    assert other.planned("all_tables") == {
+        "pretrain": 2,
+        "evaluate": 2,
+        "cell": 1,
+        "table": 1,
+        "all_tables": 1,
+    }
+
+
 def test_where_stores_are_staged_changes_no_result(own_checkout, built, tmp_path, monkeypatch):
     monkeypatch.setenv("NODE_DISK", str(tmp_path))
     assert built.planned("all_tables", "--config", "staging=$NODE_DISK/stores") == {}
