@@ -3,6 +3,7 @@
 import os
 import shutil
 import signal
+import sys
 import time
 
 import pytest
@@ -37,7 +38,7 @@ def test_a_run_that_was_stopped_waits_with_what_it_has_saved(trained):
     assert trained.run(run, time.time() + 30 * MINUTE)[0].state == State.STOPPED
 
 
-def test_a_run_that_launch_sh_puts_back_into_the_queue_is_queued(results, tiny_run, tiny_store, tmp_path):
+def test_a_run_that_its_launcher_puts_back_into_the_queue_is_queued(results, tiny_run, tiny_store, tmp_path):
     tools = tmp_path / "bin"
     tools.mkdir()
     for name, does in {
@@ -51,8 +52,10 @@ def test_a_run_that_launch_sh_puts_back_into_the_queue_is_queued(results, tiny_r
     process = results.start(
         run,
         tiny_store,
-        "slurm/launch.sh",
-        "1",
+        sys.executable,
+        "-m",
+        "slurm.launch",
+        "--cpus=1",
         PATH=f"{tools}:{os.environ['PATH']}",
         SLURM_ARRAY_JOB_ID="12",
         SLURM_ARRAY_TASK_ID="3",
