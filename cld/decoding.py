@@ -17,6 +17,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from cld.errors import InputError
+from cld.signals import STOPPING
 from cld.store import EncodedImages, StoreInfo
 
 #: Side of what a network sees of images that have sizes of their own.
@@ -127,7 +128,7 @@ def decoded(
 
 def _leave_signals_to_parent(_: int) -> None:
     """Schedulers and terminals signal a whole group, and the parent still needs pixels for its last step."""
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in STOPPING:
         signal.signal(number, signal.SIG_IGN)
 
 

@@ -1,17 +1,21 @@
-"""The processes that train one run together, as torchrun starts them; alone, each of these does nothing.
+"""The processes that train one network together, as torchrun starts them; alone, each of these does nothing.
 
 Every process holds a slice of each batch, in the order of the ranks.
 """
 
 import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+import sys
+from collections.abc import Callable
+from typing import TypeVar
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
 
 from cld.errors import InputError
+
+Value = TypeVar("Value")
 
 
 def n_processes() -> int:
@@ -22,19 +26,6 @@ def n_processes() -> int:
 def rank() -> int:
     """This process's number among them, from 0."""
     return dist.get_rank() if dist.is_initialized() else 0
-
-
-@contextmanager
-def process_group() -> Iterator[None]:
-    """Join the other processes that torchrun has started, if any: NCCL for GPUs, gloo for the rest."""
-    if int(os.environ.get("WORLD_SIZE", 1)) == 1:
-        yield
-        return
-    dist.init_process_group("cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo")
-    try:
-        yield
-    finally:
-        dist.destroy_process_group()
 
 
 def own_device() -> str | None:
@@ -49,6 +40,38 @@ def own_device() -> str | None:
     if number >= n_gpus:
         raise InputError(f"--nproc-per-node: process {number} has no GPU, there are {n_gpus}; start as many")
     return f"cuda:{number}"
+
+
+def own_slice(n: int) -> slice:
+    """Which of ``n`` things in a row are this process's; the first few have one more where it must be."""
+    size, rest = divmod(n, n_processes())
+    start = rank() * size + min(rank(), rest)
+    return slice(start, start + size + (rank() < rest))
+
+
+def require_at_most(n: int, things: str) -> None:
+    """Refuse more processes than there are things to share.
+
+    Raises:
+        InputError: names both numbers.
+    """
+    if n_processes() > n:
+        raise InputError(f"{n_processes()} processes cannot share {n} {things}: start {n} at most")
+
+
+def say(line: str) -> None:
+    """Tell on stderr, once, what every process knows."""
+    if rank() == 0:
+        print(line, file=sys.stderr, flush=True)
+
+
+def everyones(value: Value) -> list[Value]:
+    """What each process has, by rank; anything that can be pickled."""
+    if n_processes() == 1:
+        return [value]
+    values = [None] * n_processes()
+    dist.all_gather_object(values, value)
+    return values
 
 
 def gathered(rows: Tensor) -> Tensor:
@@ -76,6 +99,14 @@ def greatest(*numbers: int) -> tuple[int, ...]:
     values = torch.tensor(numbers)
     dist.all_reduce(values, dist.ReduceOp.MAX)
     return tuple(values.tolist())
+
+
+def parallel(network: nn.Module) -> nn.Module:
+    """``network``, whose gradients become the means over the processes while they are computed."""
+    if n_processes() == 1:
+        return network
+    # Buffers are left alone: memories are alike anyway, and of batch statistics the first process's are kept.
+    return DistributedDataParallel(network, forward_sync_buffers=False)
 
 
 def wait_for_all() -> None:
@@ -137,7 +168,8 @@ class SyncBatchNorm(nn.modules.batchnorm._BatchNorm):
             return super().forward(x)
         axes = [axis for axis in range(x.ndim) if axis != 1]
         shape = [1, -1] + [1] * (x.ndim - 2)
-        n = x.numel() // x.shape[1] * n_processes()
+        n = torch.tensor(x.numel() // x.shape[1])
+        dist.all_reduce(n)  # slices, and what is cut out of images, need not be of one size
         mean = _Sum.apply(x.sum(axes)) / n
         centred = x - mean.view(shape)
         var = _Sum.apply(centred.square().sum(axes)) / n

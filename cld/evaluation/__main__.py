@@ -8,8 +8,10 @@ from cld.config import load_protocol
 from cld.errors import InputError, run_command
 from cld.evaluation.protocols import PROTOCOLS, partial_of
 from cld.evaluation.score import write_score
+from cld.signals import ended_by_signals
 from cld.store import read_info
 from cld.store.staging import local_copy
+from cld.torchrun import process_group, require_one_process
 
 
 @own_caches()
@@ -28,6 +30,8 @@ def main() -> None:
 
     started = time.monotonic()
     protocol, settings = PROTOCOLS[args.protocol], load_protocol(args.preset, args.protocol)
+    if not protocol.is_shared:
+        require_one_process(args.protocol)
     info = read_info(args.store)
     if protocol.needs_run and not args.checkpoint:
         raise InputError(f"{args.protocol}: scores a run; name its checkpoint with --checkpoint")
@@ -35,7 +39,10 @@ def main() -> None:
     if protocol.goes_on:
         subject["score"] = args.score
     store = local_copy(args.store) if protocol.needs_run else args.store  # the others read little of it
-    found = protocol.score(store, settings, **subject)
+    with ended_by_signals(), process_group():
+        found = protocol.score(store, settings, **subject)
+    if found is None:  # the first process has it
+        return
     code = None
     if protocol.needs_run:
         from cld.training.checkpoint import trained_by  # PyTorch is loaded by now

@@ -7,6 +7,7 @@ views, for which every image goes through the backbone in every epoch.
 
 import math
 from collections.abc import Mapping
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -21,7 +22,10 @@ from cld.evaluation.classifier.views import open_images
 from cld.evaluation.features import extract_features
 from cld.evaluation.labels import complete_labels
 from cld.evaluation.logistic_regression import fit_logistic_regression, standardised
+from cld.evaluation.partial import Partial
+from cld.evaluation.protocols import partial_of
 from cld.store import StoreInfo, read_info
+from cld.store.checksum import file_sha256
 from cld.training.device import resolve_device
 
 #: How far ``linear`` is from ``linear_published``, in points of accuracy, as measured at its full 100 epochs.
@@ -48,9 +52,19 @@ def score_linear(store: str, settings: Mapping, checkpoint: str, device_name: st
 
 
 def score_linear_published(
-    store: str, settings: Mapping, checkpoint: str, device_name: str | None = None
+    store: str,
+    settings: Mapping,
+    checkpoint: str,
+    device_name: str | None = None,
+    *,
+    score: str | Path,
 ) -> dict:
-    """The published protocol on random views; its details have the faster kind's result on the same run."""
+    """The published protocol on random views; its details have the faster kind's result on the same run.
+
+    Args:
+        score: the score's file, which the caller writes; it then removes what lies beside it, from which a
+            stopped training goes on.
+    """
     device, info = resolve_device(device_name), read_info(store)
     train_labels, test_labels = _labels(store, settings["split"], info, device)
     backbone, config, side = load_backbone(checkpoint, info, device)
@@ -67,8 +81,18 @@ def score_linear_published(
             features = backbone(views)
         return head(features)
 
-    loss = train_classifier(images, train_labels, classify, optimiser, settings, seed, "linear_published")
+    subject = {
+        "run": run_id(config),
+        "checkpoint": file_sha256(checkpoint),
+        "data": info.checksum,
+        "settings": dict(settings),
+    }
+    partial = Partial(partial_of(score), subject, config["checkpoint_every_s"])
+    loss = train_classifier(
+        images, train_labels, classify, head, optimiser, settings, seed, "linear_published", partial
+    )
     if not math.isfinite(loss):
+        partial.remove()
         raise InputError(
             f"{checkpoint}: the linear classifier diverged; lower linear_published.lr ({settings['lr']})"
         )

@@ -20,14 +20,17 @@ class Protocol:
         needs_run: whether it takes a run's checkpoint; else it needs no network.
         goes_on: whether it trains for long: it is told the score's file as ``score``, and a stopped one goes
             on from :func:`partial_of` it.
+        is_shared: whether processes that torchrun has started share the work; the first of them has the
+            score then, and the others None.
     """
 
     function: str
     needs_run: bool = True
     goes_on: bool = False
+    is_shared: bool = False
 
     @property
-    def score(self) -> Callable[..., dict]:
+    def score(self) -> Callable[..., dict | None]:
         """The function."""
         module, _, name = self.function.partition(":")
         return getattr(import_module(module), name)
@@ -41,8 +44,8 @@ def partial_of(score: str | Path) -> Path:
 PROTOCOLS = {
     "knn": Protocol("cld.evaluation.neighbours:score_knn"),
     "linear": Protocol("cld.evaluation.linear:score_linear"),
-    "linear_published": Protocol("cld.evaluation.linear:score_linear_published"),
-    "detection": Protocol("cld.evaluation.detection.scoring:score_detection", goes_on=True),
+    "linear_published": Protocol("cld.evaluation.linear:score_linear_published", goes_on=True),
+    "detection": Protocol("cld.evaluation.detection.scoring:score_detection", goes_on=True, is_shared=True),
     "nmi": Protocol("cld.evaluation.nmi:score_nmi"),
     "retrieval": Protocol("cld.evaluation.retrieval:score_retrieval"),
     "unsupervised": Protocol("cld.evaluation.unsupervised:score_unsupervised"),

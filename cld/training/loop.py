@@ -6,8 +6,6 @@ stopped. The parts of a batch are those of its definition (``optimiser.parts``),
 share them out, and one that has several does them one after the other, adding up their gradients.
 """
 
-import signal
-import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext
@@ -19,10 +17,9 @@ import torch
 import yaml
 from torch import Generator, Tensor, nn
 from torch.amp import GradScaler
-from torch.nn.parallel import DistributedDataParallel
 
 from cld import distributed
-from cld.distributed import n_processes, rank
+from cld.distributed import n_processes, parallel, rank, say
 from cld.errors import InputError
 from cld.files import write_text, writing
 from cld.lease import POLL_S, Lease
@@ -30,12 +27,15 @@ from cld.methods import build_method
 from cld.methods.contract import StepOutput
 from cld.progress import no_progress, progress
 from cld.provenance import provenance
+from cld.signals import stop_signal
 from cld.store import read_info
+from cld.torchrun import process_group
 from cld.training.checkpoint import load_checkpoint
 from cld.training.device import resolve_device
 from cld.training.image_source import Schedule, view_batches
 from cld.training.log import LOG, TrainingLog, write_log
 from cld.training.schedule import learning_rate
+from cld.training.shares import require_shares
 from cld.training.speed import made_fast
 from cld.training.state import TrainingState, require_same_run
 from cld.training.streams import SHUFFLES, STEPS, stream_seed
@@ -45,19 +45,16 @@ FINAL = "checkpoint.pt"
 PARTIAL = "partial.pt"
 CONFIG = "config.yaml"
 LEASE = "training.lease"
-#: What ends a run early: a person, a scheduler, and a scheduler's warning that the time limit is near (either
-#: of the last two, see docs/cluster.md).
-STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGURG)
 
 
 def train(config: dict, store: str | Path, run_dir: str | Path, device: str | None = None) -> Path:
     """Train a run to its end, from where it was left if it was started before.
 
     ``run_dir`` gets ``config.yaml`` first, then ``log.csv`` and ``tb/``, ``partial.pt`` every
-    ``checkpoint_every_s`` seconds, and at the end ``checkpoint.pt`` in its place. On a signal of STOPPING the
-    state is saved and the process exits with status 128 + the signal's number; a second one does not wait.
-    Under torchrun every process calls this, and the first one writes. A run that another job trains is waited
-    for: it is complete then, or is gone on with.
+    ``checkpoint_every_s`` seconds, and at the end ``checkpoint.pt`` in its place. On a signal of
+    :data:`cld.signals.STOPPING` the state is saved and the process exits with status 128 + the signal's
+    number. Under torchrun every process calls this, and the first one writes. A run that another job trains
+    is waited for: it is complete then, or is gone on with.
 
     Args:
         config: resolved configuration, see :func:`cld.config.load_run`.
@@ -74,7 +71,7 @@ def train(config: dict, store: str | Path, run_dir: str | Path, device: str | No
             diverged, or another job has taken the run over.
     """
     run_dir = Path(run_dir)
-    with distributed.process_group(), only_training(run_dir) as lease:
+    with process_group(), only_training(run_dir) as lease:
         return _train(config, store, run_dir, resolve_device(distributed.own_device() or device), lease)
 
 
@@ -98,7 +95,7 @@ def only_training(run_dir: Path) -> Iterator[Lease | None]:
                 if not waits:
                     break
                 if holder != named:
-                    print(f"{run_dir}: {holder} trains this run; waiting for it", file=sys.stderr, flush=True)
+                    say(f"{run_dir}: {holder} trains this run; waiting for it")
                 named = holder
                 time.sleep(POLL_S)
         yield lease
@@ -108,7 +105,7 @@ def only_training(run_dir: Path) -> Iterator[Lease | None]:
 
 
 def _train(config: dict, store: str | Path, run_dir: Path, device: torch.device, lease: Lease | None) -> Path:
-    require_shares(config)
+    require_shares(config, n_processes())
     info = read_info(store)
     final, partial = run_dir / FINAL, run_dir / PARTIAL
     earlier, checkpoint = saved_state(run_dir)
@@ -137,8 +134,9 @@ def _train(config: dict, store: str | Path, run_dir: Path, device: torch.device,
     state = start(config, info.checksum, n_images, device)
     if checkpoint:
         state.restore(checkpoint)
-        if is_first:
-            print(f"resumed from step {state.step} of {partial}", file=sys.stderr, flush=True)
+        say(f"resumed from step {state.step} of {partial}")
+    else:
+        say(f"begins {run_dir.name}")
     watch = Watch(config["watch"], store, info, config, device)
     forward = parallel(state.method)
 
@@ -175,8 +173,8 @@ def _train(config: dict, store: str | Path, run_dir: Path, device: torch.device,
                 saved = time.monotonic()
             bar.advance(note=note)
             if number:
-                if is_first:
-                    print(f"stopped: step {state.step} is saved in {partial}", file=sys.stderr, flush=True)
+                say(f"stopped: step {state.step} is saved in {partial}")
+                distributed.wait_for_all()  # torchrun ends the others when one has gone
                 raise SystemExit(128 + number)
     if is_first:
         state.save(final)
@@ -219,25 +217,6 @@ def restore_files(run_dir: Path, checkpoint: Mapping) -> None:
         write_log(run_dir / LOG, checkpoint["rows"])
 
 
-def require_shares(config: Mapping) -> None:
-    """Refuse a number of processes that cannot share out the parts of a batch.
-
-    Raises:
-        InputError: names both numbers.
-    """
-    n, parts = n_processes(), config["optimiser"]["parts"]
-    if parts % n:
-        raise InputError(
-            f"{n} processes cannot share the optimiser.parts {parts} of a batch: start a number that divides "
-            f"it, or set optimiser.parts={n} (another result: normalisation and CLD see a part at a time)"
-        )
-    if config["sync_bn"] and parts != n:
-        raise InputError(
-            f"sync_bn normalises the {parts} optimiser.parts of a batch together: start {parts} processes, "
-            f"not {n}, or set optimiser.parts={n}"
-        )
-
-
 def start(config: dict, data: str, n_images: int, device: torch.device) -> TrainingState:
     """A run before its first step, on ``n_images`` images of the store with the checksum ``data``."""
     torch.manual_seed(config["seed"])
@@ -252,14 +231,6 @@ def start(config: dict, data: str, n_images: int, device: torch.device) -> Train
     )
     scaler = GradScaler(device.type, enabled=config["precision"] == "fp16")
     return TrainingState(config, data, method, optimiser, scaler, provenance())
-
-
-def parallel(method: nn.Module) -> nn.Module:
-    """``method``, whose gradients become the means over the processes while they are computed."""
-    if n_processes() == 1:
-        return method
-    # Buffers are left alone: memories are alike anyway, and of batch statistics the first process's are kept.
-    return DistributedDataParallel(method, forward_sync_buffers=False)
 
 
 @dataclass(frozen=True)
@@ -352,20 +323,3 @@ def averaged_logs(outputs: Sequence[StepOutput]) -> dict[str, Tensor]:
 def feature_spread(embedding: Tensor) -> Tensor:
     """Mean deviation of unit-length features (B, d) times √d: near 1 if evenly spread, 0 if collapsed."""
     return embedding.std(dim=0).mean() * embedding.shape[1] ** 0.5
-
-
-@contextmanager
-def stop_signal() -> Iterator[Callable[[], int | None]]:
-    """Hold back the signals of STOPPING; yields a function that tells the first one received, if any."""
-    received: list[int] = []
-
-    def receive(number: int, _: object) -> None:
-        received.append(number)
-        signal.signal(number, previous[number])
-
-    previous = {number: signal.signal(number, receive) for number in STOPPING}
-    try:
-        yield lambda: received[0] if received else None
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)

@@ -145,7 +145,7 @@ def test_processes_pay_no_heed_to_signals_and_end_with_the_block():
     ):
         processes = {next(results).item() for _ in range(4)}
         assert len(processes) == 2 and os.getpid() not in processes
-        for number in (signal.SIGTERM, signal.SIGINT):
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGURG):
             for process in processes:
                 os.kill(process, number)
         time.sleep(0.1)

@@ -1,6 +1,6 @@
 """A Slurm of one's own on one machine: two nodes, a CPU and a fake GPU each, and daemons that tests may kill.
 
-Real slurmctld, slurmd and munged, in a temporary folder. Only slurm.conf and gres.conf lie in /etc/slurm,
+Real slurmctld, slurmd and munged, in a temporary folder. Only what is in FILES lies in /etc/slurm,
 where Slurm's commands look inside jobs too: the Snakemake plugin drops SLURM_CONF from their environment.
 Needs root.
 """
@@ -17,6 +17,7 @@ from pathlib import Path
 
 CONFIGURATION = Path("/etc/slurm")
 MARK = "# of the project's tests: made at their start, removed at their end\n"
+FILES = ("slurm.conf", "gres.conf", "cgroup.conf")
 PACKAGES = ("slurmctld", "slurmd", "slurm-client", "munge")
 NODES = ("node1", "node2")
 PARTITION = "tests"
@@ -58,7 +59,7 @@ SlurmdSpoolDir={folder}/spool-%n
 SlurmctldPidFile={folder}/slurmctld.pid
 SlurmdPidFile={folder}/slurmd-%n.pid
 {nodes}
-PartitionName={partition} Nodes=ALL Default=YES MaxTime=60 State=UP PriorityTier=1 GraceTime=10
+PartitionName={partition} Nodes=ALL Default=YES MaxTime=60 State=UP PriorityTier=1 GraceTime=60
 PartitionName=urgent Nodes=ALL MaxTime=60 State=UP PriorityTier=2 PreemptMode=OFF
 """
 NODE = (
@@ -66,6 +67,10 @@ NODE = (
     "Gres=gpu:fake:1 State=UNKNOWN"
 )
 GRES = "NodeName={name} Name=gpu Type=fake File={folder}/{name}-gpu0 Flags=nvidia_gpu_env"
+
+# slurmd looks for control groups even where nothing is to be held by them, and ends without. This way it
+# looks at nothing of the system's.
+CGROUP = "CgroupPlugin=cgroup/v1\nCgroupMountpoint={folder}/cgroup\nCgroupAutomount=no\n"
 
 
 def is_installed() -> bool:
@@ -113,7 +118,7 @@ def wait_until(condition: Callable[[], object], what: str, timeout_s: float = 60
 class Cluster:
     """A running cluster; use as a context manager."""
 
-    def __init__(self, folder: Path, kill_wait_s: int = 5):
+    def __init__(self, folder: Path, kill_wait_s: int = 30):
         self.folder = folder
         self.kill_wait_s = kill_wait_s
         self.daemons: dict[str, subprocess.Popen] = {}
@@ -143,6 +148,8 @@ class Cluster:
             gres.append(GRES.format(name=name, folder=self.folder))
         CONFIGURATION.mkdir(exist_ok=True)
         (CONFIGURATION / "gres.conf").write_text(MARK + "\n".join(gres) + "\n")
+        (self.folder / "cgroup").mkdir(exist_ok=True)
+        (CONFIGURATION / "cgroup.conf").write_text(MARK + CGROUP.format(folder=self.folder))
         (CONFIGURATION / "slurm.conf").write_text(
             MARK
             + SLURM_CONF.format(
@@ -180,7 +187,7 @@ class Cluster:
             self.stop(name)
         for process in self._leftovers():
             os.kill(process, signal.SIGKILL)
-        for name in ("slurm.conf", "gres.conf"):
+        for name in FILES:
             path = CONFIGURATION / name
             if path.exists() and path.read_text().startswith(MARK):
                 path.unlink()

@@ -1,6 +1,7 @@
 # Configuration, runs and paths. A path names its preset, so that results of two scales never mix.
 import atexit
 import os
+import re
 import shlex
 import shutil
 import sys
@@ -20,6 +21,10 @@ from data_prep.settings import build_settings, generator_settings
 from cld.evaluation.protocols import PROTOCOLS, STORE_PROTOCOLS
 from cld.runs import runs_of_evaluations, runs_of_tables
 from cld.tables.spec import load_table, table_names
+from cld.training.shares import processes_for, require_shares
+from slurm import executor as slurm_executor
+
+slurm_executor.install()
 
 
 def or_exit(function, *arguments):
@@ -56,7 +61,9 @@ SCORE = f"{SCORES}/{{protocol}}.json"
 STORE = f"{RESULTS}/{{preset}}/stores/{{dataset}}"
 LOG = f"{RESULTS}/{{preset}}/logs"
 BENCHMARK = f"{RESULTS}/{{preset}}/benchmarks"
-RUN_PROTOCOLS = [name for name, protocol in PROTOCOLS.items() if protocol.needs_run and not protocol.goes_on]
+RUN_PROTOCOLS = [  # detection has a rule of its own
+    name for name, protocol in PROTOCOLS.items() if protocol.needs_run and name != "detection"
+]
 TABLE_OF_FIGURE = {"fig_a2": "table_negatives", "fig_a3": "table_a3", "fig_choice": "table_a3"}
 FIGURES = ["fig_a1", *(figure for figure, table in TABLE_OF_FIGURE.items() if table in table_names())]
 SEMISUP_PERCENT = ("1", "10")  # of the training images (supplement, section 2, item 5)
@@ -217,6 +224,52 @@ def run_arguments(wildcards):
     run = run_named(wildcards.preset, wildcards.run)
     overrides = settings.format_overrides(settings.overrides_of(run, wildcards.preset))
     return f"--dataset {run['dataset']} --method {run['method']} --seed {run['seed']} {shlex.join(overrides)}"
+
+
+def gpus_of_run(wildcards):
+    """How many GPUs a pre-training asks for, if the profile names no other number."""
+    return processes_for(run_named(wildcards.preset, wildcards.run), config["gpus"])
+
+
+def processes_of(resources):
+    """Nodes, and processes on each of them: one for each GPU that a job asks for.
+
+    Raises:
+        InputError: GPUs on several nodes that Slurm might deal out unevenly.
+    """
+    nodes, gpus = resources.get("nodes") or 1, resources.get("gpu") or 0
+    if gres := re.fullmatch(r"gpu(?::(?!\d+$)[\w.]+)?(?::(\d+))?", resources.get("gres") or ""):
+        gpus = int(gres[1] or 1)
+    elif gpus and nodes > 1:
+        raise InputError(
+            f"gpu={gpus} on {nodes} nodes: name the GPUs of a node, gpu: 0 and gres: \"'gpu:{max(1, gpus // nodes)}'\""
+        )
+    return nodes, max(1, gpus)
+
+
+def launcher(wildcards, threads, resources):
+    """What starts a training: in a Slurm job a step of its own, torchrun where there are several processes."""
+    nodes, processes = processes_of(resources)
+    if workflow.remote_exec and "SLURM_JOB_ID" in os.environ:
+        return f"exec python -m slurm.launch --cpus {threads} --nodes {nodes} --processes {processes}"
+    return f"exec torchrun --standalone --nproc-per-node={processes} --no-python" if processes > 1 else ""
+
+
+def check_processes(jobs):
+    """Refuse numbers of GPUs that a run cannot be shared out to, before any job is started.
+
+    Raises:
+        InputError: names the run and both numbers.
+    """
+    for job in jobs:
+        if job.rule.name not in ("pretrain", "detect", "semisup_trial"):
+            continue
+        nodes, processes = processes_of(job.resources)
+        if job.rule.name == "pretrain":
+            try:
+                require_shares(run_named(job.wildcards.preset, job.wildcards.run), nodes * processes)
+            except InputError as error:
+                raise InputError(f"{job.wildcards.run}: {error}") from None
 
 
 def imported(name):

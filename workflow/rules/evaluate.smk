@@ -18,7 +18,7 @@ rule evaluate:
     benchmark:
         f"{BENCHMARK}/evaluate/{{subject}}.{{protocol}}.tsv"
     wildcard_constraints:
-        protocol="|".join(RUN_PROTOCOLS),
+        protocol="|".join(name for name in RUN_PROTOCOLS if not PROTOCOLS[name].goes_on),
     conda:
         ENVIRONMENT
     threads: 1
@@ -30,6 +30,35 @@ rule evaluate:
     shell:
         "python -m cld.evaluation {wildcards.protocol} --preset {wildcards.preset} --store {input.store}"
         " --checkpoint {input.checkpoint} --score {output} > {log} 2>&1"
+
+
+rule linear_published:
+    input:
+        store=ancient(store_of("subject")),
+        checksum=checksum_of("subject"),
+        checkpoint=CHECKPOINT,
+    output:
+        f"{SCORES}/linear_published.json",
+    log:
+        f"{LOG}/evaluate/{{subject}}.linear_published.log",
+    benchmark:
+        f"{BENCHMARK}/evaluate/{{subject}}.linear_published.tsv"
+    conda:
+        ENVIRONMENT
+    container:
+        None  # see pretrain
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=120,
+    params:
+        settings=lambda wildcards: settings.load_protocol(wildcards.preset, "linear_published"),
+        launcher=launcher,
+        said=lambda wildcards: f"../../scores/{wildcards.subject}/linear_published.log",
+    shell:
+        "ln -sf {params.said} {log} && {params.launcher} $CLD_CONTAINER python -m cld.evaluation linear_published"
+        " --preset {wildcards.preset} --store {input.store} --checkpoint {input.checkpoint} --score {output}"
+        " >> {log} 2>&1"
 
 
 rule evaluate_store:
@@ -73,15 +102,19 @@ rule detect:
         objects="|".join(OBJECT_DATASETS),
     conda:
         ENVIRONMENT
+    container:
+        None  # see pretrain
     threads: 1
     resources:
         mem_mb=8000,
         runtime=120,
     params:
         settings=lambda wildcards: settings.load_protocol(wildcards.preset, "detection"),
+        launcher=launcher,
+        said=lambda wildcards: f"../../scores/{wildcards.subject}/detection_{wildcards.objects}.log",
     shell:
-        "python -m cld.evaluation detection --preset {wildcards.preset} --store {input.store}"
-        " --checkpoint {input.checkpoint} --score {output.score} > {log} 2>&1"
+        "ln -sf {params.said} {log} && {params.launcher} $CLD_CONTAINER python -m cld.evaluation detection"
+        " --preset {wildcards.preset} --store {input.store} --checkpoint {input.checkpoint} --score {output.score} >> {log} 2>&1"
 
 
 rule semisup_subset:
@@ -121,16 +154,22 @@ rule semisup_trial:
         f"{BENCHMARK}/evaluate/{{subject}}.semisup_{{percent}}.lr{{lr}}-head{{multiplier}}.tsv"
     conda:
         ENVIRONMENT
+    container:
+        None  # see pretrain
     threads: 1
     resources:
         mem_mb=4000,
         runtime=60,
     params:
         settings=lambda wildcards: settings.load_protocol(wildcards.preset, "semisup"),
+        launcher=launcher,
+        said=lambda wildcards, output: f"../../scores/{wildcards.subject}/"
+        f"semisup_{wildcards.percent}/{Path(output.report).stem}.log",
     shell:
-        "python -m cld.evaluation.semisup trial --preset {wildcards.preset} --store {input.store}"
-        " --checkpoint {input.checkpoint} --subset {input.subset} --lr {wildcards.lr}"
-        " --head-multiplier {wildcards.multiplier} --out {output.report} > {log} 2>&1"
+        "ln -sf {params.said} {log} && {params.launcher} $CLD_CONTAINER python -m cld.evaluation.semisup trial"
+        " --preset {wildcards.preset} --store {input.store} --checkpoint {input.checkpoint}"
+        " --subset {input.subset} --lr {wildcards.lr}"
+        " --head-multiplier {wildcards.multiplier} --out {output.report} >> {log} 2>&1"
 
 
 rule semisup:

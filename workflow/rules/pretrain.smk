@@ -1,4 +1,5 @@
-# Stores -> runs. A run that was killed left partial.pt beside its outputs and goes on from there.
+# Stores -> runs. A run that was killed left partial.pt beside its outputs and goes on from there. Snakemake removes a
+# job's log at each start; what a run has said since its first start stays in its folder, where the log points to.
 
 
 rule pretrain:
@@ -21,10 +22,12 @@ rule pretrain:
     resources:
         mem_mb=4000,
         runtime=60,
-        launcher="",
+        gpu=gpus_of_run,
     params:
         folder=lambda wildcards, output: Path(output.checkpoint).parent,
         arguments=run_arguments,
+        launcher=launcher,
+        said=lambda wildcards: f"../../runs/{wildcards.run}/output.log",
     shell:
-        "{resources.launcher} $CLD_CONTAINER python -m cld.training --preset {wildcards.preset} {params.arguments}"
+        "ln -sf {params.said} {log} && {params.launcher} $CLD_CONTAINER python -m cld.training --preset {wildcards.preset} {params.arguments}"
         " --store {input.store} --run-dir {params.folder} >> {log} 2>&1"

@@ -3,6 +3,9 @@
 Small images stay on the device as bytes and a batch's views are made of them in one call; JPEGs are decoded
 and cut ahead of time by processes, each from a generator of its own, so that it does not matter which process
 draws. Random views are those of MoCo's linear protocol: RandomResizedCrop and a horizontal flip.
+
+Where torchrun has started several processes, each makes the views of its slice of every batch, the same ones
+as one process alone, and its share of those of testing.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -17,6 +20,7 @@ from torch import Generator, Tensor
 
 from cld.augment import normalise, resized_crop, sample_crops, standardise_
 from cld.decoding import cut, decoded
+from cld.distributed import own_slice
 from cld.evaluation.features import centres
 from cld.store import EncodedImages, StoreInfo
 from cld.store.arrays import read_images
@@ -43,15 +47,16 @@ class Images(Protocol):
     def __len__(self) -> int: ...
 
     def random_views(self, schedule: Schedule, scale: Sequence[float], seed: int) -> Views:
-        """One random view of each image of each batch of ``schedule``; a context manager.
+        """One random view of each image of this process's slice of each batch; a context manager.
 
         Args:
+            schedule: the batches of all processes.
             scale: [least, most] share of an image's area that a view shows.
             seed: with the step, what all that is random in a batch follows from.
         """
 
     def test_views(self) -> Views:
-        """Every image once, in order, under the transforms of testing; a context manager."""
+        """This process's images once, in order, under the transforms of testing; a context manager."""
 
 
 def open_images(
@@ -77,6 +82,12 @@ def _flips(n: int, generator: Generator) -> Tensor:
     return torch.rand(n, generator=generator) < FLIP_P
 
 
+def _chunks(images: slice) -> list[slice]:
+    """The jobs of some images in a row."""
+    starts = range(images.start, images.stop, CHUNK)
+    return [slice(start, min(start + CHUNK, images.stop)) for start in starts]
+
+
 class _Arrays:
     def __init__(self, pixels: Tensor, info: StoreInfo, side: int):
         self.pixels, self.info, self.side = pixels, info, side  # pixels: uint8 (N, H, W, 3)
@@ -91,8 +102,9 @@ class _Arrays:
         def views(step: int, places: Tensor) -> Tensor:
             generator = torch.Generator().manual_seed(stream_seed(seed, VIEWS, step))
             crops = sample_crops(len(places), height, width, scale, generator)
-            flip = _flips(len(places), generator)
-            cut_out = resized_crop(self.pixels[places.to(self.pixels.device)], crops, flip, self.side)
+            flip, own = _flips(len(places), generator), own_slice(len(places))
+            pixels = self.pixels[places[own].to(self.pixels.device)]
+            cut_out = resized_crop(pixels, crops[own], flip[own], self.side)
             return standardise_(cut_out, self.info.mean, self.info.std)
 
         yield (views(step, places) for step, places in schedule)
@@ -100,7 +112,8 @@ class _Arrays:
     @contextmanager
     def test_views(self) -> Views:
         mean, std = self.info.mean, self.info.std
-        yield (normalise(batch, mean, std, self.side) for batch in self.pixels.split(TEST_BATCH))
+        own = self.pixels[own_slice(len(self.pixels))]
+        yield (normalise(batch, mean, std, self.side) for batch in own.split(TEST_BATCH))
 
 
 class _Jpegs:
@@ -122,26 +135,26 @@ class _Jpegs:
     @contextmanager
     def random_views(self, schedule: Schedule, scale: Sequence[float], seed: int) -> Views:
         jobs = (
-            (step, place, self.rows[part.numpy()].tolist())
+            (step, part.start, self.rows[places[part].numpy()].tolist())
             for step, places in schedule
-            for place, part in zip(range(0, len(places), CHUNK), places.split(CHUNK), strict=True)
+            for part in _chunks(own_slice(len(places)))
         )
         cutter = _RandomCuts(self.images, self.side, tuple(scale), seed)
         with self._decoded(cutter, jobs) as chunks:
 
             def views(step: int, places: Tensor) -> Tensor:
-                batch = torch.cat([next(chunks) for _ in range(0, len(places), CHUNK)])
-                flip = _flips(len(batch), torch.Generator().manual_seed(stream_seed(seed, VIEWS, step)))
-                batch = self._normalised(batch)
+                own = own_slice(len(places))
+                batch = self._normalised(torch.cat([next(chunks) for _ in _chunks(own)]))
+                generator = torch.Generator().manual_seed(stream_seed(seed, VIEWS, step))
+                flip = _flips(len(places), generator)[own]
                 return torch.where(flip.to(self.device)[:, None, None, None], batch.flip(3), batch)
 
             yield (views(step, places) for step, places in schedule)
 
     @contextmanager
     def test_views(self) -> Views:
-        parts = np.split(self.rows, range(CHUNK, len(self.rows), CHUNK))
-        cutter = partial(centres, self.images, self.side)
-        with self._decoded(cutter, (part.tolist() for part in parts)) as chunks:
+        parts = (self.rows[part].tolist() for part in _chunks(own_slice(len(self))))
+        with self._decoded(partial(centres, self.images, self.side), parts) as chunks:
             yield map(self._normalised, chunks)
 
     def _decoded(self, cutter: object, jobs: Iterable) -> Views:

@@ -16,6 +16,7 @@ from torchvision.ops import MultiScaleRoIAlign
 
 from cld.distributed import synchronise_norms
 from cld.errors import InputError
+from cld.evaluation.detection.slices import SliceSampler, SliceTransform
 
 STEM = ("conv1", "bn1", "relu", "maxpool")
 STAGES = ("layer1", "layer2", "layer3", "layer4")
@@ -57,7 +58,8 @@ def build_detector(
 ) -> FasterRCNN:
     """A detector on a run's backbone, whose weights it takes over; fresh layers from torch's generator.
 
-    All layers learn, and all batch normalisation is over the images of all processes.
+    All layers learn, and all batch normalisation is over the images of all processes, each of which has its
+    slice of ``images_per_step``.
 
     Args:
         backbone: see :func:`require_stages`.
@@ -69,30 +71,43 @@ def build_detector(
         torchvision's detector of images (3, H, W) in [0, 1]. The scales are those of training.
     """
     body = nn.Sequential(*(getattr(backbone, name) for name in (*STEM, *STAGES[:-1])))
-    body.out_channels = _channels(body)
+    pool = MultiScaleRoIAlign(["0"], output_size=settings["boxes"]["pool"], sampling_ratio=0)
+    body.out_channels = _try_out(body, pool, device)
     anchors, proposals, boxes = (settings[key] for key in ("anchors", "proposals", "boxes"))
     detector = FasterRCNN(
         body,
-        min_size=settings["scales"]["train"],
-        max_size=settings["scales"]["longest"],
-        image_mean=list(mean),
-        image_std=list(std),
         rpn_anchor_generator=AnchorGenerator((tuple(anchors["sizes"]),), (tuple(anchors["ratios"]),)),
         rpn_pre_nms_top_n_train=proposals["train"]["before_nms"],
         rpn_post_nms_top_n_train=proposals["train"]["after_nms"],
         rpn_pre_nms_top_n_test=proposals["test"]["before_nms"],
         rpn_post_nms_top_n_test=proposals["test"]["after_nms"],
-        box_roi_pool=MultiScaleRoIAlign(["0"], output_size=boxes["pool"], sampling_ratio=0),
+        box_roi_pool=pool,
         box_head=BoxHead(backbone.layer4, backbone.out_features),
         box_predictor=FastRCNNPredictor(backbone.out_features, n_classes + 1),
         box_batch_size_per_image=boxes["sampled"],
         box_score_thresh=boxes["least_score"],
         box_detections_per_img=boxes["detections"],
     )
+    detector.transform = SliceTransform(
+        settings["images_per_step"],
+        min_size=settings["scales"]["train"],
+        max_size=settings["scales"]["longest"],
+        image_mean=list(mean),
+        image_std=list(std),
+    )
+    for part in (detector.rpn, detector.roi_heads):
+        sampler = part.fg_bg_sampler
+        part.fg_bg_sampler = SliceSampler(sampler.batch_size_per_image, sampler.positive_fraction)
     return synchronise_norms(detector.to(device), device)
 
 
 @torch.no_grad()
-def _channels(body: nn.Module) -> int:
-    device = next(body.parameters()).device
-    return body.eval()(torch.zeros(1, 3, 64, 64, device=device)).shape[1]
+def _try_out(body: nn.Module, pool: MultiScaleRoIAlign, device: torch.device) -> int:
+    """How many channels the features have; ``pool`` learns how many pixels apart they are.
+
+    It takes that from the first images that it sees, and can be wrong where they are smaller than 46 pixels
+    or padded to the size of others.
+    """
+    features = body.eval()(torch.zeros(1, 3, 64, 64, device=device))
+    pool({"0": features}, [torch.zeros(1, 4, device=device)], [(64, 64)])
+    return features.shape[1]

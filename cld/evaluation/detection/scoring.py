@@ -1,6 +1,7 @@
 """The protocol: fine-tune a run's network as a detector, and score and show what it detects."""
 
 from collections.abc import Mapping
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -8,14 +9,16 @@ import torch
 from torchvision.models.detection import FasterRCNN
 
 from cld.config import run_id
+from cld.distributed import everyones, own_device, own_slice, rank
 from cld.errors import InputError
 from cld.evaluation.detection.average_precision import coco_average_precision, voc_average_precision
 from cld.evaluation.detection.boxes import Detections, Truth
 from cld.evaluation.detection.data import AnnotatedImages
 from cld.evaluation.detection.model import build_detector, require_stages
 from cld.evaluation.detection.training import fine_tune
+from cld.evaluation.partial import Partial
 from cld.evaluation.protocols import partial_of
-from cld.progress import progress
+from cld.progress import no_progress, progress
 from cld.store import StoreInfo, read_info
 from cld.store.checksum import file_sha256
 from cld.training.checkpoint import load_encoder
@@ -32,21 +35,26 @@ def score_detection(
     device_name: str | None = None,
     *,
     score: str | Path,
-) -> dict:
+) -> dict | None:
     """Average precision of Faster R-CNN, fine-tuned from a run's backbone (supplement, section 2, item 4).
 
     Beside the score's file ``x.json`` lie ``x.partial.pt``, from which a stopped fine-tuning goes on, and at
-    the end the pictures ``x.png``.
+    the end the pictures ``x.png``. Every process that torchrun has started calls this, and the first one
+    writes.
 
     Args:
         store: a store with objects: splits ``train``, to learn from, and ``split``, to be scored.
         score: the score's file, which the caller writes; it then removes the partial checkpoint.
 
+    Returns:
+        The score; in all processes but the first, None.
+
     Raises:
         InputError: the store or a split of it has no objects, the run's backbone is no ResNet, there is no
-            schedule for the dataset, or see :func:`cld.evaluation.detection.training.fine_tune`.
+            schedule for the dataset, there are too many processes, or see
+            :func:`cld.evaluation.detection.training.fine_tune`.
     """
-    device, info = resolve_device(device_name), read_info(store)
+    device, info = resolve_device(own_device() or device_name), read_info(store)
     train, test = (AnnotatedImages(store, split, info) for split in ("train", settings["split"]))
     settings = {**settings, "schedule": _schedule(settings, info.dataset)}
     encoder, run = load_encoder(checkpoint, device)
@@ -60,8 +68,11 @@ def score_detection(
         "data": info.checksum,
         "settings": settings,
     }
-    fine_tune(detector, train, settings, subject, run, partial_of(score))
+    partial = Partial(partial_of(score), subject, run["checkpoint_every_s"])
+    fine_tune(detector, train, settings, run, partial)
     detections = detect(detector, test, settings, run["workers"], device)
+    if rank():
+        return None
 
     from cld.evaluation.detection.pictures import save_pictures  # no other protocol needs matplotlib
 
@@ -88,17 +99,21 @@ def _schedule(settings: Mapping, dataset: str) -> Mapping:
 def detect(
     detector: FasterRCNN, images: AnnotatedImages, settings: Mapping, workers: int, device: torch.device
 ) -> Detections:
-    """What a detector finds on every image of a split, one at a time: no image depends on its neighbours."""
+    """What a detector finds on every image of a split, one at a time: no image depends on its neighbours.
+
+    Each process looks at its share of the images, and has what all found.
+    """
     detector.eval().transform.min_size = (settings["scales"]["test"],)
-    found = []
+    rows, found = range(len(images))[own_slice(len(images))], []
     with (
-        images.decoded(range(len(images)), workers, AHEAD, device) as pixels,
-        progress("detect", len(images), "images") as bar,
+        images.decoded(rows, workers, AHEAD, device) as pixels,
+        progress("detect", len(rows), "images") if rank() == 0 else no_progress() as bar,
     ):
         for image in pixels:
             (one,) = detector([image])
             found.append({name: values.cpu().numpy() for name, values in one.items()})
             bar.advance()
+    found = list(chain.from_iterable(everyones(found)))
     return Detections(
         np.repeat(np.arange(len(found)), [len(one["scores"]) for one in found]),
         np.concatenate([one["labels"] for one in found]) - 1,

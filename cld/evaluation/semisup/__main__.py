@@ -8,8 +8,10 @@ from cld.config import load_protocol
 from cld.errors import run_command
 from cld.evaluation.score import write_score
 from cld.evaluation.semisup.subset import draw_subset, write_subset
+from cld.signals import ended_by_signals
 from cld.store import read_info
 from cld.store.staging import local_copy
+from cld.torchrun import process_group, require_one_process
 
 SECTION = "semisup"
 
@@ -47,29 +49,34 @@ def main() -> None:
     for command in (trial, choose):
         command.add_argument("--device", help="cpu, cuda, ...; default: the fastest there is")
     args = parser.parse_args()
-    args.run(args, load_protocol(args.preset, SECTION))
+    with ended_by_signals():
+        args.run(args, load_protocol(args.preset, SECTION))
 
 
 def _subset(args: argparse.Namespace, settings: dict) -> None:
+    require_one_process("semisup subset")
     write_subset(args.out, draw_subset(args.store, args.share, settings["held_out_share"], args.seed))
 
 
 def _trial(args: argparse.Namespace, settings: dict) -> None:
     from cld.evaluation.semisup.trial import run_trial  # PyTorch takes seconds, which a subset does not need
 
-    run_trial(
-        args.checkpoint,
-        local_copy(args.store),
-        args.subset,
-        settings,
-        args.lr,
-        args.head_multiplier,
-        args.out,
-        args.device,
-    )
+    store = local_copy(args.store)
+    with process_group():
+        run_trial(
+            args.checkpoint,
+            store,
+            args.subset,
+            settings,
+            args.lr,
+            args.head_multiplier,
+            args.out,
+            args.device,
+        )
 
 
 def _choose(args: argparse.Namespace, settings: dict) -> None:
+    require_one_process("semisup choose")
     from cld.evaluation.semisup.choice import score_winner
 
     started, info = time.monotonic(), read_info(args.store)

@@ -11,16 +11,20 @@ from torch import nn
 from torch.nn import functional as F
 
 from cld.config import run_id
+from cld.distributed import own_device, parallel, rank, require_at_most, synchronise_norms
 from cld.errors import InputError
 from cld.evaluation.classifier.backbone import load_backbone
 from cld.evaluation.classifier.grades import accuracy
 from cld.evaluation.classifier.training import linear_head, logits_of, train_classifier
 from cld.evaluation.classifier.views import open_images
 from cld.evaluation.labels import complete_labels
+from cld.evaluation.partial import Partial
+from cld.evaluation.protocols import partial_of
 from cld.evaluation.semisup.subset import read_subset
 from cld.files import write_json
 from cld.models.backbones import build_backbone
 from cld.store import StoreInfo, read_info
+from cld.store.checksum import file_sha256
 from cld.training.checkpoint import load_checkpoint, save_checkpoint, trained_by
 from cld.training.device import resolve_device
 
@@ -69,17 +73,21 @@ def run_trial(
 ) -> Trial:
     """Fine-tune a run on a subset; writes the network beside ``out``, then the report to it.
 
-    The head's first weights, the order of the images and their views follow from the run's seed.
+    The head's first weights, the order of the images and their views follow from the run's seed. A batch is
+    normalised as a whole, also where processes that torchrun has started share it: each calls this, and the
+    first one writes. Until it is done, what a stopped trial goes on from lies beside ``out``.
 
     Raises:
-        InputError: bad input; see :func:`cld.evaluation.classifier.backbone.load_backbone`.
+        InputError: bad input; see :func:`cld.evaluation.classifier.backbone.load_backbone` and
+            :func:`cld.evaluation.classifier.training.train_classifier`.
     """
-    device, info = resolve_device(device_name), read_info(store)
+    device, info = resolve_device(own_device() or device_name), read_info(store)
     subset, labels = read_subset(subset_path, store, info), complete_labels(store, "train", info)
+    require_at_most(len(subset.held_out), "held-out images")
     backbone, config, side = load_backbone(checkpoint, info, device)
     seed = config["seed"]
     head = linear_head(backbone.out_features, len(info.classes), seed).to(device)
-    network = nn.Sequential(backbone, head)
+    network = synchronise_norms(nn.Sequential(backbone, head), device)
     optimiser = torch.optim.SGD(
         [{"params": backbone.parameters()}, {"params": head.parameters(), "lr": lr * head_multiplier}],
         lr,
@@ -93,8 +101,19 @@ def run_trial(
         )
         for rows in (subset.train, subset.held_out)
     )
-    label = f"lr {lr:g}, head x{head_multiplier:g}"
-    training_loss = train_classifier(images, targets, network.train(), optimiser, settings, seed, label)
+    subject = {
+        "run": run_id(config),
+        "checkpoint": file_sha256(checkpoint),
+        "subset": file_sha256(subset_path),
+        "settings": dict(settings),
+        "lr": lr,
+        "head_multiplier": head_multiplier,
+    }
+    partial = Partial(partial_of(out), subject, config["checkpoint_every_s"])
+    label, forward = f"lr {lr:g}, head x{head_multiplier:g}", parallel(network.train())
+    training_loss = train_classifier(
+        images, targets, forward, network, optimiser, settings, seed, label, partial
+    )
     logits = logits_of(others, network.eval())
     loss = F.cross_entropy(logits, other_targets).item()
     diverged = not (math.isfinite(training_loss) and math.isfinite(loss))
@@ -110,9 +129,12 @@ def run_trial(
         training_loss=None if diverged else training_loss,
         held_out=None if diverged else {**accuracy(logits, other_targets), "loss": loss},
     )
-    report = asdict(trial)
-    save_checkpoint(weights_path(out), {"config": config, "trial": report, "network": network.state_dict()})
-    write_json(out, report)
+    if rank() == 0:
+        report = asdict(trial)
+        content = {"config": config, "trial": report, "network": network.state_dict()}
+        save_checkpoint(weights_path(out), content)
+        write_json(out, report)
+    partial.remove()
     return trial
 
 

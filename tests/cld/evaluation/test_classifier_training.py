@@ -3,10 +3,15 @@
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from linear_subjects import plain_photos, write_plain_photos
 
+from cld import distributed
+from cld.errors import InputError
 from cld.evaluation.classifier.training import Epochs, linear_head, train_classifier
 from cld.evaluation.classifier.views import open_images
+from cld.evaluation.partial import Partial
 from cld.store import Split, read_info, write_store
 
 CPU = torch.device("cpu")
@@ -23,6 +28,10 @@ def test_every_image_is_shown_once_in_an_epoch_and_no_batch_is_left_out(n, batch
     assert {len(places) for _, places in steps} == sizes
     assert not torch.equal(orders[0], orders[1])
     assert all(torch.equal(a, b) for (_, a), (_, b) in zip(steps, schedule, strict=True))
+    for first in range(len(steps) + 1):  # it goes on from any step
+        rest = list(Epochs(n, batch_size, 3, seed=0, first=first))
+        assert [step for step, _ in rest] == list(range(first, len(steps)))
+        assert all(torch.equal(a, b) for (_, a), (_, b) in zip(steps[first:], rest, strict=True))
 
 
 @pytest.fixture(scope="module", params=["arrays", "jpeg"])
@@ -85,9 +94,14 @@ def test_views_of_jpegs_do_not_depend_on_processes(tmp_path):
     assert len(plain_photos(20)) == len(ours)
 
 
-def test_the_rate_falls_at_the_milestones_for_every_group(slopes):
+def kept(folder):
+    return Partial(folder / "t.partial.pt", {}, every_s=60)
+
+
+def test_the_rate_falls_at_the_milestones_for_every_group(slopes, tmp_path):
     images = open_images(slopes, "train", np.arange(3), read_info(slopes), 8, CPU, 0)
     head, other = linear_head(192, 3, seed=0), torch.nn.Parameter(torch.zeros(3))
+    both = torch.nn.ParameterList([*head.parameters(), other])
     optimiser = torch.optim.SGD([{"params": head.parameters()}, {"params": [other], "lr": 1.0}], 0.01)
     seen = []
 
@@ -95,16 +109,60 @@ def test_the_rate_falls_at_the_milestones_for_every_group(slopes):
         seen.append([group["lr"] for group in optimiser.param_groups])
         return head(views.flatten(1)) + other
 
-    train_classifier(images, torch.arange(3), classify, optimiser, SETTINGS, 0, "test")
+    train_classifier(images, torch.arange(3), classify, both, optimiser, SETTINGS, 0, "test", kept(tmp_path))
     np.testing.assert_allclose(seen, [[0.01, 1.0], [0.001, 0.1], [0.0001, 0.01]])
 
 
-def test_training_that_diverges_ends_and_says_so(slopes):
+def test_training_that_diverges_ends_and_says_so(slopes, tmp_path):
     images = open_images(slopes, "train", np.arange(3), read_info(slopes), 8, CPU, 0)
     head = linear_head(192, 3, seed=0)
     optimiser = torch.optim.SGD(head.parameters(), 1e38, momentum=0.9)
     settings = {**SETTINGS, "epochs": 50}
     loss = train_classifier(
-        images, torch.arange(3), lambda views: head(views.flatten(1)), optimiser, settings, 0, "test"
+        images,
+        torch.arange(3),
+        lambda views: head(views.flatten(1)),
+        head,
+        optimiser,
+        settings,
+        0,
+        "test",
+        kept(tmp_path),
     )
     assert not np.isfinite(loss)
+
+
+def test_what_the_network_draws_follows_from_the_seed(slopes, tmp_path):
+    images = open_images(slopes, "train", np.arange(3), read_info(slopes), 8, CPU, 0)
+    weights = []
+    for number in (1, 2, 3):
+        torch.manual_seed(number)
+        head = linear_head(192, 3, seed=0)
+        network = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Dropout(), head)
+        optimiser, seed = torch.optim.SGD(head.parameters(), 0.1), int(number == 3)
+        partial = Partial(tmp_path / f"{number}.partial.pt", {}, every_s=60)
+        labels = torch.arange(3)
+        train_classifier(images, labels, network, network, optimiser, SETTINGS, seed, "test", partial)
+        weights.append(head.weight.detach())
+    assert torch.equal(weights[0], weights[1]) and not torch.equal(weights[0], weights[2])
+
+
+def test_more_processes_than_images_of_a_batch_are_refused(slopes, tmp_path, monkeypatch):
+    images = open_images(slopes, "train", np.arange(3), read_info(slopes), 8, CPU, 0)
+    head = linear_head(192, 3, seed=0)
+    optimiser = torch.optim.SGD(head.parameters(), 0.1)
+    monkeypatch.setattr(distributed, "n_processes", lambda: 4)
+    with pytest.raises(InputError, match="4 processes cannot share 3 images of a batch: start 3 at most"):
+        train_classifier(images, torch.arange(3), head, head, optimiser, SETTINGS, 0, "test", kept(tmp_path))
+
+
+@given(n=st.integers(1, 40), n_processes=st.integers(1, 9))
+def test_slices_of_all_processes_are_the_whole_and_as_equal_as_can_be(n, n_processes):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(distributed, "n_processes", lambda: n_processes)
+        slices = []
+        for rank in range(n_processes):
+            patch.setattr(distributed, "rank", lambda rank=rank: rank)
+            slices.append(range(n)[distributed.own_slice(n)])
+    assert [place for part in slices for place in part] == list(range(n))
+    assert max(map(len, slices)) - min(map(len, slices)) <= 1

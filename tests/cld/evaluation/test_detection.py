@@ -2,7 +2,6 @@
 
 import json
 import multiprocessing
-import os
 import signal
 import sys
 from functools import partial
@@ -13,9 +12,11 @@ import numpy as np
 import pytest
 import torch
 from detection_stores import pictures, without_objects, write_pictures
+from one_of_several import signalling_step
 from PIL import Image
 from torch import nn
 from torch.optim import SGD
+from torchvision.ops import roi_align
 
 from cld.config import load_protocol, merge, run_id
 from cld.errors import InputError
@@ -53,7 +54,7 @@ def tiny_settings(iterations=6, **changes):
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory):
-    splits = {"train": pictures(40, seed=0), "test": pictures(9, seed=1)}
+    splits = {"train": pictures(40, seed=0), "test": pictures(30, seed=1)}
     return write_pictures(tmp_path_factory.mktemp("detection") / "s.h5", splits)
 
 
@@ -106,6 +107,18 @@ def test_the_extra_norm_normalises_box_features_over_places():
     torch.testing.assert_close(head(pieces), reference)
 
 
+@pytest.mark.parametrize(("stem", "stride"), [("imagenet", 16), ("small", 4), ("small_stride2", 8)])
+def test_pieces_are_cut_out_at_the_features_stride(stem, stride):
+    """Also where the images seen first are far smaller than what they are padded to."""
+    backbone = build_backbone({"name": "resnet18", "blocks": [1] * 4, "width": 4, "stem": stem})
+    detector = build_detector(backbone, 3, tiny_settings(), (0.5,) * 3, (0.2,) * 3, CPU)
+    pool, features = detector.roi_heads.box_roi_pool, {"0": torch.randn(1, 16, 96 // stride, 96 // stride)}
+    box = torch.tensor([[8.0, 0.0, 40.0, 24.0]])
+    pieces = pool(features, [box], [(30, 33)])
+    expected = roi_align(features["0"], [box], pieces.shape[-2:], spatial_scale=1 / stride, sampling_ratio=0)
+    assert torch.equal(pieces, expected)
+
+
 def test_learning_rates_of_24k_iterations():
     settings = load_protocol("paper", "detection")
     settings = {**settings, "schedule": settings["schedule"]["voc0712"]}
@@ -144,7 +157,7 @@ def test_fine_tuning_beats_the_detector_it_starts_from(store, checkpoint, tmp_pa
         score_detection(store, tiny_settings(n), checkpoint, "cpu", score=tmp_path / f"{n}.json")
         for n in (0, 90)
     )
-    assert before["metrics"]["ap50"] < 5 < 25 < after["metrics"]["ap50"]
+    assert before["metrics"]["ap50"] < 8 < 25 < after["metrics"]["ap50"]
     assert before["metrics"]["ap50_07"] < 12 < 25 < after["metrics"]["ap50_07"]
     config = load_checkpoint(checkpoint)["config"]
     assert (after["run"], after["seed"]) == (run_id(config), config["seed"])
@@ -167,20 +180,10 @@ def test_what_is_detected_depends_neither_on_neighbours_nor_on_processes(store, 
     assert (ours.box >= 0).all() and (ours.box.reshape(-1, 2, 2) <= sizes[ours.image][:, None] + 1e-3).all()
 
 
-def score_until(
-    store: Path, checkpoint: str, score: Path, step: int | None, number: int, every_s: int
-) -> None:
+def score_until(store: Path, checkpoint: str, score: Path, step: int | None, number: int | None) -> None:
     """Score in this process, which sends itself a signal after the ``step``-th step of SGD."""
     torch.set_num_threads(1)
-    calls, original = [], SGD.step
-
-    def counting_step(*args: object, **options: object) -> None:
-        original(*args, **options)
-        calls.append(None)
-        if len(calls) == step:
-            os.kill(os.getpid(), number)
-
-    SGD.step = counting_step
+    SGD.step = signalling_step(step, number)
     result = score_detection(store, tiny_settings(), checkpoint, "cpu", score=score)
     score.write_text(json.dumps(result))
 
@@ -195,14 +198,16 @@ def in_process(*arguments: object) -> int:
 def test_killed_again_and_again_ends_with_the_same_bits(store, checkpoint, tmp_path):
     scores = [tmp_path / name / "detection.json" for name in ("undisturbed", "killed")]
     start = partial(in_process, store, checkpoint)
-    assert start(scores[0], None, signal.SIGKILL, 0) == 0
-    assert start(scores[1], 2, signal.SIGKILL, 0) == -signal.SIGKILL  # its second iteration is lost
+    assert start(scores[0], None, None) == 0
+    assert start(scores[1], 2, signal.SIGKILL) == -signal.SIGKILL  # its second iteration is lost
     assert load_checkpoint(partial_of(scores[1]))["iteration"] == 1
-    assert start(scores[1], 3, signal.SIGTERM, 0) == 128 + signal.SIGTERM
-    assert load_checkpoint(partial_of(scores[1]))["iteration"] == 4
-    assert not scores[1].exists()
+    for number in (signal.SIGTERM, signal.SIGUSR1, signal.SIGURG):
+        done = load_checkpoint(partial_of(scores[1]))["iteration"]
+        assert start(scores[1], 1, number) == 128 + number
+        assert load_checkpoint(partial_of(scores[1]))["iteration"] == done + 1
+        assert not scores[1].exists()
     (scores[1].parent / ".detection.partial.killed.tmp.pt").touch()  # as of a process killed while it wrote
-    assert start(scores[1], None, signal.SIGKILL, 0) == 0
+    assert start(scores[1], None, None) == 0
     theirs, ours = (load_checkpoint(partial_of(score)) for score in scores)
     assert ours["iteration"] == theirs["iteration"] == 6
     for name, values in theirs["detector"].items():
@@ -220,14 +225,14 @@ def test_killed_again_and_again_ends_with_the_same_bits(store, checkpoint, tmp_p
         "detection.partial.pt",
     }
     # as if stopped while it was scored: there is no step left to be killed in
-    assert start(scores[1], 1, signal.SIGKILL, 0) == 0
+    assert start(scores[1], 1, signal.SIGKILL) == 0
 
 
 def test_a_partial_checkpoint_of_another_fine_tuning_is_refused(store, checkpoint, tmp_path):
     score = tmp_path / "detection.json"
     score_detection(store, tiny_settings(1), checkpoint, "cpu", score=score)
     with pytest.raises(
-        InputError, match=r"another fine-tuning \(settings.lr 0.03 there, 0.01 here\); delete it"
+        InputError, match=r"another training \(settings.lr 0.03 there, 0.01 here\); delete it"
     ):
         score_detection(store, tiny_settings(1, lr=0.01), checkpoint, "cpu", score=score)
 

@@ -1,5 +1,7 @@
 """The linear protocols as a whole, and what they refuse."""
 
+from itertools import count
+
 import numpy as np
 import pytest
 import torch
@@ -50,17 +52,32 @@ def test_it_is_scikit_learns_classifier_on_the_backbones_features(store, checkpo
     assert (score["run"], score["seed"]) == (run_id(tiny_run(seed=3)), 3)
 
 
-def test_the_same_score_every_time(store, checkpoint):
-    assert score_linear(store, FAST, checkpoint, "cpu") == score_linear(store, FAST, checkpoint, "cpu")
-    assert score_linear_published(store, PUBLISHED, checkpoint, "cpu") == score_linear_published(
-        store, PUBLISHED, checkpoint, "cpu"
-    )
+@pytest.fixture
+def published(tmp_path):
+    """The published kind, as ``score_linear`` is called; each time from the beginning."""
+    calls = count()
+
+    def score(*subject):
+        return score_linear_published(*subject, score=tmp_path / f"published-{next(calls)}.json")
+
+    return score
 
 
-def test_the_published_kind_learns_and_states_how_far_the_faster_one_is(tmp_path, checkpoint):
+@pytest.fixture(params=["linear", "published"])
+def kind(request, published):
+    """A kind and its settings."""
+    return (score_linear, FAST) if request.param == "linear" else (published, PUBLISHED)
+
+
+def test_the_same_score_every_time(store, checkpoint, kind):
+    score, settings = kind
+    assert score(store, settings, checkpoint, "cpu") == score(store, settings, checkpoint, "cpu")
+
+
+def test_the_published_kind_learns_and_states_how_far_the_faster_one_is(tmp_path, checkpoint, published):
     store = write_colours(tmp_path / "s.h5", (30, 30, 30), (10, 12, 9), noise=10)
     score, faster = (
-        score_linear_published(store, PUBLISHED, checkpoint, "cpu"),
+        published(store, PUBLISHED, checkpoint, "cpu"),
         score_linear(store, FAST, checkpoint, "cpu")["metrics"],
     )
     details = score["details"]
@@ -69,23 +86,22 @@ def test_the_published_kind_learns_and_states_how_far_the_faster_one_is(tmp_path
     assert details["faster_minus_published"]["top1"] == faster["top1"] - score["metrics"]["top1"]
 
 
-def test_the_backbone_stays_as_it_was(store, checkpoint, monkeypatch):
+def test_the_backbone_stays_as_it_was(store, checkpoint, published, monkeypatch):
     backbone, config, side = load_backbone(checkpoint, read_info(store), CPU)
     before = {name: value.clone() for name, value in backbone.state_dict().items()}
     monkeypatch.setattr(linear, "load_backbone", lambda *_: (backbone, config, side))
-    score_linear_published(store, PUBLISHED, checkpoint, "cpu")
+    published(store, PUBLISHED, checkpoint, "cpu")
     assert all(torch.equal(value, before[name]) for name, value in backbone.state_dict().items())
 
 
-def test_a_rate_that_makes_it_diverge_is_named(store, checkpoint):
+def test_a_rate_that_makes_it_diverge_is_named(store, checkpoint, published):
     with pytest.raises(InputError, match=r"diverged; lower linear_published\.lr \(1e\+37\)"):
-        score_linear_published(store, {**PUBLISHED, "lr": 1e37}, checkpoint, "cpu")
+        published(store, {**PUBLISHED, "lr": 1e37}, checkpoint, "cpu")
 
 
-@pytest.mark.parametrize("score", [score_linear, score_linear_published])
-def test_stores_of_jpegs(tmp_path, tiny_run, score):
+def test_stores_of_jpegs(tmp_path, tiny_run, kind):
     store = write_plain_photos(tmp_path / "s.h5", 30, 12)
-    settings = {"linear": FAST, "published": PUBLISHED}["linear" if score is score_linear else "published"]
+    score, settings = kind
     scores = [
         score(
             store,
@@ -108,7 +124,6 @@ def labelled(path, train, test, classes=("a", "b", "c")):
     return path
 
 
-@pytest.mark.parametrize("score", [score_linear, score_linear_published])
 @pytest.mark.parametrize(
     ("train", "test", "classes", "message"),
     [
@@ -120,24 +135,24 @@ def labelled(path, train, test, classes=("a", "b", "c")):
         ([0, 1, 2], [2, 1, 2], "abc", "split 'test' has no image of class 'a'"),
     ],
 )
-def test_labels_that_make_no_classifier(tmp_path, checkpoint, score, train, test, classes, message):
+def test_labels_that_make_no_classifier(tmp_path, checkpoint, kind, train, test, classes, message):
     store = labelled(tmp_path / "s.h5", train, test, classes)
-    settings = FAST if score is score_linear else PUBLISHED
+    score, settings = kind
     with pytest.raises(InputError, match=message) as told:
         score(store, settings, checkpoint, "cpu")
     assert str(store) in str(told.value) and "\n" not in str(told.value)
 
 
-def test_the_split_that_is_asked_for_is_scored(tmp_path, checkpoint):
+def test_the_split_that_is_asked_for_is_scored(tmp_path, checkpoint, kind):
     labels = np.array([0, 1, 2])
     splits = {
         name: Split(coloured(values), values)
         for name, values in (("train", np.tile(labels, 9)), ("val", np.tile(labels, 3)), ("test", labels))
     }
     write_store(tmp_path / "s.h5", splits, classes=["a", "b", "c"], **FACTS)
-    for score, settings in ((score_linear, FAST), (score_linear_published, PUBLISHED)):
-        asked = {**settings, "split": "val"}
-        assert score(tmp_path / "s.h5", asked, checkpoint, "cpu")["details"]["n"] == 9
+    score, settings = kind
+    asked = {**settings, "split": "val"}
+    assert score(tmp_path / "s.h5", asked, checkpoint, "cpu")["details"]["n"] == 9
 
 
 def test_a_file_of_another_kind_is_one_line(tmp_path, store):

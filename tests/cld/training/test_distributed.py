@@ -1,10 +1,8 @@
 """Several processes, or several parts in one: the same batch, losses and memories."""
 
 import csv
-import os
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -12,6 +10,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from processes import ENVIRONMENT, torchrun
 from torch import nn
 
 from cld.config import format_overrides, load_run, overrides_of
@@ -24,20 +23,7 @@ from cld.training.loop import Part, start, train, train_step
 from cld.training.streams import epoch_batches
 
 HERE = Path(__file__).parent
-ENVIRONMENT = os.environ | {"OMP_NUM_THREADS": "1"}
 PARTS = {"optimiser.parts": 2}
-
-
-def torchrun(n: int, *arguments: str) -> list[str]:
-    """A command that starts ``n`` processes and finds a free port for them."""
-    return [
-        sys.executable,
-        "-m",
-        "torch.distributed.run",
-        "--standalone",
-        f"--nproc-per-node={n}",
-        *arguments,
-    ]
 
 
 def training(config: dict, store: Path, run: Path) -> list[str]:
@@ -48,9 +34,7 @@ def training(config: dict, store: Path, run: Path) -> list[str]:
 
 
 def in_processes(n: int, config: dict, store: Path, run: Path) -> Path:
-    """Train in ``n`` processes, each with one thread: more threads would add up in another order."""
-    command = training(config, store, run)
-    command = torchrun(n, *command) if n > 1 else [sys.executable, *command]
+    command = torchrun(n, *training(config, store, run))
     done = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return run / "checkpoint.pt"
@@ -79,7 +63,7 @@ def test_collectives_synchronised_norm_and_shuffled_keys():
         torchrun(2, str(HERE / "two_processes.py")), env=ENVIRONMENT, capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr
-    assert done.stdout.count(" passed in process ") == 8
+    assert done.stdout.count(" passed in process ") == 10
 
 
 @pytest.mark.parametrize("method", sorted(METHODS))

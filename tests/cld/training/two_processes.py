@@ -13,14 +13,16 @@ torch.set_num_threads(1)
 from cld.distributed import (  # noqa: E402
     averaged,
     encode_shuffled,
+    everyones,
     gathered,
     greatest,
-    process_group,
+    own_slice,
+    parallel,
     rank,
     synchronise_norms,
 )
 from cld.methods import build_method  # noqa: E402
-from cld.training.loop import parallel  # noqa: E402
+from cld.torchrun import process_group  # noqa: E402
 
 
 def own(rows):
@@ -30,6 +32,8 @@ def own(rows):
 
 def check_collectives():
     rows = torch.arange(12.0).view(6, 2)
+    assert everyones([rank(), "a"]) == [[0, "a"], [1, "a"]]
+    assert torch.equal(torch.cat(everyones(rows[own_slice(5)])), rows[:5])
     assert torch.equal(gathered(own(rows)), rows)
     assert averaged(own(rows)).tolist() == rows.view(2, 3, 2).mean(dim=0).tolist()
     assert greatest(rank(), 3 - rank()) == (1, 3)
@@ -53,6 +57,20 @@ def check_synchronised_norm():
     for name, value in plain.state_dict().items():
         torch.testing.assert_close(synced.state_dict()[name], value, rtol=1e-5, atol=1e-6)
     torch.testing.assert_close(synced.eval()(images), plain.eval()(images))
+
+
+def check_synchronised_norm_of_unequal_slices():
+    torch.manual_seed(0)
+    images, target = torch.randn(5, 3, 4, 4) * 3 + 1, torch.randn(5, 3, 4, 4)
+    plain = nn.BatchNorm2d(3)
+    synced = synchronise_norms(nn.Sequential(copy.deepcopy(plain)), torch.device("cpu"))
+    (plain(images) - target).square().sum().backward()
+    own = own_slice(5)
+    (synced(images[own]) - target[own]).square().sum().backward()
+    for ours, theirs in zip(synced.parameters(), plain.parameters(), strict=True):
+        torch.testing.assert_close(2 * averaged(ours.grad), theirs.grad, rtol=1e-4, atol=1e-5)
+    for name, value in plain.state_dict().items():
+        torch.testing.assert_close(synced[0].state_dict()[name], value, rtol=1e-5, atol=1e-6)
 
 
 def check_shuffled_keys():
@@ -98,6 +116,7 @@ if __name__ == "__main__":
         for check in (
             check_collectives,
             check_synchronised_norm,
+            check_synchronised_norm_of_unequal_slices,
             check_shuffled_keys,
             check_a_method_with_synchronised_norm_sees_one_batch,
         ):
