@@ -38,8 +38,8 @@ def main() -> None:
     subject = {"checkpoint": args.checkpoint, "device_name": args.device} if protocol.needs_run else {}
     if protocol.goes_on:
         subject["score"] = args.score
+    store = local_copy(args.store) if protocol.needs_run else args.store  # the others read little of it
     with ended_by_signals(), process_group():
-        store = local_copy(args.store) if protocol.needs_run else args.store  # the others read little of it
         found = protocol.score(store, settings, **subject)
     if found is None:  # the first process has it
         return

@@ -63,19 +63,13 @@ def test_every_job_runs_inside(own_checkout, image):
     assert (own_checkout.folder / CELL).exists()
 
 
-def test_what_starts_a_training_stays_outside(own_checkout, image, tmp_path):
-    """A launcher needs what is not in the container: Slurm's commands."""
-    launcher = tmp_path / "launcher"
-    launcher.write_text(
-        f'#!/bin/sh\necho "inside: $CLD_TESTS_INSIDE, then: $1" >>{tmp_path}/launched\nexec "$@"\n'
-    )
-    launcher.chmod(0o755)
-    own_checkout.make(
-        CELL.replace("/4/", "/8/"),
-        *in_container(image),
-        *("--set-resources", f"pretrain:launcher='exec {launcher}'"),
-    )
-    assert (tmp_path / "launched").read_text() == "inside: , then: apptainer\n" * 2
+def test_what_starts_a_training_stays_outside_and_each_of_its_processes_goes_inside(own_checkout, image):
+    """A launcher may need what is not in the container, as Slurm's commands."""
+    own_checkout.table.write_text(own_checkout.table.read_text() + "set: {optimiser.parts: 2}\n")
+    own_checkout.make(CELL.replace("/4/", "/8/"), *in_container(image), "gpus=2")
+    calls = (image.parent / "notes").read_text()
+    assert len(re.findall(r"^exec .* python -m cld\.training ", calls, re.M)) == 4  # two seeds, two processes
+    assert "torchrun" not in calls
 
 
 def test_a_missing_image_is_one_line(checkout, image):

@@ -61,10 +61,11 @@ def _subset(args: argparse.Namespace, settings: dict) -> None:
 def _trial(args: argparse.Namespace, settings: dict) -> None:
     from cld.evaluation.semisup.trial import run_trial  # PyTorch takes seconds, which a subset does not need
 
+    store = local_copy(args.store)
     with process_group():
         run_trial(
             args.checkpoint,
-            local_copy(args.store),
+            store,
             args.subset,
             settings,
             args.lr,

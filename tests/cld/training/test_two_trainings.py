@@ -173,6 +173,7 @@ LAGGING = """
 import sys
 from pathlib import Path
 from cld import distributed
+from cld.torchrun import process_group
 from cld.training import loop
 
 loop.POLL_S = 0.01
@@ -183,7 +184,7 @@ def lagging(path):
     answers.append(content["step"] - max(0, 3 - len(answers)))
     return content | {"step": answers[-1]}
 
-with distributed.process_group():
+with process_group():
     if distributed.rank() == 1:
         loop.load_checkpoint = lagging
     path, checkpoint = loop.saved_state(run)
