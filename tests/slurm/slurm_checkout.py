@@ -5,10 +5,11 @@ import importlib.util
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -113,11 +114,23 @@ class Trainer:
     node: str
     rank: int
 
-    def pending(self) -> set[int]:
-        """Signals that it was sent while it stood still."""
-        status = Path(f"/proc/{self.process}/status").read_text()
-        mask = int(re.search(r"^ShdPnd:\s*(\w+)", status, re.M)[1], 16)
-        return {number for number in range(1, 65) if mask >> (number - 1) & 1}
+    def was_sent(self, number: int) -> bool:
+        """Whether a signal waits for this process, which stands still, or has ended it."""
+        try:
+            status = Path(f"/proc/{self.process}/status").read_text()
+        except OSError:
+            return True
+        return bool(int(re.search(r"^ShdPnd:\s*(\w+)", status, re.M)[1], 16) >> (number - 1) & 1)
+
+    def stand_still(self) -> None:
+        """Take no further step."""
+        with suppress(ProcessLookupError):
+            os.kill(self.process, signal.SIGSTOP)
+
+    def go_on(self) -> None:
+        """End the standstill."""
+        with suppress(ProcessLookupError):  # Slurm may have, before it sent a signal
+            os.kill(self.process, signal.SIGCONT)
 
 
 def trainers(checkout: SlurmCheckout) -> list[Trainer]:

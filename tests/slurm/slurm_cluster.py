@@ -59,8 +59,8 @@ SlurmdSpoolDir={folder}/spool-%n
 SlurmctldPidFile={folder}/slurmctld.pid
 SlurmdPidFile={folder}/slurmd-%n.pid
 {nodes}
-PartitionName={partition} Nodes=ALL Default=YES MaxTime=60 State=UP PriorityTier=1 GraceTime=60
-PartitionName=urgent Nodes=ALL MaxTime=60 State=UP PriorityTier=2 PreemptMode=OFF
+PartitionName={partition} Nodes=ALL Default=YES MaxTime=1440 State=UP PriorityTier=1 GraceTime=60
+PartitionName=urgent Nodes=ALL MaxTime=1440 State=UP PriorityTier=2 PreemptMode=OFF
 """
 NODE = (
     "NodeName={name} NodeHostname={host} NodeAddr=127.0.0.1 Port={port} CPUs=1 RealMemory=8000 "
@@ -193,16 +193,16 @@ class Cluster:
                 path.unlink()
 
     def _leftovers(self) -> list[int]:
-        """Processes that this cluster's jobs left: slurmstepd and what Slurm started with its output here."""
+        """Processes that this cluster's jobs left: slurmstepd and what it started."""
         found = []
         for entry in Path("/proc").glob("[0-9]*"):
             try:
-                name = (entry / "comm").read_text().strip()
-                if name == "slurmstepd" or str(self.folder).encode() in (entry / "cmdline").read_bytes():
+                is_manager = (entry / "comm").read_text().strip() == "slurmstepd"
+                if is_manager or b"SLURM_CLUSTER_NAME=tests\0" in (entry / "environ").read_bytes():
                     found.append(int(entry.name))
             except OSError:
                 continue
-        return [process for process in found if process != os.getpid()]
+        return found
 
     def _launch(self, name: str, *arguments: str, program: str | None = None) -> None:
         path = shutil.which(program or name, path=f"/usr/sbin:/sbin:{os.environ['PATH']}")

@@ -36,18 +36,21 @@ class Table:
         """Have something happen to a run that is at work.
 
         Args:
-            event: is given the job and the process, which stands still.
+            event: is given the job and the process, which stands still meanwhile.
             awaited: the signal that has to reach it before it goes on.
 
         Returns:
             The id of its job.
         """
         trainer, job = wait_until(self.at_work, "a run is at work", 300)[0]
-        os.kill(trainer.process, signal.SIGSTOP)
+        held = trainers(self.checkout)  # the others too: they would be done before it is their turn
+        for each in held:
+            each.stand_still()
         event(job, trainer)
         if awaited:
-            wait_until(lambda: awaited in trainer.pending(), f"{signal.Signals(awaited).name} is there", 120)
-            os.kill(trainer.process, signal.SIGCONT)
+            wait_until(lambda: trainer.was_sent(awaited), f"{signal.Signals(awaited).name} is sent", 120)
+        for each in held:
+            each.go_on()
         self.disturbed[trainer.run] = job["id"]
         return job["id"]
 
@@ -101,11 +104,11 @@ def made(cluster, started, tmp_path_factory):
         "limit": table.disturb(table.near_limit, signal.SIGURG),
         "preemption": table.disturb(table.preempt, signal.SIGTERM),
         "node": table.disturb(table.lose_node),
+        "kill": table.disturb(table.kill),
     }
     cluster.stop("slurmctld")
     time.sleep(3)
     cluster.start_controller()
-    jobs["kill"] = table.disturb(table.kill)
     table.restart_snakemake()
     assert table.snakemake.wait(600) == 0, table.checkout.output.read_text()
     return table, jobs
