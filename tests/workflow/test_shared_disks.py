@@ -74,7 +74,10 @@ def test_after_a_workflow_that_was_killed_another_goes_on(sharing, built):
     os.kill(killed.pid, signal.SIGKILL)
     killed.wait()
     try:
-        second.make(cell)
+        done = second.snakemake(cell)
+        if "while this one looked what there is to do; start again" in done.stdout:  # the orphan was quick
+            done = second.snakemake(cell)
+        assert done.returncode == 0, done.stdout
     finally:
         with suppress(ProcessLookupError):
             os.killpg(killed.pid, signal.SIGKILL)
