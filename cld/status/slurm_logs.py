@@ -13,7 +13,7 @@ from cld.config import ROOT
 TAIL = 1 << 17
 
 _START = "Building DAG of jobs..."
-_OUTPUT = re.compile(r"^(local)?rule \w+:\n(?:    .*\n)*?    output: (.+)$", re.M)
+_OUTPUT = re.compile(r"^(?:local)?rule \w+:\n(?:    .*\n)*?    output: (.+)$", re.M)
 #: What Slurm says itself, and what ended the Snakemake inside the job.
 _TELLING = re.compile(r"slurmstepd|srun: error|^error: |^\w*(Error|Exception)\b|returned non-zero|died with")
 
@@ -66,9 +66,7 @@ class SlurmLogs:
         return {
             output: log
             for log in sorted(logs, key=lambda log: log.when)
-            for is_local, outputs in _OUTPUT.findall(log.text)
-            # the outer Snakemake of each of an array's tasks names the output of the first one
-            if is_local or "_" not in log.job
+            for outputs in _OUTPUT.findall(log.text)
             for output in outputs.split(", ")
         }
 

@@ -165,12 +165,12 @@ def test_a_preempted_run_is_in_the_queue_again(results, run):
     assert (sight.state, sight.slurm_job) == (State.QUEUED, "9")
 
 
-def test_the_outer_snakemake_of_an_array_s_task_tells_nothing_of_the_first_task(results, run):
+def test_the_outer_snakemake_of_an_array_s_task_names_what_the_task_makes(results, run):
     said(results, run, PROGRESS, NOW - 10)
     results.slurm_log(run, "3_2.log", "slurmstepd: error: *** JOB 5 ON n1 CANCELLED AT 2026-11-24 ***\n", NOW)
     path = results.slurm / "rule_pretrain/3_2.log"
     path.write_text(path.read_text().replace("localrule", "rule"))
-    assert results.run(run, NOW)[0].state == State.RUNNING
+    assert results.run(run, NOW)[0].state == State.FAILED
 
 
 def test_of_several_logs_of_slurm_s_the_newest_counts(results, run):
