@@ -52,6 +52,9 @@ def print_shares(wall: float, processes: list[dict]) -> None:
         line = " ".join(process["command"])
         if not (name := re.search(r"-m ((?:cld|data_prep)[\w.]*(?: \w+)?)", line)):
             continue  # Snakemake itself
+        if "--listen" in process["command"]:  # loads the libraries, once, and then waits
+            imports["cld.warm"] += process["imports_s"]
+            continue
         cores = int(found[1]) if (found := re.search(r"--workers (\d+)", line)) else 1
         work[name[1]] += (process["s"] - process["imports_s"]) * cores
         imports[name[1]] += process["imports_s"] * cores
@@ -63,7 +66,7 @@ def print_shares(wall: float, processes: list[dict]) -> None:
     for name, seconds in shares.items():
         print(f"{name:<42}{seconds / total:>7.1%}")
     print(f"\n{'command':<42}{'jobs':>7}{'work':>8}{'imports':>9}")
-    for name in sorted(work, key=work.get, reverse=True):
+    for name in sorted(imports, key=lambda name: -work[name]):
         print(f"{name:<42}{jobs[name]:>7}{work[name] / total:>8.1%}{imports[name] / total:>9.1%}")
 
 

@@ -6,20 +6,16 @@ from pathlib import Path
 
 
 def job_cost(benchmark: Path) -> dict[str, float] | None:
-    """A job's wall time ``s`` and peak memory ``mb``, as far as the file tells; None without a readable one.
+    """A job's wall time ``s``; None without a file that tells it. (Its memory is not always there: cld.warm.)
 
     A job that was killed and went on later is there with its last part only.
     """
     try:
         with open(benchmark, newline="", encoding="utf-8") as file:
-            last = list(csv.DictReader(file, delimiter="\t"))[-1]
+            seconds = short_number(list(csv.DictReader(file, delimiter="\t"))[-1].get("s"))
     except (OSError, IndexError, ValueError):
         return None
-    return {
-        name: value
-        for name, column in (("s", "s"), ("mb", "max_rss"))
-        if (value := short_number(last.get(column)))
-    }
+    return {"s": seconds} if seconds else None
 
 
 def short_number(text: str | None) -> float | None:

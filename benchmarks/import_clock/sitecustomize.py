@@ -1,6 +1,7 @@
 """Clock of a process's imports, where its folder is on PYTHONPATH: a line of JSON a process in $IMPORT_CLOCK.
 
-Python runs this at its start. Imports inside of imports are counted once, those of forked workers not at all.
+Python runs this at its start. Imports inside of imports are counted once, those of forked workers
+not at all; a copy of the process that has the libraries loaded (cld.warm) counts from its beginning.
 """
 
 import atexit
@@ -34,6 +35,13 @@ def _write() -> None:
         json.dump(said, file)
 
 
+def _start_anew() -> None:
+    global BEGAN
+    BEGAN = time.perf_counter()
+    _imports.update(s=0.0, depth=0)
+
+
 if "IMPORT_CLOCK" in os.environ:
+    os.register_at_fork(after_in_child=_start_anew)
     _bootstrap._find_and_load = _timed
     atexit.register(_write)

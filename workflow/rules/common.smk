@@ -16,6 +16,7 @@ sys.path.insert(0, str(Path(workflow.basedir).parent))
 
 from cld import config as settings
 from cld import making
+from cld import warm
 from cld.errors import InputError
 from data_prep.settings import build_settings, generator_settings
 from cld.evaluation.protocols import PROTOCOLS, RUN_PROTOCOLS, SEMISUP_PERCENT, STORE_PROTOCOLS
@@ -115,6 +116,17 @@ def keep_others_off():
         lease = making.keep_others_off(RESULTS, makes, [path for job in jobs for path in job.input])
         atexit.register(lease.give_back)
         making.require_missing(path for job in jobs for path in workflow.dag.reason(job).missing_output)
+
+
+def load_libraries_once():
+    """For jobs on this machine, by this interpreter: not where they enter a container or an environment."""
+    here = workflow.executor_plugin.name == "local" and not workflow.remote_exec
+    if (
+        here
+        and not workflow.deployment_settings.deployment_method
+        and len(list(workflow.dag.needrun_jobs())) > 1
+    ):
+        warm.start()
 
 
 @cache

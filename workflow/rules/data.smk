@@ -104,5 +104,5 @@ rule card:
     params:
         score=lambda wildcards, input: ["--pixel-knn", input.pixel_knn] if input.pixel_knn else [],
     shell:
-        "python -m cld.figures.card --store {input.store} {params.score}"
+        "python -m cld.warm cld.figures.card --store {input.store} {params.score}"
         " --card {output.card} --figure {output.figure} > {log} 2>&1"

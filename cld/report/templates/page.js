@@ -28,8 +28,7 @@ function duration(seconds) {
   return seconds < 7200 ? `${(seconds / 60).toFixed(0)} min` : `${(seconds / 3600).toFixed(1)} h`;
 }
 function costs(cost) {
-  if (!cost || cost.s === undefined) return "not recorded";
-  return duration(cost.s) + (cost.mb ? `, ${(cost.mb / 1024).toFixed(1)} GiB` : "");
+  return cost ? duration(cost.s) : "not recorded";
 }
 function brief(value) {
   if (value !== 0 && (Math.abs(value) >= 1e5 || Math.abs(value) < 1e-3)) return value.toExponential(1);

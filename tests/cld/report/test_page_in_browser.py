@@ -75,7 +75,7 @@ def test_a_click_on_a_cell_shows_where_its_number_comes_from(opened, complete_pa
         "published: 78.9 %",
         "Demo number, generated data, not a reproduction.",
         "snakemake --cores 2 --forcerun pretrain -- ",
-        "26 s, 1.0 GiB",
+        "26 s",
         "cld.n_groups",
         "a processor",
         "0.1.0 (1a2b3c4d)",
