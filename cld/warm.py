@@ -143,7 +143,7 @@ def _end(status: int) -> None:
 
 def _like() -> list[str]:
     """What a command's process and the one that is copied must have in common: interpreter and code."""
-    return [sys.executable, sys.version, str(Path(__file__).resolve())]
+    return [sys.prefix, sys.version, str(Path(__file__).resolve())]
 
 
 def _listen(listening: socket.socket, folder: str) -> list[str]:
