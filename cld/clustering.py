@@ -91,8 +91,10 @@ def _expectation_maximisation(points: Tensor, n_groups: int, n_iters: int) -> Te
 
 
 def _fill_empty_groups(labels: Tensor, fit: Tensor, n_groups: int) -> Tensor:
-    """Move to each empty group the worst-fit sample that is not the best of its own; no device sync."""
-    counts = F.one_hot(labels, n_groups).sum(dim=0)
+    """Move to each empty group the worst-fit sample that is not the best of its own."""
+    counts = labels.new_zeros(n_groups).scatter_add_(0, labels, torch.ones_like(labels))
+    if labels.device.type == "cpu" and counts.all():  # a GPU would have to be waited for
+        return labels
     order = fit.argsort(descending=True, stable=True)
     order = order[labels[order].argsort(stable=True)]  # by group, best fit first
     is_best = torch.ones_like(order, dtype=torch.bool)

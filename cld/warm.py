@@ -28,7 +28,18 @@ from pathlib import Path
 #: Names the socket at which the process listens.
 ADDRESS = "CLD_WARM"
 #: What it loads: libraries alone, so that a command's own code is always read anew.
-LIBRARIES = ("torch", "torch.utils.data", "numpy", "h5py", "yaml", "jsonschema", "PIL.Image")
+LIBRARIES = (
+    "torch",
+    "torch.utils.data",
+    "torch.utils.tensorboard",
+    "sklearn.metrics",
+    "h5py",
+    "yaml",
+    "jsonschema",
+    "PIL.Image",
+    "pandas",
+    "matplotlib.pyplot",
+)
 #: One thread: a process with more cannot be copied safely, and neither does a command get more than one.
 THREADS = {f"{name}_NUM_THREADS": "1" for name in ("OMP", "MKL", "OPENBLAS")}
 #: Passed on to a command: what stops it, see cld.signals.
