@@ -48,7 +48,7 @@ def test_a_container_changes_no_other_plan(checkout, image):
 def test_every_job_runs_inside(own_checkout, image):
     own_checkout.make(CELL, *in_container(image), "--apptainer-args=--nv --bind /some")
     calls = [shlex.split(line) for line in (image.parent / "notes").read_text().splitlines()]
-    modules = re.findall(r"-m (\S+)", "\n".join(map(" ".join, calls)))
+    modules = re.findall(r"-m (?:cld\.warm )?(\S+)", "\n".join(map(" ".join, calls)))
     assert {name: modules.count(name) for name in modules} == {
         "data_prep.generate": 1,
         "data_prep.kitchen_hc": 1,
@@ -68,7 +68,7 @@ def test_what_starts_a_training_stays_outside_and_each_of_its_processes_goes_ins
     own_checkout.table.write_text(own_checkout.table.read_text() + "set: {optimiser.parts: 2}\n")
     own_checkout.make(CELL.replace("/4/", "/8/"), *in_container(image), "gpus=2")
     calls = (image.parent / "notes").read_text()
-    assert len(re.findall(r"^exec .* python -m cld\.training ", calls, re.M)) == 4  # two seeds, two processes
+    assert len(re.findall(r"^exec .* python -m cld\.warm cld\.training ", calls, re.M)) == 4  # two seeds, two processes
     assert "torchrun" not in calls
 
 

@@ -22,12 +22,11 @@ def trainer_of(run: str, folder: Path) -> int | None:
     """The process in this checkout that trains a run."""
     for entry in Path("/proc").glob("[0-9]*"):
         try:
-            words = (entry / "cmdline").read_bytes().decode().split("\0")
-            is_here = (entry / "cwd").readlink() == folder
+            is_copy = b"--listen" in (entry / "cmdline").read_bytes()  # see cld.warm
+            said = (entry / "fd/1").readlink()
         except OSError:
             continue
-        is_trainer = words[0].endswith("python") and "cld.training" in words
-        if is_here and is_trainer and run in words[words.index("--run-dir") + 1]:
+        if is_copy and said.is_relative_to(folder) and said.name == "output.log" and run in said.parent.name:
             return int(entry.name)
     return None
 
