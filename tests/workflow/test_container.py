@@ -68,7 +68,8 @@ def test_what_starts_a_training_stays_outside_and_each_of_its_processes_goes_ins
     own_checkout.table.write_text(own_checkout.table.read_text() + "set: {optimiser.parts: 2}\n")
     own_checkout.make(CELL.replace("/4/", "/8/"), *in_container(image), "gpus=2")
     calls = (image.parent / "notes").read_text()
-    assert len(re.findall(r"^exec .* python -m cld\.warm cld\.training ", calls, re.M)) == 4  # two seeds, two processes
+    trainings = re.findall(r"^exec .* python -m cld\.warm cld\.training ", calls, re.M)
+    assert len(trainings) == 4  # two seeds, two processes
     assert "torchrun" not in calls
 
 
