@@ -112,7 +112,7 @@ def draw(path: str | Path, info: StoreInfo, title: str) -> Figure:
     else:
         _draw_samples(above, path, info, rows)
     axis = below.subplots()
-    below.subplots_adjust(0.08, 0.36 if len(info.classes) <= 40 else 0.16, 0.99, 0.95)
+    below.subplots_adjust(0.08, 0.36 if len(info.classes) <= 40 else 0.24, 0.99, 0.95)
     _draw_counts(axis, info, counts)
     return figure
 

@@ -17,7 +17,7 @@ from scipy.stats import spearmanr
 from cld.config import flat
 from cld.errors import InputError, run_command
 from cld.evaluation.compare import read_score
-from cld.figures.style import TEXT_WIDTH, caption, plt, save
+from cld.figures.style import TEXT_WIDTH, caption, dataset_name, plt, save
 from cld.files import write_text
 
 LABEL_FREE = {"view_nmi": "NMI of two views' groups", "view_retrieval": "views that find each other"}
@@ -78,13 +78,11 @@ def _require_alike(scores: Sequence[dict], what: str, values: Sequence[object]) 
 def draw(table: pd.DataFrame, key: str, labelled: str, heading: str) -> Figure:
     """The figure: a panel for each score over the key's values, and what each score would choose."""
     panels = {"labelled": f"{labelled} (labelled)", **LABEL_FREE}
-    figure = plt.figure(figsize=(TEXT_WIDTH, 2.5))
-    figure.suptitle(heading, fontsize=8, y=0.985, va="top")
+    figure = plt.figure(figsize=(TEXT_WIDTH, 2.5), layout="constrained")
+    figure.suptitle(heading, fontsize=8)
     axes = figure.subplots(1, len(panels))
-    top = 0.74 if "\n" in heading else 0.78
-    figure.subplots_adjust(0.06, 0.22, 0.99, top, wspace=0.24)
-    foot = "Ring: what a score would choose. Line: mean over seeds, with its standard deviation."
-    figure.text(0.5, 0.02, foot, ha="center", va="bottom", fontsize=5.5)
+    seeds = " Line: mean over seeds, with its standard deviation." if table["seed"].nunique() > 1 else ""
+    figure.supxlabel(f"Ring: what a score would choose.{seeds}", fontsize=5.5)
     for axis, (column, title) in zip(axes, panels.items(), strict=True):
         colour = LABELLED_COLOUR if column == "labelled" else LABEL_FREE_COLOUR
         _draw_panel(axis, table, column, colour)
@@ -134,7 +132,9 @@ def main() -> None:
     table = tabulate(scores, args.key, args.metric)
     protocol = next(score["protocol"] for score in scores if score["protocol"] != "unsupervised")
     preset, dataset = scores[0]["preset"], scores[0]["dataset"]
-    heading = caption(f"Choosing {KEYS.get(args.key, args.key)} without labels on {dataset}", preset, dataset)
+    heading = caption(
+        f"Choosing {KEYS.get(args.key, args.key)} without labels on {dataset_name(dataset)}", preset, dataset
+    )
     columns = {"value": args.key, "labelled": f"{protocol}_{args.metric}"}
     write_text(args.csv, table.rename(columns=columns).to_csv(index=False))
     name = " ".join(SHOWN.get(word, word) for word in (protocol, args.metric))

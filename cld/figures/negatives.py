@@ -6,7 +6,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from cld.errors import InputError, run_command
-from cld.figures.style import TEXT_WIDTH, caption, plt, save
+from cld.figures.style import TEXT_WIDTH, caption, dataset_name, plt, save
 from cld.files import write_text
 from cld.tables.spec import load_table
 
@@ -31,10 +31,9 @@ def draw(table: pd.DataFrame, heading: str) -> Figure:
     Args:
         table: tidy, with ``negatives``, ``column``, ``value`` and ``std``, in percent.
     """
-    figure = plt.figure(figsize=(TEXT_WIDTH, 2.3))
-    figure.suptitle(heading, fontsize=8, y=0.985, va="top")
+    figure = plt.figure(figsize=(TEXT_WIDTH, 2.3), layout="constrained")
+    figure.suptitle(heading, fontsize=8)
     axes = figure.subplots(1, len(SCORES))
-    figure.subplots_adjust(0.06, 0.24, 0.99, 0.74 if "\n" in heading else 0.82, wspace=0.22)
     for axis, (column, (name, colour, marker)) in zip(axes, SCORES.items(), strict=True):
         rows = table[table["column"] == column].sort_values("negatives")
         deviation = rows["std"].fillna(0)
@@ -62,8 +61,8 @@ def draw(table: pd.DataFrame, heading: str) -> Figure:
         axis.grid(axis="y", linewidth=0.3, alpha=0.5)
         axis.spines[["top", "right"]].set_visible(False)
     axes[0].set_ylabel("percent")
-    foot = "Ring: the best number of negatives by each score. Band: standard deviation over seeds."
-    figure.text(0.5, 0.02, foot, ha="center", va="bottom", fontsize=5.5)
+    band = " Band: standard deviation over seeds." if table["std"].notna().any() else ""
+    figure.supxlabel(f"Ring: the best number of negatives by each score.{band}", fontsize=5.5)
     return figure
 
 
@@ -85,7 +84,9 @@ def main() -> None:
     sizes = queue_sizes(args.preset)
     table = table.assign(negatives=table["row"].map(sizes))
     preset, dataset = args.preset, table["dataset"].iloc[0]
-    heading = caption(f"MoCo with queues of several sizes on {dataset}", preset, dataset)
+    heading = caption(
+        f"Figure A.2: MoCo with queues of several sizes on {dataset_name(dataset)}", preset, dataset
+    )
     kept = table[["negatives", "column", "value", "std", "n_seeds", "preset", "dataset"]]
     write_text(args.csv, kept.to_csv(index=False))
     save(draw(table, heading), args.figure)

@@ -30,6 +30,21 @@ COLOURS = (
     "#b3b3ff",
 )
 
+#: Datasets as papers write them; others are written as they are called here.
+DATASET_NAMES = {
+    "cifar10": "CIFAR-10",
+    "cifar100": "CIFAR-100",
+    "cifar10_lt": "CIFAR-10-LT",
+    "cifar100_lt": "CIFAR-100-LT",
+    "imagenet": "ImageNet",
+    "imagenet100": "ImageNet-100",
+    "imagenet_lt": "ImageNet-LT",
+    "kitchen_hc": "Kitchen-HC",
+    "stl10": "STL-10",
+    "voc07": "Pascal VOC 2007",
+    "voc0712": "Pascal VOC 2007 + 2012",
+}
+
 plt.rcParams.update({"font.size": 7, "axes.titlesize": 7, "figure.dpi": 200, "pdf.fonttype": 42})
 
 
@@ -37,6 +52,11 @@ def caption(text: str, preset: str, dataset: str) -> str:
     """A figure's heading, with the warning that figures of generated data carry."""
     warning = "\nGenerated data: no reproduction of the published figure" * is_generated(preset, dataset)
     return f"{text}, {load_preset(preset)['title']}{warning}"
+
+
+def dataset_name(dataset: str) -> str:
+    """A dataset's name in headings."""
+    return DATASET_NAMES.get(dataset, dataset)
 
 
 def save(figure: Figure, paths: Iterable[str | Path]) -> None:

@@ -11,7 +11,7 @@ from matplotlib.patches import Rectangle
 
 from cld.evaluation.detection.boxes import Detections
 from cld.evaluation.detection.data import AnnotatedImages
-from cld.figures.style import COLOURS, TEXT_WIDTH, caption, plt, save
+from cld.figures.style import COLOURS, TEXT_WIDTH, caption, dataset_name, plt, save
 from cld.store import StoreInfo
 
 #: Rows and columns of images.
@@ -38,7 +38,9 @@ def draw(images: AnnotatedImages, detections: Detections, info: StoreInfo, run: 
     """The picture: annotated boxes dashed in white, detections in their class's colour with their score."""
     shown = np.unique(np.linspace(0, len(images) - 1, GRID[0] * GRID[1]).round().astype(int))
     figure = plt.figure(figsize=(TEXT_WIDTH, 5.9))
-    heading = caption(f"Detections on {info.dataset} after fine-tuning {run}", info.preset, info.dataset)
+    heading = caption(
+        f"Detections on {dataset_name(info.dataset)} after fine-tuning {run}", info.preset, info.dataset
+    )
     lines = [*heading.splitlines(), f"solid: detected, with scores from {SHOWN_SCORE} on; dashed: annotated"]
     figure.suptitle("\n".join(textwrap.fill(line, 130) for line in lines), fontsize=7, y=0.995, va="top")
     axes = figure.subplots(*GRID).ravel()
