@@ -20,11 +20,12 @@ SWITCHES = {
     "channels_last, fp16": {"speed.channels_last": True, "precision": "fp16"},
     "channels_last, compile": {"speed.channels_last": True, "speed.compile": True},
 }
-#: Networks: (preset, side of the views, changes).
+STEM = {"backbone.stem": "small_stride2"}
+#: Networks, the smaller ones of width 16: (preset, side of the views, changes).
 NETWORKS = {
-    "demo network, 32 x 32": ("demo", 32, {}),
+    "ResNet-10, 32 x 32": ("demo", 32, STEM),
     "ResNet-18, 32 x 32": ("paper", 32, {"optimiser.batch_size": 32, "cld.n_groups": 16}),
-    "demo network, 96 x 96": ("demo", 96, {"optimiser.batch_size": 64}),
+    "ResNet-10, 96 x 96": ("demo", 96, {**STEM, "optimiser.batch_size": 64}),
 }
 
 

@@ -78,11 +78,12 @@ def start() -> None:
 
 def main() -> None:
     """Run a command in a copy of the process of :func:`start`, or else here."""
+    if len(sys.argv) < 2:
+        sys.exit("error: name a command, as in: python -m cld.warm cld.training --help")
     if sys.argv[1] == "--listen":
         if command := _listen(socket.socket(fileno=int(sys.argv[2])), sys.argv[3]):
-            os._exit(
-                _status_of(command)
-            )  # the interpreter's own end would write to, and so copy, all that is loaded
+            # the interpreter's own end would write to, and so copy, all that is loaded
+            os._exit(_status_of(command))
     elif (status := _run_in_copy(sys.argv[1:])) is None:
         _run(sys.argv[1:])
     else:
