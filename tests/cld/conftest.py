@@ -13,6 +13,8 @@ TINY = {
     "backbone.blocks": [1, 1, 1, 1],
     "backbone.width": 4,
     "backbone.stem": "small",
+    "image_size": "auto",
+    "workers": 2,
     "head.dim": 8,
     "head.hidden": 16,
     "queue.size": 16,

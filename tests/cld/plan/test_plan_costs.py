@@ -39,17 +39,18 @@ def test_other_networks_cannot_be_told():
 
 
 def test_the_work_of_a_run_grows_with_views_images_and_epochs():
-    run = load_run("demo", "cifar10", "npid", 0, {"optimiser.epochs": 3, "views": 2})
+    run = load_run("demo", "cifar10", "npid", 0, {"optimiser.epochs": 3, "image_size": "auto", "views": 2})
     view = resnet_macs(run["backbone"], 32)
     assert run_macs("demo", run, 32, 1000) == view * 2 * 3 * 1000 * 3
-    moco = load_run("demo", "cifar10", "moco", 0, {"optimiser.epochs": 3})  # two queries and a key
+    changes = {"optimiser.epochs": 3, "image_size": "auto"}
+    moco = load_run("demo", "cifar10", "moco", 0, changes)  # two queries and a key
     assert run_macs("demo", moco, 32, 1000) == view * (2 * 3 + 1) * 1000 * 3
     assert run_macs("demo", run, None, 1000) is None and run_macs("demo", run, 32, None) is None
 
 
 @pytest.mark.parametrize(
     ("preset", "dataset", "n"),
-    [("paper", "cifar10", 50000), ("paper", "stl10", 105000), ("demo", "cifar10", 4000)],
+    [("paper", "cifar10", 50000), ("paper", "stl10", 105000), ("demo", "cifar10", 3000)],
 )
 def test_the_number_of_images_is_the_published_or_generated_one(preset, dataset, n):
     assert n_images(preset, load_run(preset, dataset, "npid")) == n
