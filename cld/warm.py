@@ -133,15 +133,18 @@ def _run_in_copy(command: list[str]) -> int | None:
             server.sendall(text)
             for number in SIGNALS:
                 signal.signal(number, lambda number, _: server.sendall(bytes([number])))
-            status = server.recv(64) if server.recv(1) == ACCEPTED else None
+            is_accepted = server.recv(1) == ACCEPTED
         except OSError:
-            status = None
+            is_accepted = False
+        status = b""
+        with suppress(OSError):
+            status = server.recv(64) if is_accepted else b""
         for number, handler in before.items():
             signal.signal(number, handler)
-    if status == b"":
+    if is_accepted and not status:
         print("error: the process this command ran in is gone; run it again", file=sys.stderr)
         return 1
-    return None if status is None else int(status)
+    return int(status) if is_accepted else None
 
 
 def _end(status: int) -> None:
@@ -188,7 +191,8 @@ def _listen(listening: socket.socket, folder: str) -> list[str]:
                 elif process := os.fork():
                     clients[process] = client
                     selector.register(client, selectors.EVENT_READ, process)
-                    client.sendall(ACCEPTED)
+                    with suppress(OSError):  # the command is gone
+                        client.sendall(ACCEPTED)
                 else:
                     signal.set_wakeup_fd(-1)
                     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
@@ -214,17 +218,18 @@ def _listen(listening: socket.socket, folder: str) -> list[str]:
 
 def _request(client: socket.socket) -> tuple[dict | None, list[int]]:
     """A command's request, None if it is not for this process, and its standard streams."""
+    streams: list[int] = []
     try:
         client.settimeout(10)
         size, streams, *_ = socket.recv_fds(client, 4, 3)
-        text = b""
-        while len(text) < int.from_bytes(size, "big"):
-            text += client.recv(1 << 16)
+        text = bytearray()
+        while len(text) < int.from_bytes(size, "big") and (part := client.recv(1 << 16)):
+            text += part
         client.settimeout(None)
-        request = json.loads(text)
+        request = json.loads(text)  # what is cut off is no JSON
     except (OSError, ValueError):
-        return None, []
-    return (request if request["like"] == _like() else None), streams
+        return None, streams
+    return (request if request.get("like") == _like() else None), streams
 
 
 def _become(request: dict, streams: list[int]) -> list[str]:

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import signal
+import socket
 import subprocess
 import sys
 import textwrap
@@ -170,6 +171,14 @@ def test_several_threads_are_not_for_a_copy(environ):
 def test_without_the_process_a_command_runs_by_itself(environ):
     gone = {**environ, warm.ADDRESS: "/no/such/socket"}
     assert run(gone, "exit", "7")[0] == 7
+
+
+def test_who_hangs_up_or_talks_nonsense_does_no_harm(environ):
+    for said in (b"", b"\0\0\1\0{", b"\0\0\0\2{}"):
+        with socket.socket(socket.AF_UNIX) as client:
+            client.connect(environ[warm.ADDRESS])
+            client.sendall(said)
+    assert run(environ, "exit", "7")[0] == 7
 
 
 def test_other_code_is_not_for_a_copy(environ, folder, tmp_path):
