@@ -252,7 +252,7 @@ def processes_of(resources):
 
 def launcher(wildcards, threads, resources):
     """What starts a training: in a Slurm job a step of its own, torchrun where there are several processes."""
-    nodes, processes = processes_of(resources)
+    nodes, processes = or_exit(processes_of, resources)
     if workflow.remote_exec and "SLURM_JOB_ID" in os.environ:
         return f"exec python -m slurm.launch --cpus {threads} --nodes {nodes} --processes {processes}"
     return f"exec torchrun --standalone --nproc-per-node={processes} --no-python" if processes > 1 else ""

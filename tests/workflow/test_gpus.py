@@ -1,0 +1,64 @@
+"""How many GPUs a job asks for, and numbers that are refused before any job is started."""
+
+import re
+
+import pytest
+
+CELL = "results/tiny/cells/table_t/8/kmeans.json"
+THREE = r"kitchen_hc-npid-cld-kmeans8-s\d-\w+: 3 processes cannot share the optimiser.parts 4 of a batch"
+
+
+@pytest.fixture(scope="module")
+def in_parts(own_checkout):
+    """A checkout whose runs can be shared out among four."""
+    own_checkout.table.write_text(own_checkout.table.read_text() + "set: {optimiser.parts: 4}\n")
+    return own_checkout
+
+
+def asked_for(checkout, *arguments):
+    """The GPUs that each pre-training would ask for."""
+    plan = checkout.make("--dry-run", CELL, *arguments)
+    return [int(n) for n in re.findall(r"rule pretrain:.*?resources:[^\n]*\bgpu=(\d+)", plan, re.S)]
+
+
+@pytest.mark.parametrize(("most", "gpus"), [(1, 1), (2, 2), (3, 2), (4, 4), (8, 4)])
+def test_a_run_asks_for_as_many_as_can_share_its_batches(in_parts, most, gpus):
+    assert asked_for(in_parts, "--config", f"gpus={most}") == [gpus, gpus]  # two seeds
+
+
+def test_a_run_in_one_part_asks_for_one(checkout):
+    assert asked_for(checkout, "--config", "gpus=8") == [1, 1]
+
+
+def test_the_profile_names_another_number(in_parts):
+    assert asked_for(in_parts, "--config", "gpus=4", "--set-resources", "pretrain:gpu=1") == [1, 1]
+
+
+@pytest.mark.parametrize(
+    ("resources", "line"),
+    [
+        (
+            "pretrain:gpu=3",
+            THREE,
+        ),
+        (
+            "pretrain:nodes=3",
+            THREE,
+        ),
+        ("pretrain:nodes=2", r"gpu=4 on 2 nodes: name the GPUs of a node, gpu: 0 and gres: \"'gpu:2'\""),
+    ],
+)
+def test_what_cannot_be_shared_out_is_one_line_before_any_job(in_parts, resources, line):
+    extra = ["pretrain:gpu=0"] if resources == "pretrain:nodes=3" else []
+    done = in_parts.snakemake(CELL, "--config", "gpus=4", "--set-resources", resources, *extra)
+    assert done.returncode == 1
+    assert re.search(rf"^error: {line}", done.stdout, re.M), done.stdout
+    assert "Traceback" not in done.stdout
+    assert not (in_parts.folder / "results/tiny").exists()
+
+
+def test_no_number_is_no_gpu(in_parts):
+    done = in_parts.snakemake("--dry-run", CELL, "--config", "gpus=0")
+    assert done.returncode == 1
+    assert "config/config.yaml: gpus" in done.stdout
+    assert "Traceback" not in done.stdout
