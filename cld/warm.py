@@ -25,6 +25,8 @@ from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 
+from cld.signals import STOPPING
+
 #: Names the socket at which the process listens.
 ADDRESS = "CLD_WARM"
 #: What it loads: libraries alone, so that a command's own code is always read anew.
@@ -42,8 +44,8 @@ LIBRARIES = (
 )
 #: One thread: a process with more cannot be copied safely, and neither does a command get more than one.
 THREADS = {f"{name}_NUM_THREADS": "1" for name in ("OMP", "MKL", "OPENBLAS")}
-#: Passed on to a command: what stops it, see cld.signals.
-SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGURG, signal.SIGHUP)
+#: Passed on to a command: what stops it, and the end of its terminal.
+SIGNALS = (*STOPPING, signal.SIGHUP)
 ACCEPTED = b"+"
 LONGEST_ADDRESS = 100  # of a socket; the kernel takes 107 bytes
 

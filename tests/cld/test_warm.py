@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -182,10 +183,7 @@ def test_who_hangs_up_or_talks_nonsense_does_no_harm(environ):
 
 
 def test_other_code_is_not_for_a_copy(environ, folder, tmp_path):
-    other = tmp_path / "cld"
-    other.mkdir()
-    (other / "__init__.py").touch()
-    (other / "warm.py").write_text((ROOT / "cld/warm.py").read_text())
+    shutil.copytree(ROOT / "cld", tmp_path / "cld")
     elsewhere = {**environ, "PYTHONPATH": f"{folder}:{tmp_path}"}
     _, _, errors = run(elsewhere, "tell", cwd=tmp_path, stdin=subprocess.DEVNULL)
     assert errors == "False\n"

@@ -37,20 +37,13 @@ def test_the_profile_names_another_number(in_parts):
 @pytest.mark.parametrize(
     ("resources", "line"),
     [
-        (
-            "pretrain:gpu=3",
-            THREE,
-        ),
-        (
-            "pretrain:nodes=3",
-            THREE,
-        ),
-        ("pretrain:nodes=2", r"gpu=4 on 2 nodes: name the GPUs of a node, gpu: 0 and gres: \"'gpu:2'\""),
+        (["pretrain:gpu=3"], THREE),
+        (["pretrain:nodes=3", "pretrain:gpu=0"], THREE),
+        (["pretrain:nodes=2"], r"gpu=4 on 2 nodes: name the GPUs of a node, gpu: 0 and gres: \"'gpu:2'\""),
     ],
 )
 def test_what_cannot_be_shared_out_is_one_line_before_any_job(in_parts, resources, line):
-    extra = ["pretrain:gpu=0"] if resources == "pretrain:nodes=3" else []
-    done = in_parts.snakemake(CELL, "--config", "gpus=4", "--set-resources", resources, *extra)
+    done = in_parts.snakemake(CELL, "--config", "gpus=4", "--set-resources", *resources)
     assert done.returncode == 1
     assert re.search(rf"^error: {line}", done.stdout, re.M), done.stdout
     assert "Traceback" not in done.stdout
