@@ -7,7 +7,7 @@ import sys
 import time
 from pathlib import Path
 
-KILLED_RUN = "kitchen_hc-npid-cld-kmeans8-s0"
+KILLED_RUN = "kitchen_hc-npid-cld-kmeans8"  # of whichever seed comes first
 
 
 def status(checkout) -> str:
