@@ -1,11 +1,13 @@
 """What ``status`` tells of a workflow that is at work on a real Slurm, and that it leaves it alone."""
 
+import os
 import re
+import signal
 import subprocess
 import sys
 
 import pytest
-from slurm_checkout import SlurmCheckout
+from slurm_checkout import SlurmCheckout, Trainer, trainers
 from slurm_cluster import NODES, wait_until
 
 # Three runs that last until the test ends.
@@ -41,7 +43,7 @@ def told(checkout, *command: str) -> str:
     return done.stdout
 
 
-def test_runs_are_queued_running_and_failed_for_the_reason_that_slurm_has(cluster, checkout, started):
+def test_runs_are_queued_running_stopped_and_failed_for_the_reason_that_slurm_has(cluster, checkout, started):
     looks = ("cld.status", "--preset", "demo", "--tables", "table_t")
     snakemake = started(checkout, "all_tables", "--retries", "0")
 
@@ -70,9 +72,18 @@ def test_runs_are_queued_running_and_failed_for_the_reason_that_slurm_has(cluste
     assert list((checkout.folder / ".snakemake/locks").iterdir())
     assert all(f"Slurm job {job['id']}" in told(checkout, *looks) for job in jobs)
 
+    def saved() -> list[Trainer]:
+        return [each for each in trainers(checkout) if (checkout.run(each.run) / "partial.pt").exists()]
+
+    wait_until(lambda: len(saved()) == 2, "both have saved themselves", 120)
     cluster.command("scancel", jobs[0]["id"])
     wait_until(
-        lambda: {"1 failed", "cancelled"} <= set(re.findall("1 failed|cancelled", told(checkout, *looks))),
-        "it is seen that one was cancelled",
-        60,
+        lambda: re.search(r"1 stopped.*\n(.*\n)*Stopped and saved.*\n.*cancelled", told(checkout, *looks)),
+        "it is seen that one was cancelled, and had saved itself",
+    )
+    killed = next(each for each in trainers(checkout) if each.node == jobs[1]["node"])
+    os.kill(killed.process, signal.SIGKILL)
+    wait_until(
+        lambda: re.search(rf"1 failed.*\n(.*\n)*Failed\n *{killed.run} +killed", told(checkout, *looks)),
+        "it is seen that one was killed",
     )

@@ -268,7 +268,10 @@ def test_a_misspelt_key_is_told_by_the_command(tiny_store, tmp_path):
 
 @pytest.fixture(scope="module")
 def gratings(tmp_path_factory):
-    """Four classes of stripes by their orientation; colour, phase, contrast, light and noise say nothing."""
+    """Four classes of grey stripes by their orientation; phase, contrast, light and noise say nothing.
+
+    No colours: with so few steps networks learn to tell pictures apart by them, and nothing of the stripes.
+    """
     rng = np.random.default_rng(0)
     y, x = np.mgrid[:16, :16]
 
@@ -276,11 +279,9 @@ def gratings(tmp_path_factory):
         labels = rng.integers(0, 4, n)
         angle = (labels * math.pi / 4 + rng.normal(0, 0.08, n))[:, None, None]
         wave = np.sin((x * np.cos(angle) + y * np.sin(angle)) * 1.2 + rng.uniform(0, 7, (n, 1, 1)))
-        colour = rng.uniform(-60, 60, (n, 1, 1, 3))
-        images = (
-            rng.uniform(90, 160, (n, 1, 1, 3)) + wave[..., None] * colour + rng.normal(0, 12, (n, 16, 16, 3))
-        )
-        return Split(images.clip(0, 255).astype(np.uint8), labels)
+        light, contrast = rng.uniform(90, 160, (n, 1, 1)), rng.uniform(-60, 60, (n, 1, 1))
+        images = light + contrast * wave + rng.normal(0, 12, (n, 16, 16))
+        return Split(images.clip(0, 255).astype(np.uint8)[..., None].repeat(3, axis=3), labels)
 
     path = tmp_path_factory.mktemp("gratings") / "store.h5"
     write_store(
@@ -332,4 +333,4 @@ def test_learns_features_better_than_an_untrained_networks(tiny_run, gratings, t
     untrained = train(
         tiny_run(method, settings | {"optimiser.epochs": 0}), gratings, tmp_path / "untrained", "cpu"
     )
-    assert knn_top1(trained, gratings) > knn_top1(untrained, gratings) + 10
+    assert knn_top1(trained, gratings) > knn_top1(untrained, gratings) + 15
