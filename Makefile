@@ -10,7 +10,7 @@ demo: $(VENV)/installed
 	snakemake --cores $(CORES)
 
 test: $(VENV)/installed-dev
-	python -m pytest $(PYTEST)
+	python -m pytest --numprocesses 2 --no-loadscope-reorder $(PYTEST)
 
 lint: $(VENV)/installed-dev
 	ruff check .

@@ -3,6 +3,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from hypothesis import settings
+from xdist.scheduler import LoadScopeScheduling
+
+#: Their tests take longest, so they begin first.
+LONGEST = ("tests/slurm/", "tests/workflow/")
 
 # The same examples each time and no time limit per example: a busy machine fails no test.
 settings.register_profile("steady", deadline=None, derandomize=True)
@@ -18,3 +22,19 @@ def golden() -> dict:
         return {
             name: torch.from_numpy(array) if array.ndim else array.item() for name, array in arrays.items()
         }
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: not item.nodeid.startswith(LONGEST))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> LoadScopeScheduling:
+    return _ByFile(config, log)
+
+
+class _ByFile(LoadScopeScheduling):
+    """One process has all tests of a file, and all that need a Slurm: they share what is made for them."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return "slurm" if nodeid.startswith("tests/slurm/") else nodeid.partition("::")[0]

@@ -180,7 +180,7 @@ def test_one_cell_can_be_made_afresh_and_the_table_follows(built):
 def test_a_killed_training_goes_on_where_it_was(built):
     """Kill Snakemake and its job with SIGKILL, start again: the run resumes from its partial checkpoint."""
     good = built.table.read_text()
-    settings = "{optimiser.epochs: 150, checkpoint_every_s: 0.1}"
+    settings = "{optimiser.epochs: 40, checkpoint_every_s: 0.1}"
     built.table.write_text(good.replace("seeds:", "") + f"seeds: [0]\ncells:\n  4/kmeans: {settings}\n")
     command = [sys.executable, "-m", "snakemake", "--cores", "1", CELL]
     try:

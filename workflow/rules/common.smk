@@ -121,12 +121,10 @@ def keep_others_off():
 def load_libraries_once():
     """For jobs on this machine, by this interpreter: not where they enter a container or an environment."""
     here = workflow.executor_plugin.name == "local" and not workflow.remote_exec
-    if (
-        here
-        and not workflow.deployment_settings.deployment_method
-        and len(list(workflow.dag.needrun_jobs())) > 1
-    ):
-        warm.start()
+    if here and not workflow.deployment_settings.deployment_method:
+        commands = [job.rule.shellcmd or "" for job in workflow.dag.needrun_jobs()]
+        if sum("cld.warm" in command for command in commands) > 1:
+            warm.start()
 
 
 @cache
