@@ -9,6 +9,10 @@ import pytest
 from slurm_checkout import SlurmCheckout, Trainer, same_run, trainers
 from slurm_cluster import wait_until
 
+#: What Snakemake ends with if a job that was left in the queue begins just while it reads which files are
+#: there: such a job removes what an earlier start of it has made. docs/cluster.md says to start again.
+JOB_BEGAN = "Unable to obtain modification time of file"
+
 
 class Table:
     """Table A.1 in the making on a cluster."""
@@ -70,6 +74,10 @@ class Table:
         os.killpg(self.snakemake.pid, signal.SIGKILL)
         self.snakemake.wait()
         assert self._start(self.checkout, "--unlock").wait(120) == 0
+        self.start_again()
+
+    def start_again(self) -> None:
+        """Start Snakemake, where none is at work."""
         self.snakemake = self._start(self.checkout, "all_tables")
 
     # what may happen
@@ -110,6 +118,8 @@ def made(cluster, started, tmp_path_factory):
     time.sleep(3)
     cluster.start_controller()
     table.restart_snakemake()
+    if table.snakemake.wait(600) and JOB_BEGAN in table.checkout.output.read_text():
+        table.start_again()
     assert table.snakemake.wait(600) == 0, table.checkout.output.read_text()
     return table, jobs
 
