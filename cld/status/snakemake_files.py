@@ -12,6 +12,7 @@ import time
 from base64 import urlsafe_b64encode
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 
 FOLDER = Path(".snakemake")
@@ -94,7 +95,7 @@ def failures(text: str) -> dict[str, Failure]:
     ends = dict(_COMMAND.findall(text))
     dates = list(_DATE.finditer(text))
     found = {}
-    for date, following in zip(dates, [*dates[1:], None], strict=True):
+    for date, following in pairwise([*dates, None]):
         part = text[date.end() : following.start() if following else len(text)]
         if "(check log file(s) for error details)" not in part:
             continue

@@ -230,6 +230,10 @@ def test_a_group_s_failure_is_that_of_its_jobs():
         assert len(failure.lines) == 1
 
 
+def test_a_log_of_a_snakemake_that_started_nothing_tells_of_no_failure():
+    assert failures("Error: cores have to be specified for local execution\n") == {}
+
+
 def test_without_any_trace_a_run_has_not_begun(results, run):
     sight, pace = results.run(run, NOW)
     assert (sight.state, sight.when, pace.epochs, pace.n_epochs) == (State.NOT_BEGUN, None, None, 3)
