@@ -152,6 +152,11 @@ def trainers(checkout: SlurmCheckout) -> list[Trainer]:
     return found
 
 
+def saved_trainers(checkout: SlurmCheckout) -> list[Trainer]:
+    """Those of them whose run has saved a step."""
+    return [each for each in trainers(checkout) if (checkout.run(each.run) / "partial.pt").exists()]
+
+
 @contextmanager
 def edited(path: Path) -> Iterator[dict]:
     """A YAML file's content; what is changed in it is written back."""

@@ -7,7 +7,7 @@ import subprocess
 import sys
 
 import pytest
-from slurm_checkout import SlurmCheckout, Trainer, trainers
+from slurm_checkout import SlurmCheckout, saved_trainers, trainers
 from slurm_cluster import NODES, wait_until
 
 # Three runs that last until the test ends.
@@ -72,10 +72,7 @@ def test_runs_are_queued_running_stopped_and_failed_for_the_reason_that_slurm_ha
     assert list((checkout.folder / ".snakemake/locks").iterdir())
     assert all(f"Slurm job {job['id']}" in told(checkout, *looks) for job in jobs)
 
-    def saved() -> list[Trainer]:
-        return [each for each in trainers(checkout) if (checkout.run(each.run) / "partial.pt").exists()]
-
-    wait_until(lambda: len(saved()) == 2, "both have saved themselves", 120)
+    wait_until(lambda: len(saved_trainers(checkout)) == 2, "both have saved themselves", 120)
     cluster.command("scancel", jobs[0]["id"])
     wait_until(
         lambda: re.search(r"1 stopped.*\n(.*\n)*Stopped and saved.*\n.*cancelled", told(checkout, *looks)),

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 
 import pytest
-from slurm_checkout import SlurmCheckout, Trainer, same_run, trainers
+from slurm_checkout import SlurmCheckout, Trainer, same_run, saved_trainers, trainers
 from slurm_cluster import wait_until
 
 #: What Snakemake ends with if a job that was left in the queue begins just while it reads which files are
@@ -30,10 +30,8 @@ class Table:
         }
         return [
             (trainer, jobs[trainer.node])
-            for trainer in trainers(self.checkout)
-            if trainer.node in jobs
-            and trainer.run not in self.disturbed
-            and (self.checkout.run(trainer.run) / "partial.pt").exists()
+            for trainer in saved_trainers(self.checkout)
+            if trainer.node in jobs and trainer.run not in self.disturbed
         ]
 
     def disturb(self, event: Callable[[dict, Trainer], object], awaited: int | None = None) -> str:
@@ -63,12 +61,7 @@ class Table:
 
         def all_saved() -> bool:
             running = [job for job in self.cluster.jobs(state="RUNNING") if "pretrain" in job["comment"]]
-            saved = [
-                trainer
-                for trainer in trainers(self.checkout)
-                if (self.checkout.run(trainer.run) / "partial.pt").exists()
-            ]
-            return len(running) == len(saved) > 0
+            return len(running) == len(saved_trainers(self.checkout)) > 0
 
         wait_until(all_saved, "all that runs is at work", 300)
         os.killpg(self.snakemake.pid, signal.SIGKILL)
