@@ -37,7 +37,7 @@ fi
 "$venv/bin/pip" install --disable-pip-version-check --quiet --use-pep517 --constraint requirements.lock --editable "$requirement"
 
 # Open3D is linked against libraries of the desktop that a server lacks; it uses none of them here.
-if ! "$venv/bin/python" -c 'import data_prep.open3d_import as o; o.import_open3d()' 2>/dev/null; then
+if ! "$venv/bin/python" -c 'import data_prep.kitchen.open3d_import as o; o.import_open3d()' 2>/dev/null; then
     install_system_packages libegl1 libgl1 libx11-6 libgomp1
-    "$venv/bin/python" -c 'import data_prep.open3d_import as o; o.import_open3d()'
+    "$venv/bin/python" -c 'import data_prep.kitchen.open3d_import as o; o.import_open3d()'
 fi

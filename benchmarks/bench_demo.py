@@ -53,7 +53,7 @@ def print_shares(wall: float, processes: list[dict]) -> None:
         if not (name := re.search(r"-m ((?:cld|data_prep)[\w.]*(?: \w+)?)", line)):
             continue  # Snakemake itself
         if "--listen" in process["command"]:  # loads the libraries, once, and then waits
-            imports["cld.warm"] += process["imports_s"]
+            imports["cld.runtime.warm"] += process["imports_s"]
             continue
         cores = int(found[1]) if (found := re.search(r"--workers (\d+)", line)) else 1
         work[name[1]] += (process["s"] - process["imports_s"]) * cores

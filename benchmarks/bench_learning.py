@@ -53,7 +53,7 @@ def augment_against_pil(stored: int, size: int, batch: int) -> tuple[str, str, f
     import torch
     from PIL import Image
 
-    from cld.augment import Augment
+    from cld.augment.views import Augment
 
     images = torch.randint(0, 256, (batch, stored, stored, 3), dtype=torch.uint8)
     augment, generator = Augment(AUGMENT, size, [0.5] * 3, [0.25] * 3), torch.Generator().manual_seed(0)
@@ -93,8 +93,8 @@ def jpegs_against_image_folder(n: int, workers: int) -> tuple[str, str, float]:
     from PIL import Image
     from torchvision import datasets
 
-    from cld.store import EncodedSplit, write_encoded_store
-    from cld.training.image_source import Schedule, view_batches
+    from cld.data import EncodedSplit, write_encoded_store
+    from cld.data.view_batches import Schedule, view_batches
 
     side, batch, rng = 224, 32, np.random.default_rng(0)
     config = {
@@ -149,7 +149,7 @@ def rand_augment_against_pil(size: int, batch: int) -> tuple[str, str, float]:
     from PIL import Image
     from torchvision.transforms.v2 import RandAugment
 
-    from cld.randaugment import rand_augment
+    from cld.augment.randaugment import rand_augment
 
     images = torch.randint(0, 256, (batch, size, size, 3), dtype=torch.uint8)
     floats, generator = images.permute(0, 3, 1, 2).contiguous() / 255, torch.Generator().manual_seed(0)

@@ -73,7 +73,7 @@ def build_against_decoding(
     files: list[Path], folder: Path, short_side: int | None
 ) -> tuple[str, str, float, str, str]:
     """Images a second: building a store, over decoding the same files with as many processes."""
-    from data_prep.parallel import ordered_map
+    from data_prep.common.parallel import ordered_map
 
     store = folder / "built" / "store.h5"
 
@@ -90,9 +90,9 @@ def build_against_decoding(
 
 def build_store(files: list[Path], store: Path, short_side: int | None = None) -> None:
     """Build a store of ``files`` as its only split."""
-    from data_prep.build.encoded_build import Encoding, SourceImage, build_encoded
-    from data_prep.build.record import BuildRecord
-    from data_prep.build.target import Target
+    from data_prep.common.encoded_build import Encoding, SourceImage, build_encoded
+    from data_prep.common.record import BuildRecord
+    from data_prep.common.target import Target
 
     target = Target(store, store.with_suffix(".csv"), store.with_suffix(".md"), "bench", "demo")
     record = BuildRecord(files[0].parent, target, Settings(), "images")
@@ -113,7 +113,7 @@ def reading_against_image_folder(files: list[Path], folder: Path) -> tuple[str, 
     from torchvision.datasets import ImageFolder
     from torchvision.io import ImageReadMode, decode_jpeg
 
-    from cld.store import EncodedImages
+    from cld.data import EncodedImages
 
     build_store(files, folder / "read" / "store.h5")
     images = EncodedImages(folder / "read" / "store.h5", "train")
@@ -135,7 +135,7 @@ def reading_against_image_folder(files: list[Path], folder: Path) -> tuple[str, 
 
 def loading_against_reading_bytes(folder: Path) -> tuple[str, str, float, str, str]:
     """Bytes a second: a store of small images loaded whole, over reading its file's bytes."""
-    from cld.store import Split, read_split, write_store
+    from cld.data import Split, read_split, write_store
 
     store = folder / "small.h5"
     images = np.random.default_rng(0).integers(0, 256, (20_000, 32, 32, 3), dtype=np.uint8)

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from cld.errors import InputError
+from cld.runtime.errors import InputError
 
 #: Similarities are compared after rounding, so that exact ties do not hang on a device's order of additions.
 DECIMALS = 9

@@ -17,11 +17,11 @@ from pathlib import Path
 
 import yaml
 
-from cld.errors import InputError, run_command
+from cld.runtime.errors import InputError
 
 ROOT = Path(__file__).resolve().parent.parent
 CONFIG = ROOT / "config"
-SCHEMAS = ROOT / "workflow" / "schemas"
+SCHEMAS = Path(__file__).parent / "schemas"
 
 #: Keys that change how a run proceeds, not what it computes: left out of its identity.
 NOT_IDENTITY = ("speed", "watch", "workers", "checkpoint_every_s")
@@ -101,7 +101,7 @@ def shown(path: Path) -> str:
 
 
 def validate(value: object, schema: str, where: str) -> None:
-    """Check ``value`` against ``workflow/schemas/<schema>.schema.yaml``.
+    """Check ``value`` against ``cld/schemas/<schema>.schema.yaml``.
 
     Raises:
         InputError: names ``where``, the key and, for an unknown key, the nearest valid one.
@@ -381,12 +381,8 @@ def add_run_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main() -> None:
     """Print the resolved configuration of a run."""
-    parser = argparse.ArgumentParser(prog="python -m cld.config", description=main.__doc__)
+    parser = argparse.ArgumentParser(prog="cld config", description=main.__doc__)
     add_run_arguments(parser)
     args = parser.parse_args()
     run = load_run(args.preset, args.dataset, args.method, args.seed, parse_overrides(args.overrides))
     print(f"# {run_id(run)}\n{yaml.safe_dump(run, sort_keys=False)}", end="")
-
-
-if __name__ == "__main__":
-    run_command(main)

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from cld.errors import InputError
+from cld.runtime.errors import InputError
 
 
 class MemoryBank(nn.Module):

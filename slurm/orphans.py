@@ -14,7 +14,7 @@ from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 
-from cld.files import write_json
+from cld.runtime.files import write_json
 
 POLL_S = 2
 

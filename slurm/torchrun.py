@@ -22,11 +22,11 @@ from torch.distributed import DistError
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError, ProcessFailure
 from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
-from cld.errors import InputError, run_command
-from cld.torchrun import LOSS_IS_TOLD, LOST
+from cld.runtime.errors import InputError, run_command
+from cld.runtime.torchrun import LOSS_IS_TOLD, LOST
 from slurm.launch import SIGNALS
 
-#: A process's exit status where it was told what it cannot do, see :mod:`cld.errors`.
+#: A process's exit status where it was told what it cannot do, see :mod:`cld.runtime.errors`.
 BAD_INPUT = 2
 #: Of srun's tasks the highest status counts: a failure's is above that of the nodes that end because of it.
 FAILED = 255

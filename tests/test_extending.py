@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from cld.store import Split, write_store
+from cld.data import Split, write_store
 
 ROOT = Path(__file__).parents[1]
 SMALL = [
@@ -55,7 +55,7 @@ def checkout(tmp_path_factory):
 
 @pytest.mark.parametrize("weight", ["0", "1.0"])
 def test_the_method_of_the_guide_trains_alone_and_with_cld(checkout, weight):
-    command = [sys.executable, "-m", "cld.training", "--preset", "demo", "--dataset", "cifar10"]
+    command = [sys.executable, "-m", "cld", "train", "--preset", "demo", "--dataset", "cifar10"]
     command += [
         "--method",
         "simsiam",
@@ -78,7 +78,8 @@ def test_a_method_that_has_no_file_is_told_with_those_that_have(checkout):
     command = [
         sys.executable,
         "-m",
-        "cld.config",
+        "cld",
+        "config",
         "--preset",
         "demo",
         "--dataset",

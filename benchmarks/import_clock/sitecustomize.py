@@ -1,7 +1,7 @@
 """Clock of a process's imports, where its folder is on PYTHONPATH: a line of JSON a process in $IMPORT_CLOCK.
 
 Python runs this at its start. Imports inside of imports are counted once, those of forked workers
-not at all; a copy of the process that has the libraries loaded (cld.warm) counts from its beginning.
+not at all; a copy of the process that has the libraries loaded (cld.runtime.warm) counts from its beginning.
 """
 
 import atexit

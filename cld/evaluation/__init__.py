@@ -1,1 +1,1 @@
-"""Evaluation: one module per protocol; ``python -m cld.evaluation PROTOCOL`` scores by any of them."""
+"""Evaluation: one module per protocol; ``cld evaluate PROTOCOL`` scores by any of them."""

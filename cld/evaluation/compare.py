@@ -1,4 +1,4 @@
-"""Whether one method scores better than another: ``python -m cld.evaluation.compare --a ... --b ...``."""
+"""Whether one method scores better than another: ``cld compare --a ... --b ...``."""
 
 import argparse
 from collections.abc import Sequence
@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 
 from cld.config import validate
-from cld.errors import InputError, run_command
 from cld.evaluation.statistics import LEVEL, RESAMPLES, Interval, bootstrap, mean_sd, unpacked
-from cld.files import write_json
-from cld.tables.cell import read_json
+from cld.reporting.tables.cell import read_json
+from cld.runtime.errors import InputError
+from cld.runtime.files import write_json
 
 
 def read_score(path: str | Path) -> dict:
@@ -153,7 +153,7 @@ def shown(comparison: dict) -> str:
 
 def main() -> None:
     """Compare two methods by their scores, one file a seed: how much better is the second?"""
-    parser = argparse.ArgumentParser(prog="python -m cld.evaluation.compare", description=main.__doc__)
+    parser = argparse.ArgumentParser(prog="cld compare", description=main.__doc__)
     parser.add_argument("--a", nargs="+", required=True, help="score files of the first method")
     parser.add_argument("--b", nargs="+", required=True, help="score files of the second method")
     parser.add_argument("--metric", default="top1")
@@ -164,7 +164,3 @@ def main() -> None:
     print(shown(comparison))
     if args.out:
         write_json(args.out, comparison)
-
-
-if __name__ == "__main__":
-    run_command(main)

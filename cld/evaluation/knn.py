@@ -11,7 +11,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from cld.errors import InputError
+from cld.runtime.errors import InputError
 
 #: Most memory that the buffers may take, on the device; features and answers come on top.
 BUDGET_BYTES = 256 * 2**20

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from cld.errors import InputError
-from cld.store import StoreInfo, read_labels
+from cld.data import StoreInfo, read_labels
+from cld.runtime.errors import InputError
 
 N_NAMED = 3
 

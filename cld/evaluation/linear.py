@@ -14,20 +14,20 @@ import torch
 from torch import Tensor, nn
 
 from cld.config import run_id
-from cld.errors import InputError
+from cld.data import StoreInfo, read_info
+from cld.data.checksums import file_sha256
+from cld.data.features import extract_features
 from cld.evaluation.classifier.backbone import load_backbone
 from cld.evaluation.classifier.grades import graded
 from cld.evaluation.classifier.training import linear_head, train_classifier
 from cld.evaluation.classifier.views import open_images
-from cld.evaluation.features import extract_features
 from cld.evaluation.labels import complete_labels
 from cld.evaluation.logistic_regression import fit_logistic_regression, standardised
-from cld.evaluation.partial import Partial
 from cld.evaluation.protocols import partial_of
-from cld.store import StoreInfo, read_info
-from cld.store.checksum import file_sha256
-from cld.training.device import resolve_device
+from cld.runtime.device import resolve_device
+from cld.runtime.errors import InputError
 from cld.training.optimiser import SGD
+from cld.training.resumable import Partial
 
 #: How far ``linear`` is from ``linear_published``, in points of accuracy, as measured at its full 100 epochs.
 MINUS_PUBLISHED = {

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from cld.progress import progress
+from cld.runtime.progress import progress
 from cld.training.optimiser import LBFGS
 
 #: Rows whose logits are in memory at a time: 1,000 classes take 0.25 GB.

@@ -10,13 +10,13 @@ from torch.nn import functional as F
 
 from cld.clustering import spherical_kmeans
 from cld.config import run_id
-from cld.errors import InputError
-from cld.evaluation.features import extract_features
+from cld.data import read_info
+from cld.data.features import extract_features
 from cld.evaluation.labels import class_labels
-from cld.progress import progress
-from cld.store import read_info
+from cld.runtime.device import resolve_device
+from cld.runtime.errors import InputError
+from cld.runtime.progress import progress
 from cld.training.checkpoint import load_encoder
-from cld.training.device import resolve_device
 
 
 class Grouping(NamedTuple):

@@ -42,15 +42,15 @@ def partial_of(score: str | Path) -> Path:
 
 
 PROTOCOLS = {
-    "knn": Protocol("cld.evaluation.neighbours:score_knn"),
+    "knn": Protocol("cld.evaluation.knn_protocols:score_knn"),
     "linear": Protocol("cld.evaluation.linear:score_linear"),
     "linear_published": Protocol("cld.evaluation.linear:score_linear_published", goes_on=True),
     "detection": Protocol("cld.evaluation.detection.scoring:score_detection", goes_on=True, is_shared=True),
     "nmi": Protocol("cld.evaluation.nmi:score_nmi"),
     "retrieval": Protocol("cld.evaluation.retrieval:score_retrieval"),
     "unsupervised": Protocol("cld.evaluation.unsupervised:score_unsupervised"),
-    "pixel_knn": Protocol("cld.evaluation.neighbours:score_pixel_knn", needs_run=False),
-    "chance": Protocol("cld.evaluation.neighbours:score_chance", needs_run=False),
+    "pixel_knn": Protocol("cld.evaluation.knn_protocols:score_pixel_knn", needs_run=False),
+    "chance": Protocol("cld.evaluation.knn_protocols:score_chance", needs_run=False),
 }
 #: Those that score a store alone, with no network.
 STORE_PROTOCOLS = tuple(name for name, protocol in PROTOCOLS.items() if not protocol.needs_run)

@@ -5,10 +5,10 @@ import time
 from pathlib import Path
 
 from cld.config import validate
-from cld.errors import InputError
-from cld.files import write_json
-from cld.provenance import provenance
-from cld.store import StoreInfo
+from cld.data import StoreInfo
+from cld.runtime.errors import InputError
+from cld.runtime.files import write_json
+from cld.runtime.provenance import provenance
 
 
 def write_score(
@@ -20,7 +20,7 @@ def write_score(
     began: float,
     trained_by: dict | None,
 ) -> None:
-    """Write what ``protocol`` found on a store, held to ``workflow/schemas/score.schema.yaml``.
+    """Write what ``protocol`` found on a store, held to ``cld/schemas/score.schema.yaml``.
 
     Args:
         found: ``run``, ``seed``, ``metrics``, ``settings`` and perhaps ``details``.

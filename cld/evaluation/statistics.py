@@ -7,7 +7,7 @@ from statistics import fmean, stdev
 
 import numpy as np
 
-from cld.errors import InputError
+from cld.runtime.errors import InputError
 
 LEVEL = 95  # percent of the bootstrap's differences that an interval holds
 RESAMPLES = 10_000

@@ -12,21 +12,21 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from cld.augment import Augment
+from cld.augment.views import Augment
 from cld.config import run_id
-from cld.decoding import decoded, view_side
-from cld.errors import InputError
+from cld.data import StoreInfo, read_info
+from cld.data.arrays import read_images
+from cld.data.decoding import decoded, view_side
+from cld.data.store_format import JPEG
+from cld.data.view_batches import RandomCuts
 from cld.evaluation.nmi import best_grouping, mutual_information, require_groups
 from cld.evaluation.retrieval import nearest_rows
 from cld.evaluation.statistics import packed_hits
-from cld.progress import progress
-from cld.store import StoreInfo, read_info
-from cld.store.arrays import read_images
-from cld.store.format import JPEG
+from cld.runtime.device import resolve_device
+from cld.runtime.errors import InputError
+from cld.runtime.progress import progress
+from cld.runtime.rng import STEPS, stream_seed
 from cld.training.checkpoint import load_encoder
-from cld.training.device import resolve_device
-from cld.training.image_source import RandomCuts
-from cld.training.streams import STEPS, stream_seed
 
 #: Images whose views are drawn at a time.
 BATCH = 64

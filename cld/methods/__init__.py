@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping
 
-from cld.methods.add_cld import AddCLD
+from cld.methods.base import Method
 from cld.methods.byol import BYOL
-from cld.methods.contract import Method
+from cld.methods.cld import AddCLD
 from cld.methods.infomin import InfoMin
 from cld.methods.moco import MoCo
 from cld.methods.npid import NPID

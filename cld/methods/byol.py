@@ -13,11 +13,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from cld.errors import InputError
 from cld.memory import follow_
-from cld.methods.contract import StepOutput
+from cld.methods.base import StepOutput
 from cld.methods.encoder import Encoder, build_encoder
 from cld.models.heads import mlp_bn
+from cld.runtime.errors import InputError
 
 
 class BYOL(nn.Module):

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from cld.jigsaw import GRID, jigsaw_patches, patch_size
-from cld.methods.contract import StepOutput
+from cld.augment.jigsaw import GRID, jigsaw_patches, patch_size
+from cld.methods.base import StepOutput
 from cld.methods.encoder import Encoder, build_projection
 from cld.methods.moco import MoCo
 from cld.models.heads import build_head

@@ -13,11 +13,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from cld.distributed import encode_shuffled
-from cld.errors import InputError
 from cld.memory import MomentumQueue, follow_
-from cld.methods.contract import StepOutput
+from cld.methods.base import StepOutput
 from cld.methods.encoder import Encoder, build_encoder
+from cld.runtime.distributed import encode_shuffled
+from cld.runtime.errors import InputError
 
 
 class MoCo(nn.Module):

@@ -12,11 +12,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from cld.errors import InputError
 from cld.losses import estimate_log_z, nce_loss
 from cld.memory import MemoryBank
-from cld.methods.contract import StepOutput
+from cld.methods.base import StepOutput
 from cld.methods.encoder import Encoder, build_encoder
+from cld.runtime.errors import InputError
 
 
 class NPID(nn.Module):

@@ -8,8 +8,8 @@ import difflib
 
 from torch import Tensor, nn
 
-from cld.errors import InputError
 from cld.models.residual_blocks import BasicBlock, Bottleneck
+from cld.runtime.errors import InputError
 
 
 def _conv(in_channels: int, out_channels: int, size: int, stride: int = 1) -> nn.Conv2d:

@@ -11,7 +11,7 @@
 ``sums``        sums of what is logged over the epoch under way
 ``rows``        the log of the epochs done
 ``wall_time_s``  seconds of training so far
-``provenance``  see :mod:`cld.provenance`
+``provenance``  see :mod:`cld.runtime.provenance`
 ==============  =====================================================================================
 """
 
@@ -20,9 +20,9 @@ from pathlib import Path
 
 import torch
 
-from cld.errors import InputError
-from cld.files import atomic_path
 from cld.methods.encoder import Encoder, build_encoder
+from cld.runtime.errors import InputError
+from cld.runtime.files import atomic_path
 
 FORMAT = "cld-checkpoint"
 VERSION = 1
@@ -56,7 +56,7 @@ def load_checkpoint(path: str | Path) -> dict:
 
 
 def trained_by(path: str | Path) -> dict | None:
-    """The code that trained a run, as in :mod:`cld.provenance`; None where its checkpoint does not say.
+    """The code that trained a run, see :mod:`cld.runtime.provenance`; None where its checkpoint does not say.
 
     For a checkpoint that :func:`load_encoder` has read: of its tensors, which may be gigabytes, none is read.
     """

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from torch.utils.tensorboard import SummaryWriter
 
-from cld.files import write_text
+from cld.runtime.files import write_text
 
 LOG = "log.csv"
 #: Columns of every log; a method's own terms follow. ``ended`` is in seconds since 1970.

@@ -18,29 +18,29 @@ import yaml
 from torch import Generator, Tensor, nn
 from torch.amp import GradScaler
 
-from cld import distributed
-from cld.distributed import n_processes, parallel, rank, say
-from cld.errors import InputError
-from cld.files import write_text, writing
-from cld.lease import POLL_S, Lease
+from cld.data import read_info
+from cld.data.view_batches import Schedule, view_batches
+from cld.evaluation.knn_monitor import Watch
 from cld.methods import build_method
-from cld.methods.contract import StepOutput
-from cld.progress import no_progress, progress
-from cld.provenance import provenance
-from cld.signals import stop_signal
-from cld.store import read_info
-from cld.torchrun import process_group
+from cld.methods.base import StepOutput
+from cld.runtime import distributed
+from cld.runtime.device import resolve_device
+from cld.runtime.distributed import n_processes, parallel, rank, say
+from cld.runtime.errors import InputError
+from cld.runtime.files import write_text, writing
+from cld.runtime.lock import POLL_S, Lease
+from cld.runtime.progress import no_progress, progress
+from cld.runtime.provenance import provenance
+from cld.runtime.rng import SHUFFLES, STEPS, stream_seed
+from cld.runtime.signals import stop_signal
+from cld.runtime.torchrun import process_group
 from cld.training.checkpoint import load_checkpoint
-from cld.training.device import resolve_device
-from cld.training.image_source import Schedule, view_batches
 from cld.training.log import LOG, TrainingLog, write_log
 from cld.training.optimiser import SGD
 from cld.training.schedule import learning_rate
 from cld.training.shares import require_shares
 from cld.training.speed import made_fast
 from cld.training.state import TrainingState, require_same_run
-from cld.training.streams import SHUFFLES, STEPS, stream_seed
-from cld.training.watch import Watch
 
 FINAL = "checkpoint.pt"
 PARTIAL = "partial.pt"
@@ -53,9 +53,9 @@ def train(config: dict, store: str | Path, run_dir: str | Path, device: str | No
 
     ``run_dir`` gets ``config.yaml`` first, then ``log.csv`` and ``tb/``, ``partial.pt`` every
     ``checkpoint_every_s`` seconds, and at the end ``checkpoint.pt`` in its place. On a signal of
-    :data:`cld.signals.STOPPING` the state is saved and the process exits with status 128 + the signal's
-    number. Under torchrun every process calls this, and the first one writes. A run that another job trains
-    is waited for: it is complete then, or is gone on with.
+    :data:`cld.runtime.signals.STOPPING` the state is saved and the process exits with status 128 + the
+    signal's number. Under torchrun every process calls this, and the first one writes. A run that another
+    job trains is waited for: it is complete then, or is gone on with.
 
     Args:
         config: resolved configuration, see :func:`cld.config.load_run`.
@@ -250,7 +250,7 @@ class Part:
 def draw_parts(
     state: TrainingState, drawn: Sequence[tuple[Tensor, Callable[[Generator], Tensor]]]
 ) -> list[Part]:
-    """The views of this process's parts of a step, see :func:`cld.training.image_source.view_batches`."""
+    """The views of this process's parts of a step, see :func:`cld.data.view_batches.view_batches`."""
     parts, first = [], rank() * len(drawn)
     for number, (index, draw_views) in enumerate(drawn, start=first):
         seed = stream_seed(state.config["seed"], STEPS, state.step, number)

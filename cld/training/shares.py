@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from cld.errors import InputError
+from cld.runtime.errors import InputError
 
 
 def require_shares(config: Mapping, n: int) -> None:

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 import torch
 from torch import nn
 
-from cld.errors import InputError
 from cld.methods.encoder import Encoder
+from cld.runtime.errors import InputError
 
 
 def made_fast(method: nn.Module, settings: Mapping, device: torch.device) -> nn.Module:

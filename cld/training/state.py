@@ -9,8 +9,8 @@ from torch.amp import GradScaler
 from torch.optim import Optimizer
 
 from cld.config import flat, identity
-from cld.errors import InputError
-from cld.methods.contract import Method
+from cld.methods.base import Method
+from cld.runtime.errors import InputError
 from cld.training.checkpoint import save_checkpoint
 
 #: Feature spread, averaged over an epoch, below which features tell images apart no more.

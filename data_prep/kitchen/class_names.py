@@ -5,8 +5,8 @@ import re
 from collections import Counter
 from collections.abc import Iterable
 
-from cld.errors import InputError
-from data_prep.gmu.layout import ALIASES, INSTANCES
+from cld.runtime.errors import InputError
+from data_prep.kitchen.gmu.layout import ALIASES, INSTANCES
 from data_prep.kitchen.settings import KitchenSettings
 
 KEPT, NOT_KEPT, UNKNOWN = "kept", "not kept", "unknown"

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import numpy as np
 
-from cld.errors import InputError
-from data_prep.build.boxes import Box, clip, crop_region
-from data_prep.build.image_files import EncodedImage, FileDigest, digest, resized
-from data_prep.build.problems import Problem, problem
-from data_prep.gmu.camera import Calibration
-from data_prep.gmu.reader import AnnotatedBox, Frame
+from cld.runtime.errors import InputError
+from data_prep.common.boxes import Box, clip, crop_region
+from data_prep.common.image_files import EncodedImage, FileDigest, digest, resized
+from data_prep.common.problems import Problem, problem
+from data_prep.kitchen.gmu.camera import Calibration
+from data_prep.kitchen.gmu.reader import AnnotatedBox, Frame
 from data_prep.kitchen.instances import UNKNOWN, Instance
 from data_prep.kitchen.object_models import ObjectModel, box_distance, object_iou, visibility
 from data_prep.kitchen.settings import KitchenSettings

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from data_prep.build.boxes import Box
-from data_prep.build.manifest import write_rows
+from data_prep.common.boxes import Box
+from data_prep.common.manifest import write_rows
 
 COLUMNS = (
     *("split", "row", "class", "label", "scene", "frame", "image", "left", "top", "right", "bottom"),

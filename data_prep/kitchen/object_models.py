@@ -7,12 +7,12 @@ from pathlib import Path
 
 import numpy as np
 
-from cld.errors import InputError
-from data_prep.build.boxes import Box, clip, iou
-from data_prep.gmu.camera import Calibration, Pose, distances, project
-from data_prep.gmu.layout import DEPTH_UNITS_PER_METRE
-from data_prep.gmu.ply_files import check_complete
-from data_prep.open3d_import import import_open3d
+from cld.runtime.errors import InputError
+from data_prep.common.boxes import Box, clip, iou
+from data_prep.kitchen.gmu.camera import Calibration, Pose, distances, project
+from data_prep.kitchen.gmu.layout import DEPTH_UNITS_PER_METRE
+from data_prep.kitchen.gmu.ply_files import check_complete
+from data_prep.kitchen.open3d_import import import_open3d
 
 OUTLIER_NEIGHBOURS, OUTLIER_STD = 20, 3.0
 # Points that a normal is fitted to. On 1,000 points of a box, a can and a bottle, clean or with 3 mm of

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from cld.errors import InputError
-from data_prep.gmu.layout import DETECTION_TEST_SCENES, INSTANCES, SCENES
+from cld.runtime.errors import InputError
+from data_prep.kitchen.gmu.layout import DETECTION_TEST_SCENES, INSTANCES, SCENES
 
 FITS = ("stretch", "square")
 

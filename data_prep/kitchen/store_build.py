@@ -5,10 +5,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from cld.errors import InputError
-from cld.store import Split, StoreInfo, write_store
-from data_prep.build.record import BuildRecord
-from data_prep.build.report import write_report
+from cld.data import Split, StoreInfo, write_store
+from cld.runtime.errors import InputError
+from data_prep.common.record import BuildRecord
+from data_prep.common.report import write_report
 from data_prep.kitchen.class_names import KEPT, NOT_KEPT, UNKNOWN, ClassNames
 from data_prep.kitchen.frame_crops import Crops
 from data_prep.kitchen.instances import Instance, write_manifest

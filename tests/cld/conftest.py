@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from cld.config import load_run
-from cld.store import Split, write_store
+from cld.data import Split, write_store
 
 TINY = {
     "backbone.blocks": [1, 1, 1, 1],

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from cld.store import EncodedSplit, write_encoded_store
+from cld.data import EncodedSplit, write_encoded_store
 
 FACTS = {"dataset": "kitchen_hc", "preset": "demo", "classes": ["a", "b", "c"], "sources": {}, "config": {}}
 

@@ -9,8 +9,8 @@ from sklearn.metrics import adjusted_rand_score
 from torch.nn.functional import normalize
 
 from cld.clustering import CLUSTERINGS, group_means, spectral_clustering, spherical_kmeans
-from cld.errors import InputError
 from cld.losses import cross_level_loss
+from cld.runtime.errors import InputError
 
 BOTH = pytest.mark.parametrize("cluster", CLUSTERINGS.values(), ids=CLUSTERINGS)
 steady = settings(max_examples=60, deadline=None, derandomize=True)

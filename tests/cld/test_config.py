@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cld import config
-from cld.errors import InputError
+from cld.runtime.errors import InputError
 
 
 def run(**overrides):

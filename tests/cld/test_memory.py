@@ -4,8 +4,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn.functional import cross_entropy, normalize
 
-from cld.errors import InputError
 from cld.memory import MemoryBank, MomentumQueue
+from cld.runtime.errors import InputError
 
 
 def unit(*shape, seed=0):

@@ -3,9 +3,9 @@ import shutil
 import pytest
 import toy_kitchen
 
-from data_prep.build.target import Target
+from data_prep.common.settings import settings_from
+from data_prep.common.target import Target
 from data_prep.kitchen.settings import KitchenSettings
-from data_prep.settings import settings_from
 
 
 @pytest.fixture(scope="session")

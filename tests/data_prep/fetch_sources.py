@@ -1,4 +1,4 @@
-"""Toy archives and sources for the tests of data_prep.fetch."""
+"""Toy archives and sources for the tests of data_prep.fetch.__main__."""
 
 import hashlib
 import io

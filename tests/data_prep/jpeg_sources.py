@@ -11,11 +11,11 @@ from pathlib import Path
 import numpy as np
 from PIL import ExifTags, Image
 
-from cld.errors import run_command
-from cld.store import Objects
-from data_prep.build.encoded_build import Encoding, SourceImage, build_encoded
-from data_prep.build.record import BuildRecord
-from data_prep.build.target import Target
+from cld.data import Objects
+from cld.runtime.errors import run_command
+from data_prep.common.encoded_build import Encoding, SourceImage, build_encoded
+from data_prep.common.record import BuildRecord
+from data_prep.common.target import Target
 
 
 @dataclass(frozen=True)

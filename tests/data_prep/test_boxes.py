@@ -2,7 +2,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from data_prep.build.boxes import Box, clip, crop_region, from_voc, iou
+from data_prep.common.boxes import Box, clip, crop_region, from_voc, iou
 
 edges = st.floats(-300, 900)
 

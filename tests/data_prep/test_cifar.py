@@ -17,14 +17,14 @@ import pytest
 import toy_cifar
 from torchvision.datasets import CIFAR10, CIFAR100
 
-from cld.errors import InputError
-from cld.store import read_info, read_split, verify
-from data_prep.build.lock import only_build
-from data_prep.build.published_files import published_md5s
-from data_prep.build.target import Target
-from data_prep.cifar import build_cifar
-from data_prep.cifar_files.settings import CifarSettings
-from data_prep.settings import settings_from
+from cld.data import read_info, read_split, verify
+from cld.runtime.errors import InputError
+from data_prep.cifar.build import build_cifar
+from data_prep.cifar.settings import CifarSettings
+from data_prep.common.lock import only_build
+from data_prep.common.published_files import published_md5s
+from data_prep.common.settings import settings_from
+from data_prep.common.target import Target
 
 THEIRS = {"cifar10": CIFAR10, "cifar100": CIFAR100}
 TRAIN = {"cifar10": 100, "cifar100": 200}
@@ -275,7 +275,7 @@ def test_published_checksums_are_held_to(folder, root, target):
 
 
 def test_the_checksums_come_before_the_pickles(folder, root, target, monkeypatch):
-    monkeypatch.setattr("data_prep.cifar.read_pickle", lambda *_: pytest.fail("unpickled"))
+    monkeypatch.setattr("data_prep.cifar.build.read_pickle", lambda *_: pytest.fail("unpickled"))
     refused(root, target, "its MD5 is", check_md5=True)
 
 
@@ -284,7 +284,7 @@ def test_right_checksums_pass_and_a_flipped_bit_does_not(folder, root, target, m
         path.relative_to(root).as_posix(): hashlib.md5(path.read_bytes()).hexdigest()
         for path in folder.iterdir()
     }
-    monkeypatch.setattr("data_prep.cifar.published_md5s", lambda preset, source: md5s)
+    monkeypatch.setattr("data_prep.cifar.build.published_md5s", lambda preset, source: md5s)
     build_cifar(root, settings(check_md5=True), target)
     target.store.unlink()
     content = bytearray((folder / "data_batch_4").read_bytes())
@@ -334,7 +334,7 @@ def test_a_file_size_limit_ends_in_one_line(root, target):
     """A write that really fails, in mid-store, as on a full disk."""
     limited = (
         "import resource, runpy; resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000));"
-        "runpy.run_module('data_prep.cifar', run_name='__main__')"
+        "runpy.run_module('data_prep.cifar.build', run_name='__main__')"
     )
     done = command(["-c", limited], root, target, "check_md5=false", "expect={}")
     assert done.returncode == 2, done.stderr
@@ -346,7 +346,7 @@ def test_an_error_of_the_program_keeps_its_traceback(root, target, monkeypatch):
     def fail(*_, **__):
         raise RuntimeError("a bug")
 
-    monkeypatch.setattr("data_prep.cifar.finish_arrays", fail)
+    monkeypatch.setattr("data_prep.cifar.build.finish_arrays", fail)
     with pytest.raises(RuntimeError, match="a bug"):
         build_cifar(root, settings(), target)
 
@@ -359,9 +359,9 @@ def test_only_one_build_at_a_time(root, target):
 
 def test_what_a_killed_build_left_is_removed_by_the_next(root, target):
     killed = (
-        "import os, runpy, signal, cld.store.format as format;"
+        "import os, runpy, signal, cld.data.store_format as format;"
         f"format.seal = lambda _: os.kill(os.getpid(), {signal.SIGKILL:d});"
-        "runpy.run_module('data_prep.cifar', run_name='__main__')"
+        "runpy.run_module('data_prep.cifar.build', run_name='__main__')"
     )
     overrides = ("check_md5=false", "expect={}")
     assert command(["-c", killed], root, target, *overrides).returncode == -signal.SIGKILL
@@ -421,7 +421,7 @@ def command(head, root, target, *overrides, dataset="cifar10", preset="paper"):
 
 
 def test_the_command_builds_at_the_presets_scale(root, target):
-    done = command(["-m", "data_prep.cifar"], root, target, dataset="cifar10_lt", preset="demo")
+    done = command(["-m", "data_prep", "build"], root, target, dataset="cifar10_lt", preset="demo")
     assert done.returncode == 0, done.stderr
     info = read_info(target.store)
     assert (info.dataset, info.preset, info.config["imbalance"]) == ("cifar10_lt", "demo", 100)
@@ -430,7 +430,7 @@ def test_the_command_builds_at_the_presets_scale(root, target):
 
 def test_the_command_ends_bad_files_with_one_line(folder, root, target):
     (folder / "data_batch_1").write_bytes(b"cos\nsystem\n(S'touch /tmp/owned'\ntR.")
-    done = command(["-m", "data_prep.cifar"], root, target, "check_md5=false", "expect={}")
+    done = command(["-m", "data_prep", "build"], root, target, "check_md5=false", "expect={}")
     assert done.returncode == 2
     assert re.search(r"error: \S+data_batch_1: asks for os\.system", done.stderr)
     assert "Traceback" not in done.stderr and not target.store.exists()

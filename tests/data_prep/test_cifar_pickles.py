@@ -15,10 +15,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from cld.errors import InputError
-from data_prep.cifar_files.batches import batch_from
-from data_prep.cifar_files.layout import VARIANTS
-from data_prep.cifar_files.pickles import read_pickle
+from cld.runtime.errors import InputError
+from data_prep.cifar.batches import batch_from
+from data_prep.cifar.layout import VARIANTS
+from data_prep.cifar.pickles import read_pickle
 
 PATH = Path("data_batch_1")
 OWNED = []
@@ -49,7 +49,7 @@ def test_code_is_not_run():
         ("numpy.core.multiarray", "scalar"),
         ("numpy._core.multiarray", "fromfile"),
         ("_codecs", "lookup"),
-        ("data_prep.cifar_files.pickles", "_encode"),
+        ("data_prep.cifar.pickles", "_encode"),
         ("copyreg", "_reconstructor"),
     ],
 )

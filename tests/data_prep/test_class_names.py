@@ -2,9 +2,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cld.errors import InputError
-from data_prep.gmu.layout import ALIASES, INSTANCES
+from cld.runtime.errors import InputError
 from data_prep.kitchen.class_names import ClassNames
+from data_prep.kitchen.gmu.layout import ALIASES, INSTANCES
 from data_prep.kitchen.settings import KitchenSettings
 
 

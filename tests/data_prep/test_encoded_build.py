@@ -13,11 +13,11 @@ import pytest
 from jpeg_sources import build, encoded, exif, objects, pixels
 from PIL import Image, ImageOps
 
-from cld.errors import InputError
-from cld.store import EncodedImages, read_info, verify
-from data_prep.build import image_files
-from data_prep.build.encoded_build import Encoding, SourceImage
-from data_prep.build.image_objects import turned
+from cld.data import EncodedImages, read_info, verify
+from cld.runtime.errors import InputError
+from data_prep.common import image_files
+from data_prep.common.encoded_build import Encoding, SourceImage
+from data_prep.common.image_objects import turned
 
 
 @pytest.fixture

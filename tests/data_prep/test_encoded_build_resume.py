@@ -11,11 +11,11 @@ import jpeg_sources
 import pytest
 from jpeg_sources import build, objects
 
-from cld.errors import InputError
-from cld.store import EncodedImages
-from data_prep.build import encoded_build, parts
-from data_prep.build.encoded_build import Encoding
-from data_prep.build.lock import only_build
+from cld.data import EncodedImages
+from cld.runtime.errors import InputError
+from data_prep.common import encoded_build, parts
+from data_prep.common.encoded_build import Encoding
+from data_prep.common.lock import only_build
 
 COMMAND = [sys.executable, jpeg_sources.__file__]
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(encoded_build.__file__).parents[2])}

@@ -11,14 +11,14 @@ import tarfile
 
 import fetch_sources
 import pytest
+from data_prep.fetch.__main__ import fetch_source
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cld.config import CONFIG, load_source
-from cld.errors import InputError
-from data_prep.download import archive, checksums, disk
-from data_prep.download.receipt import write_receipt
-from data_prep.fetch import fetch_source
+from cld.runtime.errors import InputError
+from data_prep.fetch import archive, checksums, disk
+from data_prep.fetch.receipt import write_receipt
 
 NOWHERE = "http://127.0.0.1:1"  # any request fails
 SOURCES = sorted(path.stem for path in (CONFIG / "sources").glob("*.yaml"))
@@ -91,7 +91,7 @@ def test_root_that_cannot_be_written_serves(root, monkeypatch, number):
     def refuse(*_, **__):
         raise OSError(number, os.strerror(number))
 
-    monkeypatch.setattr("cld.files.tempfile.mkstemp", refuse)
+    monkeypatch.setattr("cld.runtime.files.tempfile.mkstemp", refuse)
     monkeypatch.setattr("os.open", refuse)
     fetch_source("toy", fetch_sources.source(NOWHERE, {"toy.tar": b""}, {"a": b"a"}), root)
     assert tree(root) == before
@@ -337,7 +337,7 @@ def test_own_folder_is_taken_as_it_is(root):
 
 
 def command(source, root, receipt, preset="paper"):
-    program = [sys.executable, "-m", "data_prep.fetch", "--preset", preset, "--source", source]
+    program = [sys.executable, "-m", "data_prep", "fetch", "--preset", preset, "--source", source]
     return subprocess.run(
         [*program, "--root", str(root), "--receipt", str(receipt)], capture_output=True, text=True
     )

@@ -7,13 +7,13 @@ import sys
 from pathlib import Path
 
 import pytest
+from data_prep.synthetic.__main__ import WRITERS, generate
 
 from cld.config import load_source
-from cld.errors import InputError
-from data_prep.build.lock import only_build
-from data_prep.generate import WRITERS, generate
-from data_prep.generated_folder import MARKER
-from data_prep.settings import GENERATORS, generator_settings
+from cld.runtime.errors import InputError
+from data_prep.common.lock import only_build
+from data_prep.common.settings import GENERATORS, generator_settings
+from data_prep.synthetic.generated_folder import MARKER
 
 TINY = {
     "cifar10": {"train": 60, "test": 30},
@@ -152,7 +152,7 @@ def test_demo_has_settings_for_every_format(name):
 
 def run(*arguments: str) -> subprocess.CompletedProcess:
     return subprocess.run(
-        [sys.executable, "-m", "data_prep.generate", *arguments], capture_output=True, text=True
+        [sys.executable, "-m", "data_prep", "generate", *arguments], capture_output=True, text=True
     )
 
 

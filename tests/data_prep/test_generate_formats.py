@@ -12,9 +12,9 @@ import pytest
 from PIL import Image
 from scipy.io import loadmat
 
-from data_prep.pictures import cifar, imagenet, stl10, voc
-from data_prep.pictures.settings import CifarSettings, ImagenetSettings, Stl10Settings, VocSettings
-from data_prep.pictures.synsets import LISTED, OTHERS
+from data_prep.synthetic.pictures import cifar, imagenet, stl10, voc
+from data_prep.synthetic.pictures.settings import CifarSettings, ImagenetSettings, Stl10Settings, VocSettings
+from data_prep.synthetic.pictures.synsets import LISTED, OTHERS
 
 CIFAR = CifarSettings(train=200, test=100)
 STL10 = Stl10Settings(train=20, unlabelled=30, test=20)

@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
-from data_prep.gmu.camera import Calibration, Pose, back_project, distances, project
+from data_prep.kitchen.gmu.camera import Calibration, Pose, back_project, distances, project
 
 angles = st.floats(-180, 180)
 coordinates = st.floats(-5, 5)

@@ -3,11 +3,11 @@ import pytest
 import toy_kitchen as toy
 from scipy.io import savemat
 
-from cld.errors import InputError
-from data_prep.build.boxes import Box
-from data_prep.gmu import layout
-from data_prep.gmu.calibration_file import read_calibration
-from data_prep.gmu.reader import (
+from cld.runtime.errors import InputError
+from data_prep.common.boxes import Box
+from data_prep.kitchen.gmu import layout
+from data_prep.kitchen.gmu.calibration_file import read_calibration
+from data_prep.kitchen.gmu.reader import (
     check_root,
     object_files,
     read_annotation,

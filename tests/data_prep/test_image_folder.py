@@ -13,12 +13,12 @@ import pytest
 from PIL import Image
 from torchvision.datasets import ImageFolder
 
-from cld.errors import InputError
-from cld.store import EncodedImages, read_info, read_labels, read_split, verify
-from data_prep.build.lock import only_build
-from data_prep.image_folder import build_image_folder
-from data_prep.own_images.settings import FolderSettings
-from data_prep.settings import build_settings, settings_from
+from cld.data import EncodedImages, read_info, read_labels, read_split, verify
+from cld.runtime.errors import InputError
+from data_prep.common.lock import only_build
+from data_prep.common.settings import build_settings, settings_from
+from data_prep.image_folder.build import build_image_folder
+from data_prep.image_folder.settings import FolderSettings
 
 CLASSES = ("apple", "Pear", "fig")  # capitals sort before small letters, as in torchvision
 
@@ -326,7 +326,7 @@ def test_a_folder_that_cannot_be_listed_is_named(plain_folder, target, monkeypat
             raise PermissionError(errno.EACCES, "Permission denied")
         return listdir(path)
 
-    monkeypatch.setattr("data_prep.build.image_tree.os.listdir", denied)
+    monkeypatch.setattr("data_prep.common.image_tree.os.listdir", denied)
     with pytest.raises(InputError, match=r"fig: cannot be looked at \(Permission denied\)"):
         build_image_folder(plain_folder, settings(), target, workers=1)
 
@@ -394,7 +394,7 @@ def test_a_full_disk_is_one_line_and_leaves_no_store(split_folder, target, monke
         raise OSError(errno.ENOSPC, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr("cld.store.format.seal", full)
+        patch.setattr("cld.data.store_format.seal", full)
         with pytest.raises(InputError, match=r"cannot be written .*No space left on device.*free some"):
             build_image_folder(split_folder, settings(kind=kind), target, workers=1)
     assert not target.store.exists()
@@ -407,7 +407,7 @@ def test_the_command_builds_and_ends_bad_input_with_one_line(split_folder, targe
     build_settings("paper", "folder")
     options = {"--preset": "demo", "--dataset": "folder", "--root": split_folder, "--workers": 1}
     options |= {f"--{name}": getattr(target, name) for name in ("store", "manifest", "report")}
-    command = [sys.executable, "-m", "data_prep.image_folder"]
+    command = [sys.executable, "-m", "data_prep", "build"]
     command += [str(part) for pair in options.items() for part in pair]
     done = subprocess.run([*command, "image_size=16"], capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr

@@ -4,12 +4,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cld.errors import InputError
-from data_prep.build.image_tree import natural
-from data_prep.image_folder import square_region
-from data_prep.own_images.layout import Tree
-from data_prep.own_images.settings import FolderSettings
-from data_prep.own_images.splits import divided, leaks, split_tree
+from cld.runtime.errors import InputError
+from data_prep.common.image_tree import natural
+from data_prep.image_folder.build import square_region
+from data_prep.image_folder.layout import Tree
+from data_prep.image_folder.settings import FolderSettings
+from data_prep.image_folder.splits import divided, leaks, split_tree
 
 
 def paths(n, folder="c"):

@@ -13,15 +13,15 @@ import pytest
 import toy_imagenet
 from toy_imagenet import SYNSETS
 
-import data_prep.imagenet
+import data_prep.imagenet.build
 from cld.config import load_dataset
-from cld.errors import InputError
-from cld.store import EncodedImages, read_info, verify
-from data_prep.build.target import Target
-from data_prep.imagenet import build_imagenet
-from data_prep.imagenet_files.chosen_synsets import listed_synsets
-from data_prep.imagenet_files.settings import ImageNetSettings
-from data_prep.settings import settings_from
+from cld.data import EncodedImages, read_info, verify
+from cld.runtime.errors import InputError
+from data_prep.common.settings import settings_from
+from data_prep.common.target import Target
+from data_prep.imagenet.build import build_imagenet
+from data_prep.imagenet.chosen_synsets import listed_synsets
+from data_prep.imagenet.settings import ImageNetSettings
 
 COUNTS = {"train": 20, "test": 8}
 
@@ -154,7 +154,7 @@ def test_imagenet100_of_a_tree_that_has_few_of_its_classes(trees, build):
 
 def test_imagenet100_labels_follow_the_sorted_list(archives, build, monkeypatch):
     listed = ["n03126707", "n13037406", "n01440764"]
-    monkeypatch.setattr("data_prep.imagenet_files.chosen_synsets.listed_synsets", lambda name: listed)
+    monkeypatch.setattr("data_prep.imagenet.chosen_synsets.listed_synsets", lambda name: listed)
     info = build(archives, synsets="imagenet100", expect={"train": 15, "test": 6})
     assert info.classes == ["tench", "crane", "gyromitra"]
     assert np.bincount(EncodedImages(build.store, "test").labels).tolist() == [2, 2, 2]
@@ -328,7 +328,7 @@ def test_a_folder_that_may_not_be_listed_is_named(trees, build, monkeypatch, fol
             raise PermissionError(errno.EACCES, "Permission denied", str(path))
         return scandir(path)
 
-    monkeypatch.setattr("data_prep.imagenet_files.folders.os.scandir", denied)
+    monkeypatch.setattr("data_prep.imagenet.folders.os.scandir", denied)
     with pytest.raises(InputError, match=rf"{folder}: cannot be looked at \(Permission denied\)"):
         build(trees)
 
@@ -344,10 +344,10 @@ def test_a_bad_image_is_named(archives, build):
 
 def test_the_command(archives, tmp_path):
     store = tmp_path / "out" / "store.h5"
-    command = [sys.executable, "-m", "data_prep.imagenet", "--preset", "paper", "--dataset", "imagenet"]
+    command = [sys.executable, "-m", "data_prep", "build", "--preset", "paper", "--dataset", "imagenet"]
     command += ["--root", archives, "--store", store, "--manifest", store.with_suffix(".csv")]
     command += ["--report", store.with_suffix(".md"), "--workers", "2"]
-    root = Path(data_prep.imagenet.__file__).parents[1]
+    root = Path(data_prep.imagenet.build.__file__).parents[1]
     run = subprocess.run(command, cwd=root, capture_output=True, text=True)
     assert run.returncode == 2
     assert "20 images in split 'train', expected 1281167" in run.stderr

@@ -5,12 +5,12 @@ import pytest
 import toy_imagenet
 from toy_imagenet import SYNSETS
 
-from cld.errors import InputError
-from cld.store import EncodedImages
-from data_prep.build.target import Target
-from data_prep.imagenet import build_imagenet
-from data_prep.imagenet_files.long_tail_lists import shots
-from data_prep.imagenet_files.settings import ImageNetSettings
+from cld.data import EncodedImages
+from cld.runtime.errors import InputError
+from data_prep.common.target import Target
+from data_prep.imagenet.build import build_imagenet
+from data_prep.imagenet.long_tail_lists import shots
+from data_prep.imagenet.settings import ImageNetSettings
 
 COUNTS = {"train": 10, "val": 4, "test": 8}
 

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cld.errors import InputError
-from cld.store import read_info, read_split
+from cld.data import read_info, read_split
+from cld.runtime.errors import InputError
+from data_prep.common.settings import settings_from
+from data_prep.kitchen.build_from_folder import build_from_folder
 from data_prep.kitchen.settings import KitchenSettings
-from data_prep.kitchen_folder import build_from_folder
-from data_prep.settings import settings_from
 
 CLASSES = ["red_bull", "pringles_bbq"]
 TRAIN, TEST = 20, 3  # images of a class
@@ -90,7 +90,7 @@ def test_a_val_folder_is_used_where_it_is_there(folder, target):
 
 
 def test_the_store_is_of_the_same_format_as_from_scenes(folder, kitchen, toy_settings, target):
-    from data_prep.kitchen_hc import build_from_scenes
+    from data_prep.kitchen.build_from_scenes import build_from_scenes
 
     target_2 = replace(
         target,
@@ -151,7 +151,8 @@ def test_too_many_bad_images_end_without_a_traceback(folder, target):
     command = [
         sys.executable,
         "-m",
-        "data_prep.kitchen_folder",
+        "data_prep",
+        "build",
         *(str(part) for pair in options.items() for part in pair),
         f"classes={json.dumps(CLASSES)}",
     ]
@@ -177,7 +178,7 @@ def test_bad_settings_fail_before_an_image_is_read(folder, target, monkeypatch, 
     def fail(path):
         raise AssertionError(f"{path} was opened")
 
-    monkeypatch.setattr("data_prep.kitchen_folder.EncodedImage", fail)
+    monkeypatch.setattr("data_prep.kitchen.build_from_folder.EncodedImage", fail)
     with pytest.raises(InputError, match=message):
         build_from_folder(folder, settings(**changes), workers=1, target=target)
     assert not target.store.exists()

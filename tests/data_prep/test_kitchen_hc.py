@@ -12,13 +12,13 @@ import pytest
 import toy_kitchen as toy
 from PIL import Image
 
-from cld.errors import InputError
-from cld.store import read_info, read_split
-from data_prep.build import image_files
-from data_prep.gmu import layout
-from data_prep.kitchen_hc import build_from_scenes
+from cld.data import read_info, read_split
+from cld.runtime.errors import InputError
+from data_prep.common import image_files
+from data_prep.kitchen.build_from_scenes import build_from_scenes
+from data_prep.kitchen.gmu import layout
 
-COMMAND = [sys.executable, "-m", "data_prep.kitchen_hc"]
+COMMAND = [sys.executable, "-m", "data_prep", "build"]
 SETTINGS = {
     "image_size": 16,
     "classes": [toy.COLA, toy.BULL],
@@ -447,7 +447,7 @@ def test_bad_input_in_worker_processes_ends_without_a_traceback(kitchen, target)
     ],
 )
 def test_bad_settings_on_the_command_line(kitchen, target, monkeypatch, override, message):
-    from data_prep.kitchen_hc import main
+    from data_prep.kitchen.build_from_scenes import main
 
     monkeypatch.setattr(sys, "argv", ["kitchen_hc", *arguments(kitchen, target), override])
     with pytest.raises(InputError, match=message):
@@ -494,8 +494,8 @@ def test_a_killed_build_leaves_neither_store_nor_workers(kitchen, target):
 
 WRITE_SLOWLY = """
 import sys, time, h5py
-from cld.errors import run_command
-from data_prep.kitchen_hc import main
+from cld.runtime.errors import run_command
+from data_prep.kitchen.build_from_scenes import main
 create = h5py.File.create_dataset
 def create_and_wait(*args, **kwargs):
     create(*args, **kwargs)

@@ -1,8 +1,8 @@
 import pytest
 
-from cld.errors import InputError
+from cld.runtime.errors import InputError
+from data_prep.common.settings import settings_from
 from data_prep.kitchen.settings import KitchenSettings
-from data_prep.settings import settings_from
 
 
 def test_lists_from_a_configuration_file_are_accepted():

@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 import toy_kitchen as toy
 
-from cld.errors import InputError
-from data_prep.build.boxes import Box, from_voc
-from data_prep.gmu.camera import Calibration, Pose
+from cld.runtime.errors import InputError
+from data_prep.common.boxes import Box, from_voc
+from data_prep.kitchen.gmu.camera import Calibration, Pose
 from data_prep.kitchen.object_models import (
     box_distance,
     identify,

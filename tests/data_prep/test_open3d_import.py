@@ -4,8 +4,8 @@ import importlib
 
 import pytest
 
-from cld.errors import InputError
-from data_prep.open3d_import import import_open3d
+from cld.runtime.errors import InputError
+from data_prep.kitchen.open3d_import import import_open3d
 
 MISSING = ImportError("libusb-1.0.so.0: cannot open shared object file: No such file or directory")
 

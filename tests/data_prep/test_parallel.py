@@ -2,8 +2,8 @@ import os
 
 import pytest
 
-from cld.errors import InputError
-from data_prep.parallel import ordered_map
+from cld.runtime.errors import InputError
+from data_prep.common.parallel import ordered_map
 
 
 @pytest.mark.parametrize("workers", [1, 3])

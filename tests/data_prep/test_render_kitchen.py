@@ -13,12 +13,13 @@ from PIL import Image
 from scipy.io import loadmat
 from scipy.spatial import cKDTree
 
-from cld.errors import InputError
-from data_prep.build.boxes import iou
-from data_prep.gmu import layout
-from data_prep.gmu.calibration_file import read_calibration
-from data_prep.gmu.camera import back_project
-from data_prep.gmu.reader import (
+from cld.runtime.errors import InputError
+from data_prep.common.boxes import iou
+from data_prep.common.settings import settings_from
+from data_prep.kitchen.gmu import layout
+from data_prep.kitchen.gmu.calibration_file import read_calibration
+from data_prep.kitchen.gmu.camera import back_project
+from data_prep.kitchen.gmu.reader import (
     check_root,
     object_files,
     read_boxes,
@@ -27,9 +28,8 @@ from data_prep.gmu.reader import (
     trailing_number,
 )
 from data_prep.kitchen.object_models import projected_box, read_object
-from data_prep.render.settings import RenderSettings
-from data_prep.render_kitchen import render_kitchen
-from data_prep.settings import settings_from
+from data_prep.synthetic.kitchen.scenes_writer import render_kitchen
+from data_prep.synthetic.kitchen.settings import RenderSettings
 
 TINY = RenderSettings(
     n_scenes=3,
@@ -186,7 +186,7 @@ def test_same_bytes_again_with_two_workers_and_others_with_another_seed(root, tm
 
 def test_killed_rendering_leaves_no_root_and_the_next_one_cleans_up(tmp_path):
     root, partial = tmp_path / "kitchens", tmp_path / ".kitchens.partial"
-    command = [sys.executable, "-m", "data_prep.generate", "--preset", "demo", "--source", "gmu_kitchens"]
+    command = [sys.executable, "-m", "data_prep", "generate", "--preset", "demo", "--source", "gmu_kitchens"]
     command += ["--out", str(root)]
     process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
     try:

@@ -13,13 +13,13 @@ import pytest
 import toy_stl10
 from torchvision.datasets import STL10
 
-from cld.errors import InputError
-from cld.store import read_info, read_split, verify
-from data_prep.build.lock import only_build
-from data_prep.build.published_files import published_md5s
-from data_prep.settings import settings_from
-from data_prep.stl10 import build_stl10
-from data_prep.stl10_files.settings import Stl10Settings
+from cld.data import read_info, read_split, verify
+from cld.runtime.errors import InputError
+from data_prep.common.lock import only_build
+from data_prep.common.published_files import published_md5s
+from data_prep.common.settings import settings_from
+from data_prep.stl10.build import build_stl10
+from data_prep.stl10.settings import Stl10Settings
 
 IMAGE_BYTES = 27648
 
@@ -52,7 +52,7 @@ def refused(root, target, message, **changes):
 
 @pytest.mark.parametrize("block_images", [1, 5, 1000])
 def test_a_store_holds_what_torchvision_reads(root, target, monkeypatch, block_images):
-    monkeypatch.setattr("data_prep.stl10_files.binary.BLOCK_IMAGES", block_images)
+    monkeypatch.setattr("data_prep.stl10.binary.BLOCK_IMAGES", block_images)
     info = build_stl10(root, settings(), target, workers=1)
     monkeypatch.setattr("torchvision.datasets.stl10.check_integrity", lambda *_: True)
     for split, theirs_split in toy_stl10.FILES.items():
@@ -194,7 +194,7 @@ def test_bad_class_names_are_named(folder, root, target, content):
 
 
 def test_a_wrong_number_of_images_is_named_before_images_are_read(root, target, monkeypatch):
-    monkeypatch.setattr("data_prep.stl10.read_images", lambda *_: pytest.fail("images were read"))
+    monkeypatch.setattr("data_prep.stl10.build.read_images", lambda *_: pytest.fail("images were read"))
     refused(root, target, "7 images in split 'unlabelled', expected 100000", expect={"unlabelled": 100_000})
 
 
@@ -205,7 +205,7 @@ def test_an_empty_file_is_an_empty_split(folder, root, target):
 
 @pytest.mark.parametrize("grown", [-IMAGE_BYTES, -5, 5, IMAGE_BYTES])
 def test_a_file_that_changes_while_it_is_read_is_named(folder, root, target, monkeypatch, grown):
-    from data_prep.stl10_files import binary
+    from data_prep.stl10 import binary
 
     count = binary.image_count
 
@@ -226,7 +226,7 @@ def test_published_checksums_are_held_to(folder, root, target, monkeypatch):
         path.relative_to(root).as_posix(): hashlib.md5(path.read_bytes()).hexdigest()
         for path in folder.iterdir()
     }
-    monkeypatch.setattr("data_prep.stl10.published_md5s", lambda preset, source: md5s)
+    monkeypatch.setattr("data_prep.stl10.build.published_md5s", lambda preset, source: md5s)
     build_stl10(root, settings(check_md5=True), target)
     target.store.unlink()
     content = bytearray((folder / "unlabeled_X.bin").read_bytes())
@@ -289,7 +289,7 @@ def test_the_command_builds_at_the_presets_scale(folder, root, target):
     options = {"--preset": "demo", "--dataset": "stl10", "--root": root, "--workers": 2}
     options |= {f"--{name}": getattr(target, name) for name in ("store", "manifest", "report")}
     words = [str(word) for pair in options.items() for word in pair]
-    run = [sys.executable, "-m", "data_prep.stl10", *words]
+    run = [sys.executable, "-m", "data_prep", "build", *words]
     done = subprocess.run(run, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
     assert (read_info(target.store).dataset, read_info(target.store).preset) == ("stl10", "demo")

@@ -2,7 +2,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from data_prep.build.validation_blocks import validation_mask
+from data_prep.common.validation_blocks import validation_mask
 
 
 @given(st.integers(0, 500), st.floats(0, 0.9), st.integers(1, 6))

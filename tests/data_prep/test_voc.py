@@ -17,14 +17,14 @@ from torchvision.datasets import VOCDetection
 from toy_devkit import thing
 
 from cld.config import load_dataset
-from cld.errors import InputError
-from cld.store import EncodedImages, verify
-from data_prep.build.lock import only_build
-from data_prep.settings import build_settings, settings_from
-from data_prep.voc import build_voc
-from data_prep.voc_files.devkit import CLASSES
-from data_prep.voc_files.listing import Listed, read_listed
-from data_prep.voc_files.settings import VocSettings
+from cld.data import EncodedImages, verify
+from cld.runtime.errors import InputError
+from data_prep.common.lock import only_build
+from data_prep.common.settings import build_settings, settings_from
+from data_prep.voc.build import build_voc
+from data_prep.voc.devkit import CLASSES
+from data_prep.voc.listing import Listed, read_listed
+from data_prep.voc.settings import VocSettings
 
 
 def settings(**changes) -> VocSettings:
@@ -294,7 +294,7 @@ def test_a_full_disk_is_one_line_and_leaves_no_store(devkit, target, monkeypatch
         raise OSError(errno.ENOSPC, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr("data_prep.build.parts.write_text", full)
+        patch.setattr("data_prep.common.parts.write_text", full)
         with pytest.raises(InputError, match=r"cannot be written .*No space left"):
             build_voc(devkit, settings(), target, workers=1)
     assert not target.store.exists()
@@ -309,7 +309,8 @@ def test_the_command_ends_bad_input_with_one_line(devkit, target):
     command = [
         sys.executable,
         "-m",
-        "data_prep.voc",
+        "data_prep",
+        "build",
         *(str(part) for pair in options.items() for part in pair),
     ]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60)

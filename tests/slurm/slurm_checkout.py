@@ -139,7 +139,7 @@ def trainers(checkout: SlurmCheckout) -> list[Trainer]:
     for entry in Path("/proc").glob("[0-9]*"):
         try:
             line = (entry / "cmdline").read_bytes().decode().split("\0")
-            is_trainer = line[1:4] == ["-m", "cld.warm", "cld.training"]
+            is_trainer = line[1:4] == ["-m", "cld.runtime.warm", "cld.training"]
             if not is_trainer or (entry / "cwd").resolve() != checkout.folder:
                 continue
             words = (entry / "environ").read_bytes().decode().split("\0")

@@ -44,7 +44,7 @@ def told(checkout, *command: str) -> str:
 
 
 def test_runs_are_queued_running_stopped_and_failed_for_the_reason_that_slurm_has(cluster, checkout, started):
-    looks = ("cld.status", "--preset", "demo", "--tables", "table_t")
+    looks = ("cld.reporting.status", "--preset", "demo", "--tables", "table_t")
     snakemake = started(checkout, "all_tables", "--retries", "0")
 
     def pretrainings(**wanted: str) -> list[dict]:

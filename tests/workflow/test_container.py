@@ -50,11 +50,11 @@ def test_every_job_runs_inside(own_checkout, image):
     calls = [shlex.split(line) for line in (image.parent / "notes").read_text().splitlines()]
     modules = re.findall(r"-m (?:cld\.warm )?(\S+)", "\n".join(map(" ".join, calls)))
     assert {name: modules.count(name) for name in modules} == {
-        "data_prep.generate": 1,
-        "data_prep.kitchen_hc": 1,
+        "data_prep.synthetic.__main__": 1,
+        "data_prep.kitchen.build_from_scenes": 1,
         "cld.training": 2,
         "cld.evaluation": 2,
-        "cld.tables.cell": 1,
+        "cld.reporting.tables.cell": 1,
     }
     for call in calls:
         before = call[: call.index(str(image))]

@@ -22,7 +22,7 @@ def trainer_of(run: str, folder: Path) -> int | None:
     """The process in this checkout that trains a run."""
     for entry in Path("/proc").glob("[0-9]*"):
         try:
-            is_copy = b"--listen" in (entry / "cmdline").read_bytes()  # see cld.warm
+            is_copy = b"--listen" in (entry / "cmdline").read_bytes()  # see cld.runtime.warm
             said = (entry / "fd/1").readlink()
         except OSError:
             continue

@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from cld.config import CONFIG
-from cld.store import read_info
+from cld.data import read_info
 
 DATASETS = sorted(path.stem for path in (CONFIG / "datasets").glob("*.yaml") if path.stem != "folder")
 SIZES = {  # of the tiny preset
@@ -35,7 +35,7 @@ def stores(own_checkout):
 
 
 def verify(store):
-    command = [sys.executable, "-m", "cld.store", "verify", str(store)]
+    command = [sys.executable, "-m", "cld", "verify", str(store)]
     return subprocess.run(command, capture_output=True, text=True)
 
 

@@ -15,13 +15,12 @@ from snakemake.settings.types import DeploymentMethod
 sys.path.insert(0, str(Path(workflow.basedir).parent))
 
 from cld import config as settings
-from cld import making
-from cld import warm
-from cld.errors import InputError
-from data_prep.settings import build_settings, generator_settings
+from cld.runtime import making, warm
+from cld.runtime.errors import InputError
+from data_prep.common.settings import build_settings, generator_settings
 from cld.evaluation.protocols import PROTOCOLS, RUN_PROTOCOLS, SEMISUP_PERCENT, STORE_PROTOCOLS
-from cld.runs import at_hand, needed, scores_of_evaluations
-from cld.tables.spec import load_table, table_names
+from cld.reporting.needed_runs import at_hand, needed, scores_of_evaluations
+from cld.reporting.tables.spec import load_table, table_names
 from cld.training.shares import processes_for, require_shares
 from slurm import executor as slurm_executor
 
@@ -71,7 +70,9 @@ OBJECT_DATASETS = [  # of objects in scenes: detection's
     for name in DATASETS
     if settings.read_yaml(settings.CONFIG / "datasets" / f"{name}.yaml")["builder"] == "voc"
 ]
-CAPTIONS = settings.read_yaml(Path(workflow.basedir).parent / "cld/report/captions.yaml")  # of figures
+CAPTIONS = settings.read_yaml(
+    Path(workflow.basedir).parent / "cld/reporting/page/captions.yaml"
+)  # of figures
 SHOWN = "../report/shown.rst"  # how snakemake --report captions tables and figures
 ENVIRONMENT = "../../environment.yml"  # used with --software-deployment-method conda
 
@@ -123,7 +124,7 @@ def load_libraries_once():
     here = workflow.executor_plugin.name == "local" and not workflow.remote_exec
     if here and not workflow.deployment_settings.deployment_method:
         commands = [job.rule.shellcmd or "" for job in workflow.dag.needrun_jobs()]
-        if sum("cld.warm" in command for command in commands) > 1:
+        if sum("cld.runtime.warm" in command for command in commands) > 1:
             warm.start()
 
 

@@ -32,7 +32,7 @@ rule generate:
     params:
         settings=lambda wildcards: settings.load_source(wildcards.preset, wildcards.source)["generate"],
     shell:
-        "python -m data_prep.generate --preset {wildcards.preset} --source {wildcards.source} --out {output}"
+        "python -m data_prep generate --preset {wildcards.preset} --source {wildcards.source} --out {output}"
         " --workers {threads} > {log} 2>&1"
 
 
@@ -51,7 +51,7 @@ rule fetch:
         root=lambda wildcards: upstream(wildcards.preset, wildcards.source),
         mirror=["--mirror", config["data"]["mirror"]] if config["data"]["mirror"] else [],
     shell:
-        "python -m data_prep.fetch --preset {wildcards.preset} --source {wildcards.source} --root {params.root:q}"
+        "python -m data_prep fetch --preset {wildcards.preset} --source {wildcards.source} --root {params.root:q}"
         " {params.mirror:q} --receipt {output} > {log} 2>&1"
 
 
@@ -78,7 +78,7 @@ rule store:
         root=lambda wildcards: upstream(wildcards.preset, source_of(wildcards.preset, wildcards.dataset)),
         settings=lambda wildcards: settings.load_dataset(wildcards.preset, wildcards.dataset)["build"],
     shell:
-        "python -m data_prep.{params.builder} --preset {wildcards.preset} --dataset {wildcards.dataset}"
+        "python -m data_prep build --preset {wildcards.preset} --dataset {wildcards.dataset}"
         " --root {params.root:q} --store {output.store} --manifest {output.manifest} --report {output.report}"
         " --workers {threads} > {log} 2>&1"
 
@@ -104,5 +104,5 @@ rule card:
     params:
         score=lambda wildcards, input: ["--pixel-knn", input.pixel_knn] if input.pixel_knn else [],
     shell:
-        "python -m cld.warm cld.figures.card --store {input.store} {params.score}"
+        "python -m cld.runtime.warm card --store {input.store} {params.score}"
         " --card {output.card} --figure {output.figure} > {log} 2>&1"

@@ -30,7 +30,7 @@ rule figure_a1:
         root=lambda wildcards: upstream(wildcards.preset, "gmu_kitchens"),
         shown=shown_figure("fig_a1"),
     shell:
-        "python -m cld.warm cld.figures.scenes --preset {wildcards.preset} --root {params.root} --store {input.store}"
+        "python -m cld.runtime.warm figure-a1 --preset {wildcards.preset} --root {params.root} --store {input.store}"
         " --manifest {input.manifest} --figures {output.png} {output.pdf}"
         " --csv {output.csv} > {log} 2>&1"
 
@@ -55,7 +55,7 @@ rule figure_a2:
     params:
         shown=shown_figure("fig_a2"),
     shell:
-        "python -m cld.warm cld.figures.negatives --preset {wildcards.preset} --table {input}"
+        "python -m cld.runtime.warm figure-a2 --preset {wildcards.preset} --table {input}"
         " --figure {output.png} {output.pdf} --csv {output.csv} > {log} 2>&1"
 
 
@@ -81,7 +81,7 @@ rule figure_a3:
     params:
         shown=shown_figure("fig_a3"),
     shell:
-        "python -m cld.warm cld.figures.gallery --store {input.store} --checkpoints {input.checkpoints}"
+        "python -m cld.runtime.warm figure-a3 --store {input.store} --checkpoints {input.checkpoints}"
         " --labels NPID NPID+CLD --figure {output.png} {output.pdf} --csv {output.csv} > {log} 2>&1"
 
 
@@ -110,5 +110,5 @@ rule figure_choice:
     params:
         shown=shown_figure("fig_choice"),
     shell:
-        "python -m cld.warm cld.figures.choice --key cld.weight --scores {input.scores}"
+        "python -m cld.runtime.warm figure-choice --key cld.weight --scores {input.scores}"
         " --figure {output.png} {output.pdf} --csv {output.csv} > {log} 2>&1"

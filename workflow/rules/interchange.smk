@@ -28,7 +28,7 @@ rule import_checkpoint:
         folder=lambda wildcards, output: Path(output.checkpoint).parent,
         arguments=lambda wildcards: import_arguments(wildcards.name),
     shell:
-        "python -m cld.warm cld.interchange import {input.file:q} --preset {wildcards.preset} --name {wildcards.name}"
+        "python -m cld.runtime.warm import {input.file:q} --preset {wildcards.preset} --name {wildcards.name}"
         " --run-dir {params.folder} {params.arguments} > {log} 2>&1"
 
 
@@ -49,5 +49,5 @@ rule export:
         mem_mb=4000,
         runtime=10,
     shell:
-        "python -m cld.warm cld.interchange export {input.checkpoint} --preset {wildcards.preset} --store {input.store}"
+        "python -m cld.runtime.warm export {input.checkpoint} --preset {wildcards.preset} --store {input.store}"
         " --scores {input.score} --out {output} > {log} 2>&1"

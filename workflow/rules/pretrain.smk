@@ -29,5 +29,5 @@ rule pretrain:
         launcher=launcher,
         said=lambda wildcards: f"../../runs/{wildcards.run}/output.log",
     shell:
-        "ln -sf {params.said} {log} && {params.launcher} $CLD_CONTAINER python -m cld.warm cld.training"
+        "ln -sf {params.said} {log} && {params.launcher} $CLD_CONTAINER python -m cld.runtime.warm train"
         " --preset {wildcards.preset} {params.arguments} --store {input.store} --run-dir {params.folder} >> {log} 2>&1"

@@ -26,7 +26,7 @@ rule index:
         results=lambda wildcards, output: Path(output[0]).parents[1],
         tables=tables_at_hand(PRESET),
     shell:
-        "python -m cld.report --preset {params.preset} --results {params.results} --tables {params.tables}"
+        "python -m cld page --preset {params.preset} --results {params.results} --tables {params.tables}"
         " --out {output} > {log} 2>&1"
 
 
@@ -41,7 +41,7 @@ rule index_now:
         results=RESULTS,
         tables=tables_at_hand(PRESET),
     shell:
-        "python -m cld.report --preset {params.preset} --results {params.results} --tables {params.tables}"
+        "python -m cld page --preset {params.preset} --results {params.results} --tables {params.tables}"
         " --out {params.results}/{params.preset}/index.html 2>&1 | tee {log}"
 
 
@@ -54,7 +54,7 @@ rule plan:
         preset=PRESET,
         results=RESULTS,
     shell:
-        "python -m cld.plan --preset {params.preset} --results {params.results} 2>&1 | tee {log}"
+        "python -m cld plan --preset {params.preset} --results {params.results} 2>&1 | tee {log}"
 
 
 rule status:
@@ -66,7 +66,7 @@ rule status:
         preset=PRESET,
         results=RESULTS,
     shell:
-        "python -m cld.status --preset {params.preset} --results {params.results} 2>&1 | tee {log}"
+        "python -m cld status --preset {params.preset} --results {params.results} 2>&1 | tee {log}"
 
 
 rule tables_now:
@@ -78,4 +78,4 @@ rule tables_now:
         preset=PRESET,
         results=RESULTS,
     shell:
-        "python -m cld.tables.now --preset {params.preset} --results {params.results} 2>&1 | tee {log}"
+        "python -m cld tables --now --preset {params.preset} --results {params.results} 2>&1 | tee {log}"

@@ -28,7 +28,7 @@ rule cell:
     params:
         cell=lambda wildcards: repr(table_cell(wildcards)),
     shell:
-        "python -m cld.warm cld.tables.cell --preset {wildcards.preset} --table {wildcards.table} --row {wildcards.row}"
+        "python -m cld.runtime.warm cell --preset {wildcards.preset} --table {wildcards.table} --row {wildcards.row}"
         " --column {wildcards.column} --scores {input} --out {output} > {log} 2>&1"
 
 
@@ -58,5 +58,5 @@ rule table:
         shown=shown_table,
         results=lambda wildcards, output: Path(output[0]).parents[2],
     shell:
-        "python -m cld.warm cld.tables.render --preset {wildcards.preset} --table {wildcards.table}"
+        "python -m cld.runtime.warm tables --preset {wildcards.preset} --tables {wildcards.table}"
         " --results {params.results} > {log} 2>&1"

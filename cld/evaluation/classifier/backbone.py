@@ -5,9 +5,9 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from cld.decoding import view_side
-from cld.errors import InputError
-from cld.store import StoreInfo
+from cld.data import StoreInfo
+from cld.data.decoding import view_side
+from cld.runtime.errors import InputError
 from cld.training.checkpoint import load_encoder
 
 

@@ -15,11 +15,11 @@ from torch.nn import functional as F
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import MultiStepLR
 
-from cld.distributed import averaged, everyones, n_processes, own_slice, rank, require_at_most, say
 from cld.evaluation.classifier.views import Images
-from cld.evaluation.partial import Partial
-from cld.progress import no_progress, progress
-from cld.training.streams import stream_seed
+from cld.runtime.distributed import averaged, everyones, n_processes, own_slice, rank, require_at_most, say
+from cld.runtime.progress import no_progress, progress
+from cld.runtime.rng import stream_seed
+from cld.training.resumable import Partial
 
 #: Streams of random numbers, apart from those of pre-training and of the views.
 ORDERS, HEADS, NETWORKS = 18, 19, 20
@@ -120,7 +120,7 @@ def train_classifier(
     Args:
         labels: (N,) int64 of ``images``, on the device.
         classify: from views (b, 3, S, S) to logits (b, C); where several processes share the batches, its
-            gradients are averaged over them (:func:`cld.distributed.parallel`).
+            gradients are averaged over them (:func:`cld.runtime.distributed.parallel`).
         trained: what learns of it.
         optimiser: of ``trained``.
         settings: ``batch_size``, ``epochs``, ``milestones`` (epochs) at which every rate is multiplied by

@@ -18,14 +18,14 @@ import numpy as np
 import torch
 from torch import Generator, Tensor
 
-from cld.augment import normalise, resized_crop, sample_crops, standardise_
-from cld.decoding import cut, decoded
-from cld.distributed import own_slice
-from cld.evaluation.features import centres
-from cld.store import EncodedImages, StoreInfo
-from cld.store.arrays import read_images
-from cld.store.format import JPEG
-from cld.training.streams import stream_seed
+from cld.augment.views import normalise, resized_crop, sample_crops, standardise_
+from cld.data import EncodedImages, StoreInfo
+from cld.data.arrays import read_images
+from cld.data.decoding import cut, decoded
+from cld.data.features import centres
+from cld.data.store_format import JPEG
+from cld.runtime.distributed import own_slice
+from cld.runtime.rng import stream_seed
 
 #: Streams of random numbers, apart from those of pre-training.
 VIEWS, CROPS = 16, 17

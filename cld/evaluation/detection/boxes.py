@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cld.store import Objects
+from cld.data import Objects
 
 
 @dataclass(frozen=True)

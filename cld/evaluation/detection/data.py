@@ -10,10 +10,10 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from cld.decoding import decoded
-from cld.errors import InputError
+from cld.data import EncodedImages, StoreInfo
+from cld.data.decoding import decoded
 from cld.evaluation.detection.boxes import Truth
-from cld.store import EncodedImages, StoreInfo
+from cld.runtime.errors import InputError
 
 
 class AnnotatedImages:
@@ -81,7 +81,7 @@ class AnnotatedImages:
     def decoded(
         self, rows: Iterable[int], workers: int, ahead: int, device: torch.device
     ) -> Iterator[Iterator[Tensor]]:
-        """Gives an iterator over images (3, H, W) in [0, 1], see :func:`cld.decoding.decoded`."""
+        """Gives an iterator over images (3, H, W) in [0, 1], see :func:`cld.data.decoding.decoded`."""
         with decoded(self.pixels, rows, workers, ahead, device.type == "cuda") as images:
             yield (
                 image.to(device, non_blocking=True).permute(2, 0, 1).contiguous().float() / 255

@@ -14,9 +14,9 @@ from torchvision.models.detection.anchor_utils import AnchorGenerator
 from torchvision.models.detection.faster_rcnn import FastRCNNPredictor
 from torchvision.ops import MultiScaleRoIAlign
 
-from cld.distributed import synchronise_norms
-from cld.errors import InputError
 from cld.evaluation.detection.slices import SliceSampler, SliceTransform
+from cld.runtime.distributed import synchronise_norms
+from cld.runtime.errors import InputError
 
 STEM = ("conv1", "bn1", "relu", "maxpool")
 STAGES = ("layer1", "layer2", "layer3", "layer4")

@@ -9,10 +9,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
+from cld.data import StoreInfo
 from cld.evaluation.detection.boxes import Detections
 from cld.evaluation.detection.data import AnnotatedImages
-from cld.figures.style import COLOURS, TEXT_WIDTH, caption, dataset_name, plt, save
-from cld.store import StoreInfo
+from cld.reporting.style import COLOURS, TEXT_WIDTH, caption, dataset_name, plt, save
 
 #: Rows and columns of images.
 GRID = (4, 4)

@@ -9,20 +9,20 @@ import torch
 from torchvision.models.detection import FasterRCNN
 
 from cld.config import run_id
-from cld.distributed import everyones, own_device, own_slice, rank
-from cld.errors import InputError
+from cld.data import StoreInfo, read_info
+from cld.data.checksums import file_sha256
 from cld.evaluation.detection.average_precision import coco_average_precision, voc_average_precision
 from cld.evaluation.detection.boxes import Detections, Truth
 from cld.evaluation.detection.data import AnnotatedImages
 from cld.evaluation.detection.model import build_detector, require_stages
 from cld.evaluation.detection.training import fine_tune
-from cld.evaluation.partial import Partial
 from cld.evaluation.protocols import partial_of
-from cld.progress import no_progress, progress
-from cld.store import StoreInfo, read_info
-from cld.store.checksum import file_sha256
+from cld.runtime.device import resolve_device
+from cld.runtime.distributed import everyones, own_device, own_slice, rank
+from cld.runtime.errors import InputError
+from cld.runtime.progress import no_progress, progress
 from cld.training.checkpoint import load_encoder
-from cld.training.device import resolve_device
+from cld.training.resumable import Partial
 
 #: Images that are decoded or under way before they are needed.
 AHEAD = 8

@@ -14,7 +14,7 @@ from torchvision.models.detection import FasterRCNN
 from torchvision.models.detection._utils import BalancedPositiveNegativeSampler
 from torchvision.models.detection.transform import GeneralizedRCNNTransform
 
-from cld.distributed import everyones, greatest, n_processes, own_slice, rank
+from cld.runtime.distributed import everyones, greatest, n_processes, own_slice, rank
 
 #: Whose samples each of the detector's losses is a mean over.
 SAMPLED_BY = {

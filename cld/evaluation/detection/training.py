@@ -14,15 +14,15 @@ import torch
 from torch import Tensor, nn
 from torchvision.models.detection import FasterRCNN
 
-from cld.distributed import averaged, own_slice, parallel, rank, require_at_most, say
-from cld.errors import InputError
+from cld.data.view_batches import Schedule
 from cld.evaluation.detection.data import AnnotatedImages, flipped
 from cld.evaluation.detection.slices import batch_loss
-from cld.evaluation.partial import Partial
-from cld.progress import no_progress, progress
-from cld.training.image_source import Schedule
+from cld.runtime.distributed import averaged, own_slice, parallel, rank, require_at_most, say
+from cld.runtime.errors import InputError
+from cld.runtime.progress import no_progress, progress
+from cld.runtime.rng import STEPS, stream_seed
 from cld.training.optimiser import SGD
-from cld.training.streams import STEPS, stream_seed
+from cld.training.resumable import Partial
 
 #: Batches of images that are decoded or under way before they are needed.
 AHEAD = 2
@@ -121,7 +121,7 @@ def train_step(
     """One step of SGD; half of the images are flipped. What is random comes from torch's global generator.
 
     Args:
-        forward: the detector, as :func:`cld.distributed.parallel` gives it.
+        forward: the detector, as :func:`cld.runtime.distributed.parallel` gives it.
         images: (3, H, W) each, in [0, 1]: this process's slice of the batch.
         targets: their objects, see :meth:`AnnotatedImages.target`.
         batch_size: images of all processes.

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import torch
 
-from cld.errors import InputError
+from cld.data import read_info
+from cld.data.features import extract_features
 from cld.evaluation.classifier.grades import graded
-from cld.evaluation.features import extract_features
 from cld.evaluation.labels import complete_labels
 from cld.evaluation.semisup.trial import Trial, load_network
-from cld.store import read_info
-from cld.training.device import resolve_device
+from cld.runtime.device import resolve_device
+from cld.runtime.errors import InputError
 
 #: Fields that all trials of a grid share.
 COMMON = ("run", "seed", "settings", "subset", "trained_by")

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
-from cld.errors import InputError
+from cld.data import StoreInfo, read_info
 from cld.evaluation.labels import complete_labels
-from cld.files import write_json
-from cld.store import StoreInfo, read_info
+from cld.runtime.errors import InputError
+from cld.runtime.files import write_json
 
 FORMAT = "cld-subset"
 

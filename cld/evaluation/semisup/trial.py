@@ -11,23 +11,23 @@ from torch import nn
 from torch.nn import functional as F
 
 from cld.config import run_id
-from cld.distributed import own_device, parallel, rank, require_at_most, synchronise_norms
-from cld.errors import InputError
+from cld.data import StoreInfo, read_info
+from cld.data.checksums import file_sha256
 from cld.evaluation.classifier.backbone import load_backbone
 from cld.evaluation.classifier.grades import accuracy
 from cld.evaluation.classifier.training import linear_head, logits_of, train_classifier
 from cld.evaluation.classifier.views import open_images
 from cld.evaluation.labels import complete_labels
-from cld.evaluation.partial import Partial
 from cld.evaluation.protocols import partial_of
 from cld.evaluation.semisup.subset import read_subset
-from cld.files import write_json
 from cld.models.backbones import build_backbone
-from cld.store import StoreInfo, read_info
-from cld.store.checksum import file_sha256
+from cld.runtime.device import resolve_device
+from cld.runtime.distributed import own_device, parallel, rank, require_at_most, synchronise_norms
+from cld.runtime.errors import InputError
+from cld.runtime.files import write_json
 from cld.training.checkpoint import load_checkpoint, save_checkpoint, trained_by
-from cld.training.device import resolve_device
 from cld.training.optimiser import SGD
+from cld.training.resumable import Partial
 
 
 @dataclass(frozen=True)

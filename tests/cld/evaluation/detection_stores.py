@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from photos import encoded
 
-from cld.store import EncodedSplit, Objects, write_encoded_store
+from cld.data import EncodedSplit, Objects, write_encoded_store
 
 COLOURS = np.array([[230, 40, 40], [40, 210, 60], [50, 70, 240]])
 FACTS = {"dataset": "voc07", "preset": "demo", "classes": ["red", "green", "blue"], "sources": {}}

@@ -6,8 +6,8 @@ import numpy as np
 import torch
 from photos import encoded, write_photos
 
+from cld.data import Split, write_store
 from cld.methods.encoder import build_encoder
-from cld.store import Split, write_store
 from cld.training.checkpoint import save_checkpoint
 
 FACTS = {"dataset": "kitchen_hc", "preset": "demo", "sources": {}, "config": {}}

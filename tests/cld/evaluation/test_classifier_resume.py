@@ -11,11 +11,11 @@ from one_of_several import signalling_step
 from test_linear import PUBLISHED
 from test_semisup import SETTINGS
 
-from cld.errors import InputError
 from cld.evaluation.linear import score_linear_published
 from cld.evaluation.protocols import partial_of
 from cld.evaluation.semisup.subset import draw_subset, write_subset
 from cld.evaluation.semisup.trial import run_trial, weights_path
+from cld.runtime.errors import InputError
 from cld.training.checkpoint import load_checkpoint
 from cld.training.optimiser import SGD
 

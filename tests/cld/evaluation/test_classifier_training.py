@@ -7,12 +7,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from linear_subjects import plain_photos, write_plain_photos
 
-from cld import distributed
-from cld.errors import InputError
+from cld.data import Split, read_info, write_store
 from cld.evaluation.classifier.training import Epochs, linear_head, train_classifier
 from cld.evaluation.classifier.views import open_images
-from cld.evaluation.partial import Partial
-from cld.store import Split, read_info, write_store
+from cld.runtime import distributed
+from cld.runtime.errors import InputError
+from cld.training.resumable import Partial
 
 CPU = torch.device("cpu")
 SETTINGS = {"batch_size": 4, "epochs": 3, "milestones": [1, 2], "gamma": 0.1, "crop_scale": [0.08, 1.0]}

@@ -8,9 +8,9 @@ import sys
 import numpy as np
 import pytest
 
-from cld.errors import InputError
 from cld.evaluation.compare import compare
 from cld.evaluation.statistics import packed_hits
+from cld.runtime.errors import InputError
 
 HITS = np.random.default_rng(0).random((4, 200)) < np.array([0.5, 0.5, 0.7, 0.7])[:, None]
 
@@ -113,7 +113,8 @@ def test_the_command_prints_and_writes(sides, tmp_path):
     command = [
         sys.executable,
         "-m",
-        "cld.evaluation.compare",
+        "cld",
+        "compare",
         "--a",
         *paths[:2],
         "--b",

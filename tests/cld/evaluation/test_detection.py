@@ -18,7 +18,7 @@ from torch import nn
 from torchvision.ops import roi_align
 
 from cld.config import load_protocol, merge, run_id
-from cld.errors import InputError
+from cld.data import read_info
 from cld.evaluation import __main__ as command
 from cld.evaluation.detection.boxes import Detections
 from cld.evaluation.detection.data import AnnotatedImages, flipped
@@ -28,7 +28,7 @@ from cld.evaluation.detection.training import learning_rate
 from cld.evaluation.protocols import partial_of
 from cld.methods.encoder import build_encoder
 from cld.models.backbones import build_backbone
-from cld.store import read_info
+from cld.runtime.errors import InputError
 from cld.training.checkpoint import load_checkpoint, save_checkpoint
 from cld.training.optimiser import SGD
 

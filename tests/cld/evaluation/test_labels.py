@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from cld.config import load_protocol
-from cld.errors import InputError
+from cld.data import Split, read_info, write_store
 from cld.evaluation.labels import class_labels, require_classes, require_k
 from cld.evaluation.protocols import PROTOCOLS
-from cld.store import Split, read_info, write_store
+from cld.runtime.errors import InputError
 
 
 def store_of(path, **labels):

@@ -11,13 +11,13 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from cld.config import load_protocol, run_id
-from cld.errors import InputError
+from cld.data import Split, read_info, read_labels, write_store
+from cld.data.features import extract_features
 from cld.evaluation import linear
 from cld.evaluation.classifier.backbone import load_backbone
-from cld.evaluation.features import extract_features
 from cld.evaluation.linear import score_linear, score_linear_published
 from cld.evaluation.statistics import unpacked
-from cld.store import Split, read_info, read_labels, write_store
+from cld.runtime.errors import InputError
 from cld.training.checkpoint import load_checkpoint, save_checkpoint
 
 CPU = torch.device("cpu")

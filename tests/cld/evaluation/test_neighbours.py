@@ -9,9 +9,9 @@ import pytest
 from sklearn.neighbors import KNeighborsClassifier
 
 from cld.config import run_id
-from cld.errors import InputError
-from cld.evaluation.neighbours import score_chance, score_knn, score_pixel_knn
-from cld.store import Split, read_info, read_split, write_store
+from cld.data import Split, read_info, read_split, write_store
+from cld.evaluation.knn_protocols import score_chance, score_knn, score_pixel_knn
+from cld.runtime.errors import InputError
 from cld.training.loop import train
 
 
@@ -70,7 +70,7 @@ def test_a_runs_score_uses_its_temperature_and_names_it(store, tiny_run, tmp_pat
 
 
 def evaluate(store, out, *arguments):
-    command = [sys.executable, "-m", "cld.evaluation", *arguments]
+    command = [sys.executable, "-m", "cld", "evaluate", *arguments]
     command += ["--preset", "demo", "--store", str(store), "--score", str(out)]
     return subprocess.run(command, capture_output=True, text=True)
 

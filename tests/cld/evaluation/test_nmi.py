@@ -12,10 +12,10 @@ from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
 from torch.nn.functional import normalize
 
 from cld.config import load_protocol
-from cld.errors import InputError
-from cld.evaluation.features import extract_features
+from cld.data import read_info, read_labels
+from cld.data.features import extract_features
 from cld.evaluation.nmi import best_grouping, grouped, mutual_information, score_nmi
-from cld.store import read_info, read_labels
+from cld.runtime.errors import InputError
 from cld.training.checkpoint import load_encoder
 from cld.training.loop import train
 

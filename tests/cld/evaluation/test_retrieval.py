@@ -7,10 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.neighbors import NearestNeighbors
 
-from cld.evaluation.features import extract_features
+from cld.data import read_info, read_labels
+from cld.data.features import extract_features
 from cld.evaluation.retrieval import nearest_rows, retrieve, score_retrieval
 from cld.evaluation.statistics import unpacked
-from cld.store import read_info, read_labels
 from cld.training.checkpoint import load_encoder
 from cld.training.loop import train
 

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from cld.config import load_protocol, validate
-from cld.errors import InputError, run_command
+from cld.data import Split, write_store
 from cld.evaluation import __main__ as command
 from cld.evaluation.protocols import PROTOCOLS
-from cld.store import Split, write_store
+from cld.runtime.errors import InputError, run_command
 from cld.training.loop import train
 
 #: Those whose own tests score them: they train for long, or take stores of their own.
@@ -92,7 +92,7 @@ def test_what_is_no_score_is_refused(evaluate, change, message):
 
 def test_a_score_that_does_not_fit_is_not_written(evaluate, tmp_path, monkeypatch, capsys):
     wrong = {"run": None, "seed": None, "metrics": {"top1": -1.0}, "settings": {}}
-    monkeypatch.setattr("cld.evaluation.neighbours.score_chance", lambda store, settings: wrong)
+    monkeypatch.setattr("cld.evaluation.knn_protocols.score_chance", lambda store, settings: wrong)
     with pytest.raises(SystemExit):
         evaluate("chance")
     assert "metrics.top1: -1.0 is less than the minimum of 0" in capsys.readouterr().err

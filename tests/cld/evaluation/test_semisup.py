@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 from linear_subjects import FACTS, coloured, write_checkpoint, write_colours, write_plain_photos
 
 from cld.config import load_protocol
-from cld.errors import InputError
+from cld.data import Split, read_info, read_labels, write_store
 from cld.evaluation.semisup import __main__ as command
 from cld.evaluation.semisup.choice import score_winner, winner
 from cld.evaluation.semisup.subset import draw_subset, read_subset, write_subset
 from cld.evaluation.semisup.trial import Trial, run_trial, weights_path
-from cld.store import Split, read_info, read_labels, write_store
+from cld.runtime.errors import InputError
 from cld.training.checkpoint import load_checkpoint
 
 SETTINGS = load_protocol("paper", "semisup") | {

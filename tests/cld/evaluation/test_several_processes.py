@@ -16,12 +16,12 @@ from processes import ENVIRONMENT, torchrun
 from test_detection import tiny_settings
 from test_semisup import SETTINGS
 
-from cld.errors import InputError
 from cld.evaluation import __main__ as evaluation
 from cld.evaluation.protocols import partial_of
 from cld.evaluation.semisup import __main__ as semisup
 from cld.evaluation.semisup.subset import draw_subset, write_subset
 from cld.evaluation.semisup.trial import run_trial, weights_path
+from cld.runtime.errors import InputError
 from cld.training.checkpoint import load_checkpoint
 from cld.training.optimiser import SGD
 

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from cld.errors import InputError
 from cld.evaluation.statistics import bootstrap, mean_sd, packed_hits, unpacked
+from cld.runtime.errors import InputError
 
 
 def test_mean_and_sample_deviation():

@@ -6,11 +6,11 @@ import torch
 from photos import photos, write_photos
 
 from cld.config import load_protocol
-from cld.errors import InputError
+from cld.data import Split, read_info, write_store
 from cld.evaluation import unsupervised
 from cld.evaluation.statistics import unpacked
 from cld.evaluation.unsupervised import features_of_views, score_unsupervised
-from cld.store import Split, read_info, write_store
+from cld.runtime.errors import InputError
 from cld.training.loop import train
 
 CPU = torch.device("cpu")

@@ -7,8 +7,8 @@ import torch
 from torch.nn import functional as F
 
 from cld.clustering import CLUSTERINGS
-from cld.errors import InputError
 from cld.methods import METHODS, AddCLD, build_method
+from cld.runtime.errors import InputError
 from cld.training.optimiser import SGD
 
 N, B = 20, 8

@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from cld.errors import InputError
 from cld.methods import build_method
 from cld.methods.byol import rising
+from cld.runtime.errors import InputError
 
 N, B = 20, 8
 

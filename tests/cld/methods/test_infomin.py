@@ -7,11 +7,11 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from cld.errors import InputError
-from cld.jigsaw import jigsaw_patches, patch_size
-from cld.methods.add_cld import AddCLD
+from cld.augment.jigsaw import jigsaw_patches, patch_size
+from cld.methods.cld import AddCLD
 from cld.methods.infomin import InfoMin
 from cld.models.heads import NormLinear
+from cld.runtime.errors import InputError
 
 N, B, SIZE = 20, 8, 12
 

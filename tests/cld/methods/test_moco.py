@@ -5,8 +5,8 @@ import math
 import pytest
 import torch
 
-from cld.errors import InputError
 from cld.methods import build_method
+from cld.runtime.errors import InputError
 
 N, B = 20, 8
 

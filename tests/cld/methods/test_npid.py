@@ -6,9 +6,9 @@ import math
 import pytest
 import torch
 
-from cld.errors import InputError
 from cld.losses import nce_loss
 from cld.methods import build_method
+from cld.runtime.errors import InputError
 
 N, B = 20, 8
 

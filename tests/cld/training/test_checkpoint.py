@@ -6,8 +6,8 @@ import pickle
 import pytest
 import torch
 
-from cld.errors import InputError
 from cld.methods import build_method
+from cld.runtime.errors import InputError
 from cld.training.checkpoint import load_checkpoint, load_encoder, save_checkpoint
 
 

@@ -14,13 +14,13 @@ from processes import ENVIRONMENT, torchrun
 from torch import nn
 
 from cld.config import format_overrides, load_run, overrides_of
-from cld.distributed import encode_shuffled
-from cld.errors import InputError
+from cld.data.view_batches import Schedule
 from cld.methods import METHODS
+from cld.runtime.distributed import encode_shuffled
+from cld.runtime.errors import InputError
+from cld.runtime.rng import epoch_batches
 from cld.training.checkpoint import load_checkpoint
-from cld.training.image_source import Schedule
 from cld.training.loop import Part, start, train, train_step
-from cld.training.streams import epoch_batches
 
 HERE = Path(__file__).parent
 PARTS = {"optimiser.parts": 2}
@@ -28,7 +28,7 @@ PARTS = {"optimiser.parts": 2}
 
 def training(config: dict, store: Path, run: Path) -> list[str]:
     overrides = format_overrides(overrides_of(config, "demo"))
-    command = ["-m", "cld.training", "--preset", "demo", "--dataset", config["dataset"]]
+    command = ["-m", "cld", "train", "--preset", "demo", "--dataset", config["dataset"]]
     command += ["--method", config["method"], "--store", str(store), "--run-dir", str(run), "--device", "cpu"]
     return [*command, *overrides]
 

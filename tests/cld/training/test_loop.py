@@ -16,14 +16,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from cld.augment import normalise
-from cld.errors import InputError
+from cld.augment.views import normalise
+from cld.data import Split, read_info, read_split, write_store
 from cld.evaluation.knn import knn_accuracy, knn_classify
 from cld.methods import METHODS
-from cld.store import Split, read_info, read_split, write_store
+from cld.runtime.errors import InputError
+from cld.runtime.rng import epoch_batches, stream_seed
 from cld.training.checkpoint import load_checkpoint, load_encoder
 from cld.training.loop import feature_spread, train
-from cld.training.streams import epoch_batches, stream_seed
 
 
 def read_log(run):
@@ -229,7 +229,7 @@ def test_a_term_that_is_not_finite_is_named(tiny_run, tiny_store, tmp_path, monk
         calls.append(None)
         return features.sum() * (math.nan if len(calls) == 6 else 0.0)
 
-    monkeypatch.setattr("cld.methods.add_cld.cross_level_loss", loss)
+    monkeypatch.setattr("cld.methods.cld.cross_level_loss", loss)
     with pytest.raises(InputError, match="diverged by step 6: loss, cld_loss not finite"):
         train(tiny_run(), tiny_store, tmp_path, "cpu")
     assert load_checkpoint(tmp_path / "partial.pt")["step"] == 5
@@ -238,7 +238,7 @@ def test_a_term_that_is_not_finite_is_named(tiny_run, tiny_store, tmp_path, monk
 def test_the_command_saves_and_stops_on_sigterm_and_goes_on(tiny_run, tiny_store, tmp_path):
     config, run = tiny_run("npid", {"optimiser.epochs": 400}), tmp_path / "run"
     overrides = ["backbone", "head", "queue", "cld", "optimiser"]
-    command = [sys.executable, "-m", "cld.training", "--preset", "demo", "--dataset", "kitchen_hc"]
+    command = [sys.executable, "-m", "cld", "train", "--preset", "demo", "--dataset", "kitchen_hc"]
     command += ["--method", "npid", "--store", str(tiny_store), "--run-dir", str(run), "--device", "cpu"]
     command += [f"{part}.{key}={value}" for part in overrides for key, value in config[part].items()]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
@@ -255,7 +255,7 @@ def test_the_command_saves_and_stops_on_sigterm_and_goes_on(tiny_run, tiny_store
 
 
 def test_a_misspelt_key_is_told_by_the_command(tiny_store, tmp_path):
-    command = [sys.executable, "-m", "cld.training", "--preset", "demo", "--dataset", "kitchen_hc"]
+    command = [sys.executable, "-m", "cld", "train", "--preset", "demo", "--dataset", "kitchen_hc"]
     command += ["--method", "npid", "--store", str(tiny_store), "--run-dir", str(tmp_path)]
     command += ["optimiser.epoch=3"]
     done = subprocess.run(command, capture_output=True, text=True)

@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from cld.config import run_id
-from cld.errors import InputError
 from cld.methods import build_method
+from cld.runtime.errors import InputError
 from cld.training.checkpoint import load_checkpoint
 from cld.training.loop import train
 from cld.training.optimiser import SGD

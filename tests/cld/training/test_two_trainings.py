@@ -13,10 +13,10 @@ import pytest
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from cld import lease as lease_module
 from cld.config import format_overrides, overrides_of
-from cld.errors import InputError
-from cld.lease import Lease
+from cld.runtime import lock as lease_module
+from cld.runtime.errors import InputError
+from cld.runtime.lock import Lease
 from cld.training.checkpoint import load_checkpoint, save_checkpoint
 from cld.training.loop import LEASE, train
 
@@ -32,7 +32,8 @@ def start(tiny_store):
     def started(config: dict, run: Path, *launcher: str) -> subprocess.Popen:
         command = [
             "-m",
-            "cld.training",
+            "cld",
+            "train",
             "--preset",
             "demo",
             "--dataset",
@@ -172,8 +173,8 @@ def test_processes_that_train_together_wait_together(start, tiny_run, tmp_path):
 LAGGING = """
 import sys
 from pathlib import Path
-from cld import distributed
-from cld.torchrun import process_group
+from cld.runtime import distributed
+from cld.runtime.torchrun import process_group
 from cld.training import loop
 
 loop.POLL_S = 0.01

@@ -10,7 +10,8 @@ from torch import nn
 sys.path[:0] = [str(Path(__file__).parents[3]), str(Path(__file__).parents[1])]
 torch.set_num_threads(1)
 
-from cld.distributed import (  # noqa: E402
+from cld.methods import build_method  # noqa: E402
+from cld.runtime.distributed import (  # noqa: E402
     averaged,
     encode_shuffled,
     everyones,
@@ -21,8 +22,7 @@ from cld.distributed import (  # noqa: E402
     rank,
     synchronise_norms,
 )
-from cld.methods import build_method  # noqa: E402
-from cld.torchrun import process_group  # noqa: E402
+from cld.runtime.torchrun import process_group  # noqa: E402
 
 
 def own(rows):

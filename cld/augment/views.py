@@ -1,0 +1,296 @@
+"""Random views of whole batches of uint8 images, on the images' device, each sample with its own parameters.
+
+The operations are torchvision's (``transforms.v2`` on float images), with the same distributions of their
+parameters: RandomResizedCrop (bilinear, antialiased as PIL does), RandomHorizontalFlip, ColorJitter,
+RandAugment, RandomGrayscale, GaussianBlur, RandomSolarize, Normalize, in this order. Parameters are drawn on
+the CPU, so that a generator's state gives the same views on every device. Call them outside autocast.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from functools import partial
+
+import torch
+from torch import Generator, Tensor
+from torch.nn import functional as F
+
+from cld.augment.colour import luma
+from cld.augment.randaugment import rand_augment
+from cld.runtime.errors import InputError
+
+CROP_RATIO = (3 / 4, 4 / 3)  # least and most width / height of a crop
+CROP_ATTEMPTS = 10  # to draw a crop that lies in the image
+BRIGHTNESS, CONTRAST, SATURATION, HUE = range(4)  # columns of the jitter's factors
+
+
+class Augment:
+    """Random views, as the ``augment`` section of a run's configuration describes them.
+
+    Args:
+        settings: ``crop_scale`` [least, most] share of the area; ``flip_p``; ``jitter`` [brightness,
+            contrast, saturation, hue] strengths as in torchvision's ColorJitter, applied with probability
+            ``jitter_p``, each sample's four operations in a random order; ``randaugment``, see
+            :func:`cld.augment.randaugment.rand_augment`; ``grayscale_p``; ``blur_p`` and
+            ``blur_sigma`` [least, most] in pixels; ``solarize_p``. The blur's kernel reaches three of the
+            largest sigmas far. ``blur_p`` and ``solarize_p`` may be lists: one probability for each view.
+        image_size: height and width of the views.
+        mean, std: per RGB channel in [0, 1], for the normalisation.
+
+    Raises:
+        InputError: an empty range, or a hue strength above 0.5, where hues would repeat.
+    """
+
+    def __init__(self, settings: dict, image_size: int, mean: Sequence[float], std: Sequence[float]):
+        for key in ("crop_scale", "blur_sigma"):
+            low, high = settings[key]
+            if not 0 < low <= high:
+                raise InputError(f"augment.{key} [{low}, {high}]: give [least, most], both above 0")
+        if settings["jitter"][HUE] > 0.5:
+            raise InputError(f"augment.jitter: hue strength {settings['jitter'][HUE]} is above 0.5: lower it")
+        self.settings = settings
+        self.image_size = image_size
+        self.mean, self.std = mean, std
+        strength = torch.tensor(settings["jitter"], dtype=torch.float32)
+        self.neutral = torch.tensor([1.0, 1.0, 1.0, 0.0])  # jitter factors that change nothing
+        self.lowest, self.highest = self.neutral - strength, self.neutral + strength
+        self.lowest[:HUE].clamp_(min=0)
+        self.blur_radius = min(math.ceil(3 * settings["blur_sigma"][1]), image_size - 1)
+
+    def __call__(self, images: Tensor, generator: Generator) -> Tensor:
+        """One random view of each image.
+
+        Args:
+            images: uint8 (B, H, W, 3); all first views, then all second views, ….
+            generator: of the CPU.
+
+        Returns:
+            float32 (B, 3, image_size, image_size), normalised, on the images' device.
+        """
+        n, height, width, _ = images.shape
+        crops = sample_crops(n, height, width, self.settings["crop_scale"], generator)
+        flip = _chosen(self.settings["flip_p"], n, generator)
+        return self._changed(resized_crop(images, crops, flip, self.image_size), generator)
+
+    def of_crops(self, crops: Tensor, generator: Generator) -> Tensor:
+        """Views of crops that are cut out and resized already: the rest of the operations.
+
+        Args:
+            crops: uint8 (B, image_size, image_size, 3), in the order of the images of a call.
+            generator: of the CPU.
+
+        Returns:
+            As a call.
+        """
+        views = _to_float(crops)
+        _apply_(views, _chosen(self.settings["flip_p"], len(crops), generator), partial(torch.flip, dims=[3]))
+        return self._changed(views, generator)
+
+    def _changed(self, views: Tensor, generator: Generator) -> Tensor:
+        """What follows cropping and flipping, in place where it can be."""
+        n, settings = len(views), self.settings
+
+        def uniform(low: float | Tensor, high: float | Tensor, *shape: int) -> Tensor:
+            return low + (high - low) * torch.rand(shape, generator=generator)
+
+        def chosen(probability: float | Sequence[float]) -> Tensor:
+            return _chosen(probability, n, generator)
+
+        factors = uniform(self.lowest, self.highest, n, 4)
+        factors = torch.where(chosen(settings["jitter_p"])[:, None], factors, self.neutral)
+        colour_jitter_(views, factors, order=torch.rand(n, 4, generator=generator).argsort(dim=1))
+
+        n_ops, magnitude = settings["randaugment"]["n_ops"], settings["randaugment"]["magnitude"]
+        if n_ops:
+            views = rand_augment(views, n_ops, magnitude, generator)
+
+        _apply_(views, chosen(settings["grayscale_p"]), luma)
+
+        sigma = uniform(*settings["blur_sigma"], n)
+        blur = partial(gaussian_blur, radius=self.blur_radius)
+        _apply_(views, chosen(settings["blur_p"]), blur, sigma)
+        _apply_(views, chosen(settings["solarize_p"]), solarize)
+        return standardise_(views, self.mean, self.std)
+
+
+def normalise(images: Tensor, mean: Sequence[float], std: Sequence[float], size: int | None = None) -> Tensor:
+    """uint8 images (B, H, W, 3) as the views of testing: float32 (B, 3, H, W), normalised.
+
+    Images of another height or width than ``size`` are resized to it.
+    """
+    n, height, width, _ = images.shape
+    if size is None or (height, width) == (size, size):
+        return standardise_(_to_float(images), mean, std)
+    whole = torch.tensor([0.0, 0.0, height, width]).expand(n, 4)
+    return standardise_(resized_crop(images, whole, torch.zeros(n, dtype=torch.bool), size), mean, std)
+
+
+def sample_crops(n: int, height: int, width: int, scale: Sequence[float], generator: Generator) -> Tensor:
+    """Draw ``n`` crops of ``height`` x ``width`` images as torchvision's RandomResizedCrop does.
+
+    Area share uniform in ``scale``, width / height log-uniform in CROP_RATIO, position uniform. The first of
+    ten attempts that lies in the image counts; if none does, the largest central crop within the ratios.
+
+    Returns:
+        float32 (n, 4), whole pixels on the CPU: top, left, height, width.
+    """
+    low, high = CROP_RATIO
+    shape = (n, CROP_ATTEMPTS)
+    area = torch.empty(shape).uniform_(*scale, generator=generator) * (height * width)
+    ratio = torch.empty(shape).uniform_(math.log(low), math.log(high), generator=generator).exp_()
+    crop_h, crop_w = (area / ratio).sqrt_().round_(), (area * ratio).sqrt_().round_()
+    fits = (crop_h >= 1) & (crop_h <= height) & (crop_w >= 1) & (crop_w <= width)
+    first = fits.to(torch.uint8).argmax(dim=1, keepdim=True)
+    crop_h, crop_w = crop_h.gather(1, first)[:, 0], crop_w.gather(1, first)[:, 0]
+    position = torch.rand(n, 2, generator=generator, dtype=torch.float64)  # float32 could round up to 1
+    top = (position[:, 0] * (height - crop_h + 1)).floor_()
+    left = (position[:, 1] * (width - crop_w + 1)).floor_()
+    crops = torch.stack([top.float(), left.float(), crop_h, crop_w], dim=1)
+
+    central_h, central_w = min(height, round(width / low)), min(width, round(height * high))
+    central = [(height - central_h) // 2, (width - central_w) // 2, central_h, central_w]
+    return torch.where(fits.any(dim=1, keepdim=True), crops, torch.tensor(central, dtype=torch.float32))
+
+
+def resized_crop(images: Tensor, crops: Tensor, flip: Tensor, size: int) -> Tensor:
+    """Cut out each image's crop, resize it bilinearly with antialiasing, and mirror it where ``flip`` says.
+
+    Args:
+        images: uint8 (B, H, W, 3).
+        crops: (B, 4), top, left, height, width.
+        flip: bool (B,).
+        size: height and width of the result.
+
+    Returns:
+        float32 (B, 3, size, size) in [0, 1].
+    """
+    n, height, width, _ = images.shape
+    # Resampling is linear and separable: one matrix over the rows and one over the columns of each image.
+    top, left, crop_h, crop_w = _to(images.device, crops).T
+    rows = _resampling(top, crop_h, height, size, torch.zeros_like(top, dtype=torch.bool))
+    columns = _resampling(left, crop_w, width, size, _to(images.device, flip))
+    out = rows.div_(255) @ images.reshape(n, height, width * 3).float()  # (B, size, W * 3)
+    out = out.view(n, size, width, 3).permute(0, 3, 1, 2).reshape(n, 3 * size, width)
+    return (out @ columns.transpose(1, 2)).view(n, 3, size, size)
+
+
+def _resampling(start: Tensor, length: Tensor, n_in: int, n_out: int, reverse: Tensor) -> Tensor:
+    """Matrices (B, n_out, n_in) that resample ``length`` pixels from ``start`` (B,) to ``n_out`` pixels.
+
+    Triangular filter, stretched when it shrinks the image (antialiasing) and cut at the crop's edges.
+    """
+    scale = length / n_out
+    pixel = torch.arange(n_in, device=start.device) + 0.5 - start[:, None]  # (B, n_in), from the crop's start
+    pixel = pixel.where((pixel > 0) & (pixel < length[:, None]), torch.inf)
+    centre = (torch.arange(n_out, device=start.device) + 0.5) * scale[:, None]  # (B, n_out)
+    centre = torch.where(reverse[:, None], length[:, None] - centre, centre)
+    distance = (pixel[:, None, :] - centre[:, :, None]).abs_()  # (B, n_out, n_in)
+    weights = distance.mul_(-1 / scale.clamp(min=1)[:, None, None]).add_(1).clamp_(min=0)
+    return weights.div_(weights.sum(dim=2, keepdim=True))
+
+
+def colour_jitter_(images: Tensor, factors: Tensor, order: Tensor) -> Tensor:
+    """Change brightness, contrast, saturation and hue, as torchvision's ``adjust_*`` do, in place.
+
+    Args:
+        images: float32 (B, 3, H, W) in [0, 1].
+        factors: (B, 4) on the CPU: brightness, contrast and saturation factors, hue shift in turns.
+        order: int64 (B, 4) on the CPU: each sample's permutation of the four columns of ``factors``.
+
+    Returns:
+        ``images``.
+    """
+    hue = factors[:, HUE]
+    n_before_hue = (order == HUE).to(torch.uint8).argmax(dim=1)
+    others = order[order != HUE].view(-1, 3)
+    for step in range(4):
+        _apply_(images, (n_before_hue == step) & (hue != 0), shift_hue, hue)
+        if step < 3:
+            operation = others[:, step : step + 1]
+            _blend_(images, operation[:, 0], factors.gather(1, operation)[:, 0])
+    return images
+
+
+def _blend_(images: Tensor, operation: Tensor, factor: Tensor) -> None:
+    """Blend each image with black, its mean grey or its grey image: brightness, contrast or saturation."""
+    to_grey = torch.where(operation == SATURATION, 1 - factor, 0)
+    to_mean = torch.where(operation == CONTRAST, 1 - factor, 0)
+    weights = torch.stack([factor, to_grey, to_mean])[..., None, None, None]
+    factor, to_grey, to_mean = _to(images.device, weights)
+    grey = luma(images)
+    mean = grey.mean(dim=(2, 3), keepdim=True)
+    images.mul_(factor).add_(grey.mul_(to_grey).add_(mean * to_mean)).clamp_(0, 1)
+
+
+def shift_hue(images: Tensor, shift: Tensor) -> Tensor:
+    """Turn the hue of ``images`` (B, 3, H, W) by ``shift`` (B,) turns; value and saturation stay.
+
+    The round trip through HSV in one pass, for shifts of up to one turn. Branches are float arithmetic:
+    on a CPU, boolean masks and ``torch.where`` are more than ten times slower than additions.
+    """
+    red, green, blue = images.unbind(dim=1)
+    high = torch.maximum(torch.maximum(red, green), blue)
+    low = torch.minimum(torch.minimum(red, green), blue)
+    chroma = high - low
+    red_leads = (red - high).sign_().add_(1)  # 1 where red is the largest, else 0
+    green_leads = (green - high).sign_().add_(1)
+    hue = torch.lerp((red - green).add_(chroma, alpha=4), (blue - red).add_(chroma, alpha=2), green_leads)
+    hue = torch.lerp(hue, green - blue, red_leads).div_((6 * chroma).clamp_(min=1e-12))  # in turns, from -1/6
+    sixths = hue.add_(_to(images.device, shift + 2)[:, None, None]).frac_().mul_(6)
+    shares = [(sixths - at).abs_().sub_(1).clamp_(0, 1) for at in (3, 2, 4)]
+    return torch.stack(
+        [
+            torch.addcmul(low, chroma, shares[0]),
+            torch.addcmul(high, chroma, shares[1], value=-1),
+            torch.addcmul(high, chroma, shares[2], value=-1),
+        ],
+        dim=1,
+    )
+
+
+def solarize(images: Tensor) -> Tensor:
+    """Invert what is at least half bright."""
+    return torch.where(images >= 0.5, 1 - images, images)
+
+
+def gaussian_blur(images: Tensor, sigma: Tensor, radius: int) -> Tensor:
+    """Blur ``images`` (B, 3, S, S) with Gaussians of ``sigma`` (B,) pixels, cut at ``radius`` pixels.
+
+    Beyond the edges the image is mirrored; ``radius`` is below S.
+    """
+    size = images.shape[-1]
+    offset = torch.arange(-radius, radius + 1, device=images.device)
+    kernel = (-0.5 * (offset / _to(images.device, sigma)[:, None]) ** 2).exp_()  # (B, taps)
+    kernel.div_(kernel.sum(dim=1, keepdim=True))
+    source = torch.arange(size, device=images.device)[:, None] + offset  # (S, taps), reflected into the image
+    source = (size - 1) - ((size - 1) - source.abs()).abs()
+    taps = F.one_hot(source, size).to(images.dtype)  # (S, taps, S)
+    matrix = torch.einsum("bt,itj->bij", kernel, taps)[:, None]
+    return matrix @ images @ matrix.transpose(2, 3)
+
+
+def _chosen(probability: float | Sequence[float], n: int, generator: Generator) -> Tensor:
+    """Which of ``n`` views an operation befalls, bool (n,); ``probability`` for all, or for each view."""
+    by_view = torch.tensor(probability).reshape(-1, 1)  # V or 1, 1
+    return (torch.rand(len(by_view), n // len(by_view), generator=generator) < by_view).flatten()
+
+
+def _apply_(images: Tensor, chosen: Tensor, operation: Callable[..., Tensor], *parameters: Tensor) -> None:
+    """Replace the ``chosen`` images (bool (B,), on the CPU) by ``operation`` of them and their parameters."""
+    if chosen.any():
+        index = _to(images.device, chosen.nonzero()[:, 0])
+        images[index] = operation(images[index], *(values[chosen] for values in parameters))
+
+
+def _to_float(images: Tensor) -> Tensor:
+    return images.permute(0, 3, 1, 2).to(torch.float32, memory_format=torch.contiguous_format).div_(255)
+
+
+def standardise_(images: Tensor, mean: Sequence[float], std: Sequence[float]) -> Tensor:
+    """Normalise images (B, 3, H, W) in place by each channel's mean and deviation."""
+    mean, std = _to(images.device, torch.tensor([mean, std], dtype=torch.float32))[..., None, None]
+    return images.sub_(mean).div_(std)
+
+
+def _to(device: torch.device, parameters: Tensor) -> Tensor:
+    # Not blocking: a GPU goes on with the last step's work while the next views are prepared.
+    return parameters.to(device, non_blocking=True)

@@ -1,0 +1,173 @@
+"""A run's backbone as others read it: a plain torchvision state dict, safetensors, and a model card."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import jinja2
+import safetensors.torch
+import torch
+import yaml
+
+from cld.config import CONFIG, is_generated, load_preset, run_id
+from cld.data import StoreInfo, read_info
+from cld.models.backbones import RESNETS
+from cld.runtime.errors import InputError
+from cld.runtime.files import atomic_path, write_text
+from cld.training.checkpoint import load_checkpoint, load_encoder
+
+TEMPLATES = Path(__file__).parent / "templates"
+
+
+def export_run(
+    checkpoint: str | Path,
+    folder: str | Path,
+    scores: Sequence[str | Path] = (),
+    store: str | Path | None = None,
+    preset: str | None = None,
+) -> list[Path]:
+    """Write ``<run>.pth``, ``<run>.safetensors`` and ``README.md`` into ``folder``.
+
+    Args:
+        checkpoint: a run's checkpoint.
+        folder: made if it is not there.
+        scores: JSON files of this run's scores, or folders of them.
+        store: what the run was trained on.
+        preset: its scale; None: as the store, the scores or else the checkpoint's path say.
+
+    Returns:
+        the three paths.
+
+    Raises:
+        InputError: a file cannot be read, or belongs to another run, store or preset.
+    """
+    content = load_checkpoint(checkpoint)
+    encoder, config = load_encoder(checkpoint)
+    run = run_id(config)
+    found = [_read_score(path, run) for path in _score_files(scores)]
+    info = _read_store(store, content["data"]) if store else None
+    preset = _preset(checkpoint, preset, info, found)
+    tensors = {name: tensor.contiguous() for name, tensor in encoder.backbone.state_dict().items()}
+    paths = [Path(folder) / name for name in (f"{run}.pth", f"{run}.safetensors", "README.md")]
+    metadata = {"format": "pt", "run": run, "config": json.dumps(config)}
+    with atomic_path(paths[0]) as temporary, open(temporary, "wb") as file:
+        torch.save(tensors, file)  # by name, PyTorch would write the temporary name into the file
+    with atomic_path(paths[1]) as temporary:
+        safetensors.torch.save_file(tensors, temporary, metadata)
+    write_text(paths[2], card(run, config, content["provenance"], preset, found, info))
+    return paths
+
+
+def card(
+    run: str,
+    config: Mapping,
+    provenance: Mapping,
+    preset: str | None,
+    scores: Sequence[Mapping],
+    info: StoreInfo | None,
+) -> str:
+    """The model card, in Markdown with the YAML head that model hubs read.
+
+    Args:
+        run: its name, by which the files are called.
+        config: the run's.
+        provenance: the checkpoint's.
+        preset: None: not known.
+        scores: of this run.
+        info: the store it was trained on, None: not given.
+    """
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(TEMPLATES),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    known = preset is not None
+    return environment.get_template("card.md.j2").render(
+        run=run,
+        config=config,
+        imported=config.get("imported"),
+        method=_method(config),
+        features=_features(config),
+        torchvision_name=torchvision_name(config["backbone"]),
+        preset=f"{preset}: {load_preset(preset)['title']}" if known else None,
+        generated=is_generated(preset, config["dataset"]) if known else None,
+        scores=scores,
+        info=info,
+        backbone=json.dumps(config["backbone"]).replace("null", "None"),
+        configuration=yaml.safe_dump(dict(config), sort_keys=False),
+        provenance=yaml.safe_dump(dict(provenance), sort_keys=False),
+    )
+
+
+def torchvision_name(settings: Mapping) -> str | None:
+    """torchvision's function that builds this backbone, None where there is none."""
+    plain = settings["blocks"] in (None, list(RESNETS[settings["name"]][1]))
+    is_plain = plain and settings["width"] == 64 and settings["stem"] == "imagenet"
+    return settings["name"] if is_plain else None
+
+
+def _method(config: Mapping) -> str:
+    if "imported" in config:
+        return f"trained by others ({config['imported']['layout'] or 'unknown layout'})"
+    cld = config["cld"]
+    name = config["method"] + (
+        f" + CLD, {cld['n_groups']} groups by {cld['clustering']}" if cld["weight"] else ""
+    )
+    return name if config["optimiser"]["epochs"] else f"{name}, untrained"
+
+
+def _features(config: Mapping) -> int:
+    block, _ = RESNETS[config["backbone"]["name"]]
+    return config["backbone"]["width"] * 8 * block.expansion
+
+
+def _score_files(paths: Sequence[str | Path]) -> list[Path]:
+    files = []
+    for path in map(Path, paths):
+        inside = sorted(path.glob("*.json")) if path.is_dir() else [path]
+        if not inside:
+            raise InputError(f"{path}: has no scores (*.json); name the run's folder of scores")
+        files += inside
+    return files
+
+
+def _read_score(path: Path, run: str) -> dict:
+    try:
+        score = json.loads(path.read_text(encoding="utf-8"))
+        theirs, _ = score["run"], [score[key] for key in ("protocol", "preset", "dataset", "metrics")]
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such score; run cld evaluate first") from None
+    except (OSError, ValueError, KeyError, TypeError):
+        raise InputError(f"{path}: is not a score; name a file that cld evaluate wrote") from None
+    if theirs != run:
+        raise InputError(f"{path}: is a score of {theirs}, not of {run}; name this run's scores")
+    return score
+
+
+def _read_store(path: str | Path, checksum: str | None) -> StoreInfo:
+    info = read_info(path)
+    if checksum not in (None, info.checksum):
+        raise InputError(
+            f"{path}: is not what the run was trained on (checksum {info.checksum[:12]}, the run's is "
+            f"{checksum[:12]}); name its store"
+        )
+    return info
+
+
+def _preset(
+    checkpoint: str | Path, asked: str | None, info: StoreInfo | None, scores: Sequence[Mapping]
+) -> str | None:
+    said = {"--preset": asked, "the store": info.preset if info else None}
+    said |= {f"score {score['protocol']}": score["preset"] for score in scores}
+    said = {who: preset for who, preset in said.items() if preset is not None}
+    if len(set(said.values())) > 1:
+        raise InputError(
+            f"{', '.join(f'{who} is of preset {p}' for who, p in said.items())}; name one preset's"
+        )
+    if said:
+        return next(iter(said.values()))
+    folders = Path(checkpoint).resolve().parts  # results/<preset>/runs/<run>/checkpoint.pt
+    is_run = len(folders) > 4 and folders[-3] == "runs"
+    return folders[-4] if is_run and (CONFIG / "presets" / f"{folders[-4]}.yaml").is_file() else None

@@ -1,0 +1,113 @@
+"""Stores of small images of one size, read whole into memory."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+from cld.data.store_format import (
+    ARRAYS,
+    Description,
+    StoreInfo,
+    check_splits,
+    open_store,
+    read_group,
+    write_file,
+)
+from cld.runtime.errors import InputError
+
+
+@dataclass(frozen=True)
+class Split:
+    """One split: ``images`` uint8 (N, H, W, 3) and ``labels`` int64 (N,), -1 where an image has none."""
+
+    images: np.ndarray
+    labels: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """As datasets of a store, by name and with their types."""
+        return {
+            "images": np.asarray(self.images, dtype=np.uint8),
+            "labels": np.asarray(self.labels, dtype=np.int64),
+        }
+
+
+def write_store(path: str | Path, splits: Mapping[str, Split], **facts: object) -> StoreInfo:
+    """Write a store of small images atomically and return its description.
+
+    Args:
+        path: HDF5 file.
+        splits: by name; one is ``train``.
+        facts: the fields of :class:`cld.data.Description`.
+
+    Raises:
+        InputError: a split is empty or missing, or a label is not an index into the classes.
+    """
+    description = Description(**facts)
+    check_splits(path, {name: split.labels for name, split in splits.items()}, description)
+    if description.mean is None:
+        mean, std = channel_statistics(splits["train"].images)
+        description = replace(description, mean=mean, std=std)
+
+    def fill(store: h5py.File) -> None:
+        for name, split in splits.items():
+            for dataset, array in split.arrays().items():
+                store.create_dataset(f"{name}/{dataset}", data=array)
+
+    return write_file(path, ARRAYS, description, fill)
+
+
+def read_split(path: str | Path, names: str | Sequence[str]) -> Split:
+    """Load one split, or several one after another, whole into memory.
+
+    Raises:
+        InputError: the store cannot be read, has no such split, or has images of many sizes.
+    """
+    names = [names] if isinstance(names, str) else names
+    with open_store(path) as store:
+        groups = [read_group(path, store, name) for name in names]
+        splits = [_images(path, group) for group in groups]
+        # one buffer, filled split by split: unlabelled images can be gigabytes
+        images = np.empty((sum(map(len, splits)), *splits[0].shape[1:]), np.uint8)
+        start = 0
+        for split in splits:
+            stop = start + len(split)
+            split.read_direct(images, dest_sel=np.s_[start:stop])
+            start = stop
+        return Split(images, np.concatenate([group["labels"][:] for group in groups]))
+
+
+def read_images(path: str | Path, split: str, rows: Sequence[int] | np.ndarray) -> np.ndarray:
+    """Some images of a split, uint8 (len(rows), H, W, 3), without reading the others.
+
+    Raises:
+        InputError: the store cannot be read, has no such split, or has images of many sizes.
+    """
+    with open_store(path) as store:
+        images = _images(path, read_group(path, store, split))
+        # from their place in the file: HDF5 picks single rows slowly
+        mapped = np.memmap(path, images.dtype, "r", images.id.get_offset(), images.shape)
+        return mapped[np.asarray(rows)]
+
+
+def _images(path: str | Path, group: h5py.Group) -> h5py.Dataset:
+    if "images" not in group:
+        raise InputError(
+            f"{path}: holds JPEGs of many sizes, which are not loaded whole; use a store of small images"
+        )
+    return group["images"]
+
+
+def channel_statistics(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and standard deviation per channel, in [0, 1], of uint8 images (N, H, W, 3)."""
+    # From the 256-bin histogram of each channel: exact, and never a float copy of the images.
+    levels = np.arange(256) / 255
+    counts = np.stack([np.bincount(images[..., channel].ravel(), minlength=256) for channel in range(3)])
+    weights = counts / counts.sum(axis=1, keepdims=True)
+    mean = weights @ levels
+    return mean, np.sqrt(np.maximum(weights @ levels**2 - mean**2, 0))

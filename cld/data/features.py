@@ -1,0 +1,85 @@
+"""Features of a store's split under a run's encoder, with the transforms of testing (no augmentation)."""
+
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from cld.augment.views import normalise
+from cld.data import EncodedImages, StoreInfo, read_split
+from cld.data.decoding import cut, decoded, view_side
+from cld.data.store_format import JPEG
+from cld.runtime.progress import progress
+
+BATCH = 512
+#: JPEGs a process decodes at a time, and the network takes in at a time.
+JPEG_BATCH = 64
+AHEAD_BATCHES = 4
+#: Side of the central square that the network sees, of the shorter side: 224 of 256 pixels, as everywhere.
+CENTRE = 224 / 256
+
+
+@torch.inference_mode()
+def extract_features(
+    encoder: nn.Module,
+    store: str | Path,
+    split: str,
+    info: StoreInfo,
+    device: torch.device,
+    image_size: int | str = "auto",
+    workers: int = 0,
+) -> Tensor:
+    """Encode every image of ``split`` once, in order.
+
+    Of arrays the network sees whole images, of JPEGs the central square, after their shorter side has been
+    resized to 256/224 of ``image_size``.
+
+    Args:
+        info: what the store says of itself.
+        image_size: side of what the network sees, or ``auto``, see :func:`cld.data.decoding.view_side`.
+        workers: processes that decode JPEGs; 0: this one does.
+
+    Returns:
+        features (N, dim), on ``device``.
+
+    Raises:
+        InputError: the store cannot be read, an image cannot be decoded, or a process died.
+    """
+    encoder, side = encoder.to(device).eval(), view_side(image_size, info)
+
+    def encode(images: Tensor) -> Tensor:
+        return encoder(normalise(images.to(device, non_blocking=True), info.mean, info.std, side))
+
+    if info.kind != JPEG:
+        return torch.cat(
+            [encode(batch) for batch in torch.from_numpy(read_split(store, split).images).split(BATCH)]
+        )
+    images = EncodedImages(store, split)
+    jobs = (range(len(images))[start : start + JPEG_BATCH] for start in range(0, len(images), JPEG_BATCH))
+    features = []
+    with (
+        decoded(
+            partial(centres, images, side), jobs, workers, AHEAD_BATCHES, device.type == "cuda"
+        ) as batches,
+        progress(f"features of {split}", len(images), "images") as bar,
+    ):
+        for batch in batches:
+            features.append(encode(batch))
+            bar.advance(len(batch))
+    return torch.cat(features)
+
+
+def centres(images: EncodedImages, side: int, rows: range) -> np.ndarray:
+    """The central squares of some images, uint8 (len(rows), side, side, 3)."""
+    return np.concatenate([cut(images, row, partial(_centre, side), side) for row in rows])
+
+
+def _centre(side: int, height: int, width: int) -> np.ndarray:
+    """Where torchvision's Resize and CenterCrop look; (1, 4), top, left, height, width."""
+    shorter, target = min(height, width), round(side / CENTRE)
+    sizes = np.array([height, width])
+    scaled = sizes * target // shorter
+    start = np.round((scaled - side) / 2)
+    return (np.stack([start, [side, side]]) * sizes / scaled).reshape(1, 4)

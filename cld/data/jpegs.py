@@ -1,0 +1,142 @@
+"""Stores of JPEGs of any size, read at random by any number of processes at once."""
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+from cld.data.objects import Objects
+from cld.data.store_format import (
+    JPEG,
+    Description,
+    StoreInfo,
+    check_splits,
+    open_store,
+    read_group,
+    write_file,
+)
+from cld.runtime.errors import InputError
+from cld.runtime.progress import progress
+
+BLOCK_BYTES = 16 * 2**20
+#: Channel statistics of ImageNet, with which its images are normalised everywhere.
+IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+
+
+@dataclass(frozen=True)
+class EncodedSplit:
+    """A split to write.
+
+    Attributes:
+        parts: files that hold the JPEGs end to end, one file after the other.
+        lengths: int64 (N,), bytes of each JPEG.
+        digests: uint8 (N, 32), SHA-256 of each JPEG.
+        labels: int64 (N,), -1 where an image has none.
+        objects: annotated objects, where the dataset has them.
+    """
+
+    parts: Sequence[Path]
+    lengths: np.ndarray
+    digests: np.ndarray
+    labels: np.ndarray
+    objects: Objects | None = None
+
+
+def write_encoded_store(path: str | Path, splits: Mapping[str, EncodedSplit], **facts: object) -> StoreInfo:
+    """Write a store of JPEGs atomically and return its description; ``parts`` are left as they are.
+
+    Args:
+        path: HDF5 file.
+        splits: by name; one is ``train``.
+        facts: the fields of :class:`cld.data.Description`; ``mean`` and ``std`` are ImageNet's by default.
+
+    Raises:
+        InputError: as ``write_store``; or the parts are not as long as ``lengths`` says.
+    """
+    description = Description(**{"mean": IMAGENET_MEAN, "std": IMAGENET_STD, **facts})
+    check_splits(path, {name: split.labels for name, split in splits.items()}, description)
+    total = sum(int(split.lengths.sum()) for split in splits.values())
+
+    def fill(store: h5py.File) -> None:
+        with progress("write", total >> 20, "MB") as bar:
+            for name, split in splits.items():
+                group = store.create_group(name)
+                n_bytes = int(split.lengths.sum())
+                # contiguous: readers take a JPEG from its place in the file, past HDF5
+                jpeg = group.create_dataset("jpeg", (n_bytes,), dtype="uint8")
+                position = 0
+                for part in split.parts:
+                    with open(part, "rb") as file:
+                        while block := file.read(BLOCK_BYTES):
+                            if position + len(block) > n_bytes:
+                                raise InputError(
+                                    f"{part}: longer than its index says; delete it and build again"
+                                )
+                            jpeg[position : position + len(block)] = np.frombuffer(block, dtype=np.uint8)
+                            position += len(block)
+                            bar.advance(len(block) >> 20)
+                if position != n_bytes:
+                    raise InputError(
+                        f"{path}: the parts of split '{name}' hold {position} of {n_bytes} bytes; "
+                        "delete them and build again"
+                    )
+                offsets = np.concatenate([[0], np.cumsum(split.lengths)]).astype(np.int64)
+                labels = np.asarray(split.labels, dtype=np.int64)
+                arrays = {"offsets": offsets, "sha256": split.digests, "labels": labels}
+                for dataset, array in (arrays | (split.objects.arrays() if split.objects else {})).items():
+                    group.create_dataset(dataset, data=array)
+
+    return write_file(path, JPEG, description, fill)
+
+
+class EncodedImages:
+    """The JPEGs of one split: ``images[i]`` is the i-th one's bytes.
+
+    Reading is one ``pread``: no HDF5, no lock, no position shared between threads or processes. Copies that
+    go to other processes open the file for themselves.
+
+    Attributes:
+        labels: int64 (N,), -1 where an image has none.
+        objects: annotated objects, None where the dataset has none.
+    """
+
+    def __init__(self, path: str | Path, split: str):
+        """Read the index of a split.
+
+        Raises:
+            InputError: the store cannot be read, has no such split, or is of small images.
+        """
+        self.path = Path(path)
+        with open_store(path) as store:
+            group = read_group(path, store, split)
+            if "jpeg" not in group:
+                raise InputError(f"{path}: holds images of one size; read them with read_split")
+            self._start = group["jpeg"].id.get_offset()
+            self._offsets = group["offsets"][:]
+            self.labels = group["labels"][:]
+            self.objects = Objects.read(group) if "boxes" in group else None
+        self._file: int | None = None
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def __getitem__(self, index: int) -> bytes:
+        if not 0 <= index < len(self):  # also what ends a loop over the images
+            raise IndexError(f"{self.path}: no image {index}; there are {len(self)}")
+        if self._file is None:
+            self._file = os.open(self.path, os.O_RDONLY)
+        start, stop = self._offsets[index : index + 2].tolist()
+        content = os.pread(self._file, stop - start, self._start + start)
+        if len(content) != stop - start:
+            raise InputError(f"{self.path}: ends before image {index}; delete it and build it again")
+        return content
+
+    def __getstate__(self) -> dict:
+        return {**self.__dict__, "_file": None}
+
+    def __del__(self) -> None:
+        if getattr(self, "_file", None) is not None:
+            os.close(self._file)

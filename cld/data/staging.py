@@ -1,0 +1,115 @@
+"""Copies of stores on a node's own disk: made once a node, for all jobs of a user.
+
+Where CLD_STAGING names a folder, a command that reads a store again and again copies it there first. A copy
+is named by the file's checksum, is held to it while it is made, and gets its name when it is whole.
+"""
+
+import glob
+import hashlib
+import os
+import shutil
+import sys
+from pathlib import Path
+
+from cld.data.checksums import BLOCK_BYTES, sidecar
+from cld.runtime.errors import InputError
+from cld.runtime.files import atomic_path
+from cld.runtime.lock import leased
+from cld.runtime.progress import progress
+
+#: Names the folder; environment variables in it are filled in.
+VARIABLE = "CLD_STAGING"
+#: Left free: other jobs of the node need some of its disk too.
+SPARE_BYTES = 10**9
+GIGABYTE = 1e9
+
+
+def local_copy(store: str | Path) -> Path:
+    """A store's copy on this node's disk, made if it is not there; the store itself where there can be none.
+
+    Processes that need the same copy wait for the one that makes it.
+
+    Raises:
+        InputError: what was copied is not what the store's checksum says.
+    """
+    store, setting = Path(store), os.environ.get(VARIABLE)
+    if not setting or not store.is_file():  # who reads it says that it is missing
+        return store
+    folder = os.path.expandvars(os.path.expanduser(setting))
+    if "$" in folder:
+        return _in_place(store, f"{setting} is not set here")
+    digest = _digest(store)
+    if digest is None:
+        return _in_place(store, f"{sidecar(store).name} is missing")
+    try:
+        return _copied(store, digest, _own_folder(Path(folder)))
+    except (OSError, InputError) as error:
+        return _in_place(store, str(error))
+    except _AlteredError:
+        raise InputError(
+            f"{store}: what was read of it does not fit {sidecar(store).name}; see whether it is whole: "
+            f"cld verify {store}"
+        ) from None
+
+
+class _AlteredError(Exception):
+    """What was copied has another checksum."""
+
+
+def _in_place(store: Path, reason: str) -> Path:
+    print(f"{store}: is read where it is, no copy is made ({reason})", file=sys.stderr, flush=True)
+    return store
+
+
+def _digest(store: Path) -> str | None:
+    try:
+        return sidecar(store).read_text(encoding="ascii").split()[0]
+    except (OSError, ValueError, IndexError):
+        return None
+
+
+def _own_folder(folder: Path) -> Path:
+    """The user's own folder in one that may be everyone's."""
+    own = folder / f"cld-{os.getuid()}"
+    own.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if own.lstat().st_uid != os.getuid():
+        raise InputError(f"{own}: belongs to another user; move it, or name another folder")
+    return own
+
+
+def _copied(store: Path, digest: str, folder: Path) -> Path:
+    size = store.stat().st_size
+    copy = folder / f"{store.stem}-{digest[:16]}.h5"
+    if _is_whole(copy, size):
+        return copy
+    with leased(folder / f"{copy.stem}.lease", store, f"is copying it to {folder}"):
+        if _is_whole(copy, size):
+            return copy
+        for half in folder.glob(f".{glob.escape(copy.stem)}.*.h5"):  # of a process that was killed
+            half.unlink()
+        free = shutil.disk_usage(folder).free
+        if size + SPARE_BYTES > free:
+            needed = f"{(size + SPARE_BYTES) / GIGABYTE:.1f} GB are needed in {folder}"
+            return _in_place(store, f"{needed}, {free / GIGABYTE:.1f} are free")
+        with atomic_path(copy) as temporary:
+            _copy(store, temporary, size, digest)
+    return copy
+
+
+def _is_whole(copy: Path, size: int) -> bool:
+    return copy.is_file() and copy.stat().st_size == size
+
+
+def _copy(store: Path, temporary: Path, size: int, digest: str) -> None:
+    found = hashlib.sha256()
+    with (
+        open(store, "rb") as source,
+        open(temporary, "wb") as target,
+        progress(f"copy {store.name}", size >> 20, "MB") as bar,
+    ):
+        while block := source.read(BLOCK_BYTES):
+            found.update(block)
+            target.write(block)
+            bar.advance(len(block) >> 20)
+    if found.hexdigest() != digest:
+        raise _AlteredError

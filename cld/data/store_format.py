@@ -1,0 +1,198 @@
+"""The file itself: what it says of its content, how it is opened, how it is written."""
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+from cld.data.checksums import combined, file_sha256, seal, sidecar, write_sidecar
+from cld.runtime.errors import InputError
+from cld.runtime.files import atomic_path
+
+FORMAT = "cld-store"
+VERSION = 2
+ARRAYS, JPEG = "arrays", "jpeg"
+SPLITS = ("train", "unlabelled", "val", "test")
+"""The order in which splits are listed; HDF5 has none."""
+
+
+@dataclass(frozen=True)
+class StoreInfo:
+    """What a store says of itself; see the package for the meaning of each attribute.
+
+    ``sizes`` is images by split; ``image_size`` is None where images have sizes of their own (kind "jpeg").
+    """
+
+    dataset: str
+    preset: str
+    kind: str
+    classes: list[str]
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+    sizes: dict[str, int]
+    image_size: int | None
+    has_objects: bool
+    sources: object
+    config: dict
+    checksum: str
+
+
+@dataclass(frozen=True)
+class Description:
+    """What a builder says of the store it writes.
+
+    Attributes:
+        dataset: name of the dataset.
+        preset: the scale it is for.
+        classes: names, in the order of the labels.
+        sources: what the store was made from, with checksums; JSON values.
+        config: the settings that made it; JSON values.
+        mean, std: per RGB channel in [0, 1]; None: measured on the training split.
+    """
+
+    dataset: str
+    preset: str
+    classes: list[str]
+    sources: object
+    config: Mapping[str, object]
+    mean: tuple[float, float, float] | None = None
+    std: tuple[float, float, float] | None = None
+
+
+def write_file(
+    path: str | Path, kind: str, description: Description, fill: Callable[[h5py.File], None]
+) -> StoreInfo:
+    """Write a store atomically: ``fill`` writes the splits; the rest follows. Returns its description."""
+    with atomic_path(path) as temporary:
+        with h5py.File(temporary, "w") as store:
+            fill(store)
+            seal(store)
+            store.attrs.update(
+                {
+                    "format": FORMAT,
+                    "version": VERSION,
+                    "kind": kind,
+                    "dataset": description.dataset,
+                    "preset": description.preset,
+                    "classes": json.dumps(description.classes),
+                    "mean": description.mean,
+                    "std": description.std,
+                    "sources": json.dumps(description.sources),
+                    "config": json.dumps(dict(description.config)),
+                    "checksum": combined(store),
+                }
+            )
+        digest = file_sha256(temporary)
+        # a build that ends between these leaves a store without a checksum rather than one with another's
+        sidecar(path).unlink(missing_ok=True)
+    write_sidecar(path, digest)
+    return read_info(path)
+
+
+def check_splits(path: str | Path, labels: Mapping[str, np.ndarray], description: Description) -> None:
+    """Refuse what cannot be a store.
+
+    Raises:
+        InputError: a split is empty or ``train`` is missing, a label is neither -1 nor an index into the
+            classes, or a class stands twice.
+    """
+    dataset, classes = description.dataset, description.classes
+    if "train" not in labels:
+        raise InputError(f"{path}: a store needs a 'train' split; got {', '.join(labels) or 'none'}")
+    repeated = next((name for name in classes if classes.count(name) > 1), None)
+    if repeated is not None:
+        raise InputError(
+            f"{path}: class '{repeated}' stands twice; give each class of {dataset} its own name"
+        )
+    for name, values in labels.items():
+        if len(values) == 0:
+            raise InputError(f"{path}: split '{name}' is empty; change {dataset}'s split rule or filters")
+        if values.min() < -1 or values.max() >= len(classes):
+            raise InputError(f"{path}: split '{name}' has labels outside 0..{len(classes) - 1}")
+
+
+def read_info(path: str | Path) -> StoreInfo:
+    """Read a store's description without its images.
+
+    Raises:
+        InputError: the file is missing, is not HDF5, or is not a store of this version.
+    """
+    with open_store(path) as store:
+        attributes, train = store.attrs, store["train"]
+        return StoreInfo(
+            dataset=attributes["dataset"],
+            preset=attributes["preset"],
+            kind=attributes["kind"],
+            classes=json.loads(attributes["classes"]),
+            mean=tuple(map(float, attributes["mean"])),
+            std=tuple(map(float, attributes["std"])),
+            sizes={name: len(store[name]["labels"]) for name in sorted(store, key=_place)},
+            image_size=train["images"].shape[1] if "images" in train else None,
+            has_objects="boxes" in train,
+            sources=json.loads(attributes["sources"]),
+            config=json.loads(attributes["config"]),
+            checksum=attributes["checksum"],
+        )
+
+
+@contextmanager
+def open_store(path: str | Path) -> Iterator[h5py.File]:
+    """Open a store to read.
+
+    Raises:
+        InputError: the file is missing or may not be read, is not HDF5, is not a store of this version, turns
+            out to be damaged while it is read, or does not fit into memory.
+    """
+    try:
+        if not Path(path).is_file():
+            raise InputError(f"{path}: no such store; build it first")
+        with h5py.File(path, "r") as store:
+            if (store.attrs.get("format"), store.attrs.get("version")) != (FORMAT, VERSION):
+                raise InputError(f"{path}: not a {FORMAT} of version {VERSION}; delete it and build it again")
+            yield store
+    except InputError:
+        raise
+    except PermissionError as error:
+        raise InputError(f"{path}: may not be read; mend its permissions") from error
+    except MemoryError as error:
+        raise InputError(f"{path}: does not fit into memory ({error}); free some") from error
+    except Exception as error:  # a damaged file can fail anywhere in the reader
+        reason = " ".join(str(error).split())
+        raise InputError(
+            f"{path}: not readable as a store ({reason}); delete it and build it again"
+        ) from error
+
+
+def read_group(path: str | Path, store: h5py.File, name: str) -> h5py.Group:
+    """A split's group.
+
+    Raises:
+        InputError: the store has no such split; names those it has.
+    """
+    if name not in store:
+        raise InputError(f"{path}: no split '{name}'; it has {', '.join(store)}")
+    return store[name]
+
+
+def read_labels(path: str | Path, split: str) -> np.ndarray:
+    """The labels of a split in which every image has one, int64 (N,).
+
+    Raises:
+        InputError: the store cannot be read or has no such split, or some of its images have no label.
+    """
+    with open_store(path) as store:
+        labels = read_group(path, store, split)["labels"][:]
+    if n := int((labels < 0).sum()):
+        raise InputError(
+            f"{path}: {n} of {len(labels)} images of split '{split}' have no label, so they cannot be "
+            f"classified; name a labelled split"
+        )
+    return labels
+
+
+def _place(split: str) -> tuple[int, str]:
+    return (SPLITS.index(split) if split in SPLITS else len(SPLITS), split)

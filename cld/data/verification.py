@@ -1,0 +1,64 @@
+"""Holding a store to its checksums."""
+
+import hashlib
+from itertools import pairwise
+from pathlib import Path
+
+import h5py
+
+from cld.data.checksums import combined, datasets, file_sha256, is_jpegs, megabytes, sha256, sidecar
+from cld.data.store_format import open_store, read_info
+from cld.runtime.errors import InputError
+from cld.runtime.progress import Progress, progress
+
+
+def verify(path: str | Path) -> str:
+    """Read a store whole and hold it to its checksums.
+
+    Returns:
+        One line that says what was found good.
+
+    Raises:
+        InputError: the file or a dataset in it is not what was written; names it.
+    """
+    info, beside = read_info(path), sidecar(path)
+    counts = ", ".join(f"{n} {split}" for split, n in info.sizes.items())
+    if beside.exists():
+        if beside.read_bytes().startswith(file_sha256(path).encode()):
+            return f"{path}: whole ({counts})"
+        require_content(path, info.checksum)
+        raise InputError(
+            f"{path}: damaged outside its images and labels (the file's SHA-256 is not {beside.name}'s); "
+            "build the store again"
+        )
+    require_content(path, info.checksum)
+    return f"{path}: images and labels are whole ({counts}); the rest is not checked: {beside} is missing"
+
+
+def require_content(path: str | Path, checksum: str) -> None:
+    """Hold each dataset of a store to its checksum, and all of them to the store's.
+
+    Raises:
+        InputError: names the dataset that is not what was written.
+    """
+    with open_store(path) as store, progress("verify", megabytes(store), "MB") as bar:
+        for name, dataset in datasets(store):
+            if is_jpegs(name):
+                _require_jpegs(path, name, dataset.parent, bar)
+                continue
+            if sha256(dataset) != dataset.attrs["sha256"]:
+                raise InputError(f"{path}: {name} is damaged (its SHA-256 differs); build the store again")
+            bar.advance(dataset.nbytes >> 20)
+        if combined(store) != checksum:
+            raise InputError(f"{path}: its content differs from its checksum; build the store again")
+
+
+def _require_jpegs(path: str | Path, name: str, split: h5py.Group, bar: Progress) -> None:
+    jpegs, offsets, digests = split["jpeg"], split["offsets"][:].tolist(), split["sha256"][:]
+    for row, (start, stop) in enumerate(pairwise(offsets)):
+        if hashlib.sha256(jpegs[start:stop]).digest() != digests[row].tobytes():
+            raise InputError(
+                f"{path}: {name} is damaged (the SHA-256 of image {row} differs); build the store again"
+            )
+        if row % 1000 == 999:
+            bar.advance((stop - offsets[row - 999]) >> 20)

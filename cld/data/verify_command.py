@@ -1,0 +1,26 @@
+"""Check stores: ``cld verify STORE …``; ``cld verify --info STORE …`` prints what they say of themselves."""
+
+import argparse
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+from cld.data.store_format import read_info
+from cld.data.verification import verify
+from cld.runtime.errors import InputError
+
+
+def main() -> None:
+    """Verify stores against their checksums, or print what they say of themselves."""
+    parser = argparse.ArgumentParser(prog="cld verify", description=main.__doc__)
+    parser.add_argument("--info", action="store_true", help="print the stores' descriptions instead")
+    parser.add_argument("stores", nargs="+", type=Path, metavar="STORE", help="HDF5 file")
+    args = parser.parse_args()
+    errors = []
+    for store in args.stores:
+        try:
+            print(json.dumps(asdict(read_info(store)), indent=2) if args.info else verify(store))
+        except InputError as error:
+            errors.append(str(error))
+    if errors:  # every store is looked at before the first bad one ends the command
+        raise InputError("\nerror: ".join(errors))

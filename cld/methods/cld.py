@@ -1,0 +1,95 @@
+"""CLD, the paper's contribution: cross-level instance-group discrimination over any method.
+
+Supplement, sections 3 to 6. Each view of a batch is clustered into groups; an instance in one view is then
+told from the *other* view's groups which of them its other view belongs to.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from cld.clustering import CLUSTERINGS
+from cld.losses import cross_level_loss
+from cld.methods.base import Method, StepOutput
+from cld.methods.encoder import Encoded, Encoder, build_projection
+from cld.runtime.errors import InputError
+
+
+class AddCLD(nn.Module):
+    """``method`` with weight · cross-level loss added; itself a method.
+
+    Args:
+        method: any method that gives at least two ``group_inputs``; the first two are compared.
+        group_head: backbone features (B, D) to group features (B, d), in a subspace of their own; None groups
+            the instance features themselves ("shared", section 4).
+        settings: the ``cld`` section of a run's configuration.
+    """
+
+    def __init__(self, method: Method, group_head: nn.Module | None, settings: Mapping):
+        super().__init__()
+        self.method, self.group_head, self.settings = method, group_head, settings
+        self.n_key_views = method.n_key_views
+
+    @classmethod
+    def from_config(cls, method: Method, config: Mapping) -> "AddCLD":
+        """CLD over ``method`` as a run's configuration says.
+
+        Raises:
+            InputError: fewer than two views carry gradient.
+        """
+        views, keys = config["views"], method.n_key_views
+        if views - keys < 2:
+            raise InputError(
+                f"views {views}: CLD compares two views that carry gradient and {config['method']} takes "
+                f"{keys} more for keys; set views={keys + 2} or more, or cld.weight=0"
+            )
+        group_head = None
+        if config["cld"]["subspace"] == "separate":
+            width = method.encoder.backbone.out_features
+            group_head = build_projection(config, width)
+        return cls(method, group_head, config["cld"])
+
+    @property
+    def encoder(self) -> Encoder:
+        return self.method.encoder
+
+    def encode_keys(self, view: Tensor, n_parts: int) -> Tensor:
+        """The base method's keys."""
+        return self.method.encode_keys(view, n_parts)
+
+    def forward(self, views: Sequence[Tensor], index: Tensor, *keys: Tensor) -> StepOutput:
+        step = self.method(views, index, *keys)
+        f1, f2 = (self.group_features(view) for view in step.group_inputs[:2])  # B, d
+        labels1, centroids1 = self.cluster(f1)  # B; K, d
+        labels2, centroids2 = self.cluster(f2)
+        groups = labels1, labels2, centroids1, centroids2
+        if not self.settings["cross_augmentation"]:  # section 5: each view against its own groups
+            groups = labels2, labels1, centroids2, centroids1
+        loss = cross_level_loss(f1, f2, *groups, self.settings["temperature"])
+        sizes = F.one_hot(torch.stack([labels1, labels2]), len(centroids1)).sum(dim=1)  # 2, K
+        logs = {
+            "cld_loss": loss.detach(),
+            "empty_groups": (sizes == 0).sum(dim=1).float().mean(),
+            "largest_group": sizes.amax(dim=1).float().mean(),
+        }
+        return replace(step, loss=step.loss + self.settings["weight"] * loss, logs=step.logs | logs)
+
+    def after_step(self, step: StepOutput, progress: float) -> None:
+        self.method.after_step(step, progress)
+
+    def group_features(self, view: Encoded) -> Tensor:
+        """Unit rows (B, d) in the subspace where groups are formed."""
+        if self.group_head is None:
+            return view.embedding
+        return F.normalize(self.group_head(view.features), dim=1)
+
+    def cluster(self, features: Tensor) -> tuple[Tensor, Tensor]:
+        """Groups of one view: labels (B,) and centroids (K, d)."""
+        settings = self.settings
+        labels, centroids = CLUSTERINGS[settings["clustering"]](
+            features, settings["n_groups"], settings["n_iters"]
+        )
+        return labels, centroids if settings["gradient_through_centroids"] else centroids.detach()

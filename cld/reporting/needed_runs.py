@@ -1,0 +1,72 @@
+"""What a preset asks for: its runs by id, each once however many cells share it, and their scores."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from cld.config import is_at_hand, load_preset, load_run, run_id
+from cld.evaluation.protocols import RUN_PROTOCOLS, SEMISUP_PERCENT, STORE_PROTOCOLS
+from cld.reporting.tables.spec import Table, score_path
+
+
+@dataclass(frozen=True)
+class Needed:
+    """Runs and scores.
+
+    Attributes:
+        runs: resolved configurations, by id.
+        serves: which cells each run is for, as ``table/row/column``; none where ``all_evaluations`` alone
+            asks for it.
+        scores: files, relative to the results folder.
+    """
+
+    runs: dict[str, dict] = field(default_factory=dict)
+    serves: dict[str, list[str]] = field(default_factory=dict)
+    scores: list[str] = field(default_factory=list)
+
+
+def needed(tables: Iterable[Table], preset: str, with_evaluations: bool) -> Needed:
+    """What tables' cells average and, ``with_evaluations``, what the target ``all_evaluations`` makes."""
+    found, scores = Needed(), []
+    for table in tables:
+        for (row, column), cell in table.cells.items():
+            runs = cell.runs(preset)
+            found.runs.update(runs)
+            for run in runs:
+                found.serves.setdefault(run, []).append(f"{table.name}/{row}/{column}")
+            scores += [score_path(preset, name, cell.protocol) for name in runs or [cell.dataset]]
+    if with_evaluations:
+        found.runs.update(runs_of_evaluations(preset))
+        scores += scores_of_evaluations(preset)
+    found.scores.extend(dict.fromkeys(scores))
+    return found
+
+
+def at_hand(tables: Iterable[Table], paths: Mapping[str, str]) -> list[Table]:
+    """Those of the tables whose datasets are, see :func:`cld.config.is_at_hand`."""
+    return [
+        table for table in tables if all(is_at_hand(cell.dataset, paths) for cell in table.cells.values())
+    ]
+
+
+def runs_of_evaluations(preset: str) -> dict[str, dict]:
+    """The runs that ``all_evaluations`` scores by every protocol: some methods, each alone and with CLD."""
+    scale = load_preset(preset)
+    wanted, seed = scale["all_evaluations"], scale["seeds"][0]
+    where = f"config/presets/{preset}.yaml"
+    resolved = [
+        load_run(preset, wanted["dataset"], method, seed, overrides, where)
+        for method in wanted["methods"]
+        for overrides in ({"cld.weight": 0}, {})
+    ]
+    return {run_id(run): run for run in resolved}
+
+
+def scores_of_evaluations(preset: str) -> list[str]:
+    """What ``all_evaluations`` makes: the scores of its runs and of their store, by every protocol."""
+    wanted = load_preset(preset)["all_evaluations"]
+    protocols = [*RUN_PROTOCOLS, *(f"semisup_{percent}" for percent in SEMISUP_PERCENT)]
+    protocols += [f"detection_{name}" for name in wanted["detection"]]
+    of_runs = [
+        score_path(preset, run, protocol) for run in runs_of_evaluations(preset) for protocol in protocols
+    ]
+    return of_runs + [score_path(preset, wanted["dataset"], protocol) for protocol in STORE_PROTOCOLS]

@@ -1,0 +1,68 @@
+"""The look of every figure, and how it is saved."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import matplotlib
+
+matplotlib.use("agg")
+
+from matplotlib import pyplot as plt
+from matplotlib.figure import Figure
+
+from cld.config import is_generated, load_preset
+from cld.runtime.files import atomic_path
+
+#: Two-column width of the paper, in inches.
+TEXT_WIDTH = 6.9
+#: Eleven colours that stay apart for colour-blind readers (Okabe & Ito 2008, extended by shade).
+COLOURS = (
+    "#e69f00",
+    "#56b4e9",
+    "#009e73",
+    "#f0e442",
+    "#0072b2",
+    "#d55e00",
+    "#cc79a7",
+    "#ffffff",
+    "#8fd0b5",
+    "#9a6a00",
+    "#b3b3ff",
+)
+
+#: Datasets as papers write them; others are written as they are called here.
+DATASET_NAMES = {
+    "cifar10": "CIFAR-10",
+    "cifar100": "CIFAR-100",
+    "cifar10_lt": "CIFAR-10-LT",
+    "cifar100_lt": "CIFAR-100-LT",
+    "imagenet": "ImageNet",
+    "imagenet100": "ImageNet-100",
+    "imagenet_lt": "ImageNet-LT",
+    "kitchen_hc": "Kitchen-HC",
+    "stl10": "STL-10",
+    "voc07": "Pascal VOC 2007",
+    "voc0712": "Pascal VOC 2007 + 2012",
+}
+
+plt.rcParams.update({"font.size": 7, "axes.titlesize": 7, "figure.dpi": 200, "pdf.fonttype": 42})
+
+
+def caption(text: str, preset: str, dataset: str) -> str:
+    """A figure's heading, with the warning that figures of generated data carry."""
+    warning = "\nGenerated data: no reproduction of the published figure" * is_generated(preset, dataset)
+    return f"{text}, {load_preset(preset)['title']}{warning}"
+
+
+def dataset_name(dataset: str) -> str:
+    """A dataset's name in headings."""
+    return DATASET_NAMES.get(dataset, dataset)
+
+
+def save(figure: Figure, paths: Iterable[str | Path]) -> None:
+    """Save a figure under each path, in the format of its suffix, atomically and without a time stamp."""
+    for path in map(Path, paths):
+        with atomic_path(path) as temporary:
+            metadata = {"CreationDate": None} if path.suffix == ".pdf" else {}
+            figure.savefig(temporary, metadata=metadata)
+    plt.close(figure)

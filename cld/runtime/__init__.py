@@ -1,0 +1,1 @@
+"""Processes, files, locks, signals, progress and errors: nothing here knows about learning."""

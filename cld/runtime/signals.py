@@ -1,0 +1,52 @@
+"""Signals that end work early: held back until it is saved, or obeyed at once where nothing needs saving."""
+
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from cld.runtime.torchrun import n_started
+
+#: What ends a run early: a person, a scheduler, and a scheduler's warning that the time limit is near (either
+#: of the last two, see docs/cluster.md).
+STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGURG)
+
+
+@contextmanager
+def stop_signal() -> Iterator[Callable[[], int | None]]:
+    """Hold back the signals of STOPPING; yields a function that tells the first one received, if any.
+
+    A second Ctrl-C is not held back, unless torchrun has started several processes: it passes on what each of
+    them may have heard already. Nor do schedulers count: Slurm signals a job's processes and has srun do so.
+    """
+    received: list[int] = []
+
+    def receive(number: int, _: object) -> None:
+        received.append(number)
+        if number == signal.SIGINT and n_started() == 1:
+            signal.signal(number, previous[number])
+
+    previous = {number: signal.signal(number, receive) for number in STOPPING}
+    try:
+        yield lambda: received[0] if received else None
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def ended_by_signals() -> Iterator[None]:
+    """Have a scheduler's signals of STOPPING end this process with status 128 + the signal's number.
+
+    For work around what :func:`stop_signal` guards, where all that needs saving is saved: by themselves some
+    of these signals end no process. Ctrl-C stays what it is.
+    """
+
+    def end(number: int, _: object) -> None:
+        raise SystemExit(128 + number)
+
+    previous = {number: signal.signal(number, end) for number in STOPPING if number != signal.SIGINT}
+    try:
+        yield
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)

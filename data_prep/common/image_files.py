@@ -1,0 +1,194 @@
+"""Colour and depth images, read once: the bytes that are hashed are the bytes that are decoded."""
+
+import hashlib
+import io
+import re
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from PIL import ExifTags, Image, ImageFile, UnidentifiedImageError
+
+from cld.runtime.errors import InputError
+from data_prep.common.boxes import Box
+
+
+class FileDigest(NamedTuple):
+    """A file that a build has read: path relative to the source's root, size in bytes, SHA-256."""
+
+    path: str
+    size: int
+    sha256: str
+
+
+def digest(path: Path, root: Path, content: bytes | None = None) -> FileDigest:
+    """Describe a file, reading it where ``content`` does not hold its bytes already."""
+    content = path.read_bytes() if content is None else content
+    return FileDigest(path.relative_to(root).as_posix(), len(content), hashlib.sha256(content).hexdigest())
+
+
+class EncodedImage:
+    """An image whose header has been read and whose pixels have not.
+
+    Attributes:
+        path: the file, for messages.
+        content: its bytes.
+        conversions: what decoding changed, in words; empty before.
+    """
+
+    def __init__(self, path: Path, content: bytes | None = None):
+        """Read the header, and the file where ``content`` does not hold its bytes already.
+
+        Raises:
+            InputError: not readable, or not an image.
+        """
+        self.path = path
+        self.conversions: list[str] = []
+        with self._decoding():
+            self.content = path.read_bytes() if content is None else content
+            self._image = Image.open(io.BytesIO(self.content))
+        self._is_16_bit = _has_16_bits(self._image)  # asked now: nothing tells any more once pixels are there
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(width, height) in pixels."""
+        return self._image.size
+
+    @property
+    def format(self) -> str:
+        """The format's name, as Pillow has it: "PNG"; of the content, whatever the file is called."""
+        return self._image.format
+
+    @property
+    def is_jpeg(self) -> bool:
+        """Whether a reader of JPEGs reads it (an MPO is a JPEG with further pictures behind it)."""
+        return self.format in ("JPEG", "MPO")
+
+    @property
+    def is_plain_jpeg(self) -> bool:
+        """Whether it is a grey or RGB JPEG, which every reader of JPEGs shows alike."""
+        return self.is_jpeg and self._image.mode in ("L", "RGB")
+
+    def check(self) -> None:
+        """Decode a JPEG as fast as can be: every bit is read, but pixels come grey and an eighth as large.
+
+        Raises:
+            InputError: the image is cut short or broken.
+        """
+        self._image.draft("L", tuple(max(1, side // 8) for side in self.size))
+        self._load()
+
+    def colour(
+        self, upright: bool = True, *, keep_grey: bool = False, at_least: tuple[int, int] | None = None
+    ) -> Image.Image:
+        """Decode to 8-bit RGB, turned upright where EXIF says that the camera was not.
+
+        Args:
+            upright: turn it.
+            keep_grey: grey images stay grey (mode "L").
+            at_least: (width, height) in pixels: a JPEG may be decoded at a reduced scale, with no side
+                shorter than these; faster than decoding it whole.
+
+        Raises:
+            InputError: the image is cut short or broken, or has channels of 32 bits, or signed ones.
+        """
+        orientation = self.orientation if upright else 1
+        if at_least is not None:
+            self._image.draft(self._image.mode, at_least)
+        self._load()
+        image = self._image
+        if self._is_16_bit:
+            self.conversions.append("16 bits to 8")
+        if self._is_16_bit and image.mode.startswith("I"):  # Pillow's own conversion clips
+            image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+        elif image.mode in ("I", "F"):
+            raise InputError(
+                f"{self.path}: its channels are signed or have 32 bits; save it with 8 or 16 bits"
+            )
+        if orientation != 1:
+            self.conversions.append("turned upright, as EXIF says")
+            image = image.transpose(_TURNS[orientation])
+        if image.mode != "RGB" and not (keep_grey and image.mode == "L"):
+            self.conversions.append(f"{_MODES.get(image.mode, image.mode)} to RGB")
+            with self._decoding():
+                image = image.convert("RGB")
+        return image
+
+    @property
+    def orientation(self) -> int:
+        """EXIF's orientation, 1..8. 1 = upright; also where it is broken, and of TIFFs: Pillow turns them."""
+        if self.format == "TIFF":
+            return 1
+        try:
+            with self._decoding():
+                orientation = self._image.getexif().get(ExifTags.Base.Orientation, 1)
+        except InputError:
+            return 1
+        return orientation if orientation in _TURNS else 1
+
+    def depth(self) -> np.ndarray:
+        """Decode a 16-bit single-channel image to uint16 (H, W).
+
+        Raises:
+            InputError: the image is cut short or broken, or has not one channel of 16 bits.
+        """
+        self._load()
+        if self._image.mode != "I;16":
+            raise InputError(
+                f"{self.path}: a depth image has one channel of 16 bits, this one is {self._image.mode}"
+            )
+        return np.asarray(self._image)
+
+    def _load(self) -> None:
+        with self._decoding():
+            self._image.load()
+
+    @contextmanager
+    def _decoding(self) -> Iterator[None]:
+        """Turn whatever Pillow makes of a broken file into one line; its warnings name no file."""
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                yield
+        except Image.DecompressionBombError as error:
+            raise InputError(f"{self.path}: too many pixels ({error}); shrink it") from error
+        except Exception as error:
+            # Pillow's own words name the address of the buffer
+            reason = "of no known format" if isinstance(error, UnidentifiedImageError) else error
+            raise InputError(f"{self.path}: not readable as an image ({reason}); fetch it again") from error
+
+
+def resized(image: Image.Image, region: Box, side: int) -> np.ndarray:
+    """A region of an RGB image, resized with antialiasing to uint8 (side, side, 3)."""
+    return np.asarray(image.resize((side, side), Image.Resampling.BILINEAR, box=region))
+
+
+_MODES = {"L": "grey", "1": "black and white", "P": "palette", "RGBA": "transparency", "LA": "transparency"}
+
+#: What undoes each of EXIF's orientations.
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+
+def _has_16_bits(image: ImageFile.ImageFile) -> bool:
+    """Whether an image that is not decoded yet has channels of 9 to 16 bits, unsigned."""
+    if image.mode.startswith("I;16"):
+        return True
+    arguments = [
+        argument
+        for tile in image.tile
+        for argument in (tile.args if isinstance(tile.args, tuple) else (tile.args,))
+    ]
+    raw_modes = [argument for argument in arguments if isinstance(argument, str)]
+    brightest = [argument for argument in arguments if isinstance(argument, int) and image.format == "PPM"]
+    return any(re.search(";16[BLN]$", mode) for mode in raw_modes) or max(brightest, default=0) > 255

@@ -1,0 +1,55 @@
+"""Annotated objects of an image that is turned or shrunk: their boxes move with the pixels."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from cld.data import Objects
+from data_prep.common.jpeg_encoding import Jpeg
+
+
+def moved(objects: Objects, jpeg: Jpeg) -> Objects:
+    """The objects of one image, with boxes of the upstream pixels, as they lie in the stored image."""
+    boxes = np.asarray(objects.boxes, dtype=np.float64).reshape(-1, 4)
+    width, height = jpeg.size_before
+    boxes = turned(boxes, width, height, jpeg.orientation)
+    if jpeg.orientation >= 5:  # these lay the image on its side
+        width, height = height, width
+    scale = np.array([jpeg.size[0] / width, jpeg.size[1] / height] * 2)
+    return replace(objects, boxes=(boxes * scale).astype(np.float32))
+
+
+def turned(boxes: np.ndarray, width: float, height: float, orientation: int) -> np.ndarray:
+    """Boxes (K, 4) of an image ``width`` × ``height``, after it is turned by EXIF's ``orientation`` 1..8."""
+    left, top, right, bottom = boxes.T
+    columns = (left, right), (width - right, width - left)  # as they are, mirrored
+    rows = (top, bottom), (height - bottom, height - top)
+    (x0, x1), (y0, y1) = {
+        1: (columns[0], rows[0]),
+        2: (columns[1], rows[0]),
+        3: (columns[1], rows[1]),
+        4: (columns[0], rows[1]),
+        5: (rows[0], columns[0]),
+        6: (rows[1], columns[0]),
+        7: (rows[1], columns[1]),
+        8: (rows[0], columns[1]),
+    }[orientation]
+    return np.stack([x0, y0, x1, y1], axis=1)
+
+
+def joined(each: Sequence[Objects | None]) -> Objects | None:
+    """The objects of several images after one another; an image without any may be None. All are: None."""
+    if all(objects is None for objects in each):
+        return None
+    given = [objects for objects in each if objects is not None]
+    counts = np.concatenate(
+        [[0] if objects is None else np.diff(objects.offsets) for objects in each]
+    ).astype(np.int64)
+    return Objects(
+        boxes=np.concatenate([np.reshape(o.boxes, (-1, 4)) for o in given]).astype(np.float32),
+        labels=np.concatenate([o.labels for o in given]).astype(np.int64),
+        offsets=np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
+        difficult=np.concatenate([o.difficult for o in given]).astype(np.uint8),
+        truncated=np.concatenate([o.truncated for o in given]).astype(np.uint8),
+    )

@@ -1,0 +1,92 @@
+"""Images as JPEGs: kept byte for byte where they can be, else decoded and encoded again."""
+
+import io
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from PIL import Image
+
+from cld.runtime.errors import InputError
+from data_prep.common.image_files import EncodedImage
+from data_prep.common.settings import require_flag, require_whole
+
+SMALLEST_SIDE = 8
+#: What libjpeg can write.
+LARGEST_SIDE = 65_500
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """How a store's JPEGs are made; part of the settings of every builder of such stores.
+
+    Attributes:
+        short_side: images whose shorter side is longer than this, in pixels, are shrunk to it. None: all
+            sizes are kept.
+        quality: of the JPEGs that are encoded again, 1..100.
+        upright: images are turned as EXIF says.
+
+    Raises:
+        InputError: a value is outside its range.
+    """
+
+    short_side: int | None = None
+    quality: int = 90
+    upright: bool = True
+
+    def __post_init__(self):
+        require_whole("build settings", self, quality=(1, 100))
+        if self.short_side is not None:
+            require_whole("build settings", self, short_side=(SMALLEST_SIDE, float("inf")))
+        require_flag("build settings", self, "upright")
+
+
+class Jpeg(NamedTuple):
+    """An image as it is stored, and what became of it.
+
+    Attributes:
+        content: the JPEG's bytes, grey or RGB.
+        size_before: (width, height) in pixels upstream.
+        orientation: EXIF's, where the image was turned by it; else 1.
+        size: (width, height) as stored.
+        conversions: what was changed, in words; empty where ``content`` are the upstream bytes.
+    """
+
+    content: bytes
+    size_before: tuple[int, int]
+    orientation: int
+    size: tuple[int, int]
+    conversions: list[str]
+
+
+def as_jpeg(image: EncodedImage, encoding: Encoding) -> Jpeg:
+    """Encode an image: its own bytes where it is a grey or RGB JPEG that needs no turning and no shrinking.
+
+    Its pixels are decoded either way, so that a broken file is found here.
+
+    Raises:
+        InputError: the image is cut short or broken, has channels of 32 bits or signed ones, or is longer
+            than a JPEG can be.
+    """
+    before, short = image.size, min(image.size)
+    orientation = image.orientation if encoding.upright else 1
+    shrinks = encoding.short_side is not None and short > encoding.short_side
+    if image.is_plain_jpeg and orientation == 1 and not shrinks:
+        image.check()
+        return Jpeg(image.content, before, 1, before, [])
+    # twice the side that is needed: what decoding at a reduced scale leaves is then resampled once, and well
+    at_least = (2 * encoding.short_side,) * 2 if shrinks else None
+    picture = image.colour(encoding.upright, keep_grey=True, at_least=at_least)
+    conversions = list(image.conversions)
+    if shrinks:
+        width, height = before if orientation < 5 else before[::-1]
+        size = tuple(max(1, round(side * encoding.short_side / short)) for side in (width, height))
+        picture = picture.resize(size, Image.Resampling.BICUBIC, reducing_gap=2.0)
+        conversions.append(f"shrunk to the shorter side {encoding.short_side}")
+    if not image.is_jpeg:
+        conversions.append(f"{image.format} to JPEG")
+    if max(picture.size) > LARGEST_SIDE:
+        width, height = picture.size
+        raise InputError(f"{image.path}: {width} x {height} pixels do not fit a JPEG; shrink it")
+    buffer = io.BytesIO()
+    picture.save(buffer, "JPEG", quality=encoding.quality, comment=b"")
+    return Jpeg(buffer.getvalue(), before, orientation, picture.size, conversions)

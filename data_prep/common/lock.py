@@ -1,0 +1,33 @@
+"""One build of a store at a time."""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from cld.runtime.files import writing
+from cld.runtime.lock import leased
+
+
+@contextmanager
+def only_build(store: str | Path) -> Iterator[None]:
+    """Hold the right to build ``store``; it is given back when the process ends, however it ends.
+
+    What builds that were killed while they wrote the store left beside it is removed first.
+
+    Raises:
+        InputError: another process builds the store now.
+    """
+    store = Path(store)
+    lease = store.with_name(f".{store.name}.lease")
+    with leased(lease, store, "is building it now", "wait for it, or stop it first"):
+        with writing(store):
+            _remove_leftovers(store)
+        yield
+
+
+def _remove_leftovers(store: Path) -> None:
+    pattern = re.compile(re.escape(f".{store.stem}.") + r"[^.]+" + re.escape(f".tmp{store.suffix}"))
+    for path in store.parent.iterdir():
+        if pattern.fullmatch(path.name):
+            path.unlink(missing_ok=True)

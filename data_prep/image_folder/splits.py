@@ -1,0 +1,142 @@
+"""Which images learn, validate and test."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from itertools import combinations
+from pathlib import Path
+
+import numpy as np
+
+from cld.runtime.errors import InputError
+from data_prep.image_folder.layout import SPLITS, Tree
+from data_prep.image_folder.settings import FolderSettings
+
+CLASSES_SHOWN = 5
+
+
+def split_tree(root: Path, tree: Tree, settings: FolderSettings) -> dict[str, list[tuple[Path, int]]]:
+    """The images of each split with their labels, class by class, in natural order.
+
+    Raises:
+        InputError: fewer than two classes, a class with too few images, or one that is scored without having
+            been learnt.
+    """
+    _check(root, tree, settings)
+    by_class = dict(tree.images)
+    if None in by_class:
+        pairs = [
+            divided(paths, settings.test_share, settings.split_seed, f"test {name}", at_least=1)
+            for name, paths in zip(tree.classes, by_class.pop(None), strict=True)
+        ]
+        by_class["train"], by_class["test"] = map(list, zip(*pairs, strict=True))
+    if "val" not in by_class and settings.val_share:
+        pairs = [
+            divided(paths, settings.val_share, settings.split_seed, f"val {name}")
+            for name, paths in zip(tree.classes, by_class["train"], strict=True)
+        ]
+        by_class["train"], by_class["val"] = map(list, zip(*pairs, strict=True))
+        if not any(by_class["val"]):
+            raise InputError(
+                f"{root}: split 'val' is empty: val_share {settings.val_share} of a class's training images "
+                f"is less than one; raise it, or set it to 0"
+            )
+    return {
+        split: [(path, label) for label, paths in enumerate(by_class[split]) for path in paths]
+        for split in SPLITS
+        if split in by_class
+    }
+
+
+def divided(
+    paths: Sequence[Path], share: float, seed: int, stream: str, at_least: int = 0
+) -> tuple[list[Path], list[Path]]:
+    """Take ``share`` of the paths away at random, at least ``at_least`` and never all; both keep their order.
+
+    Args:
+        stream: choices of another stream are independent of these.
+    """
+    n = min(max(round(len(paths) * share), at_least), max(len(paths) - 1, 0))
+    entropy = int.from_bytes(hashlib.sha256(stream.encode()).digest()[:8])
+    taken = np.zeros(len(paths), dtype=bool)
+    taken[np.random.default_rng((seed, entropy)).permutation(len(paths))[:n]] = True
+    return (
+        [path for path, is_taken in zip(paths, taken, strict=True) if not is_taken],
+        [path for path, is_taken in zip(paths, taken, strict=True) if is_taken],
+    )
+
+
+def leaks(root: Path, splits: Mapping[str, Sequence[tuple[Path, int]]]) -> list[str]:
+    """Notes on images that are in two splits under two names: a score tells less than it seems to."""
+    notes = []
+    for before, after in combinations(splits, 2):
+        twins = _twins([path for path, _ in splits[before]], [path for path, _ in splits[after]])
+        if twins:
+            one, other = (path.relative_to(root).as_posix() for path in twins[0])
+            notes.append(
+                f"images of split {after} whose bytes are those of an image of split {before} (a leak): "
+                f"{len(twins)}, the first {other} = {one}"
+            )
+    return notes
+
+
+def _twins(before: Sequence[Path], after: Sequence[Path]) -> list[tuple[Path, Path]]:
+    """Each file of ``after`` with a file of ``before`` that has the same bytes."""
+    sizes = [{path: _size(path) for path in paths} for paths in (before, after)]
+    # only files of equal size can be equal: the others are not read
+    shared = set(sizes[0].values()) & set(sizes[1].values())
+    first = {}
+    for path, size in sizes[0].items():
+        if size in shared:
+            first.setdefault((size, _sha256(path)), path)
+    keys = ((path, (size, _sha256(path))) for path, size in sizes[1].items() if size in shared)
+    return [(first[key], path) for path, key in keys if key in first and key[1]]
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return -1
+
+
+def _sha256(path: Path) -> str | None:
+    """None where the file cannot be read: it is reported where it is decoded."""
+    try:
+        with open(path, "rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError:
+        return None
+
+
+def _check(root: Path, tree: Tree, settings: FolderSettings) -> None:
+    if len(tree.classes) < 2:
+        raise InputError(
+            f"{root}: one class only ('{tree.classes[0]}'); classification needs two: name the folder above, "
+            f"or add a class"
+        )
+    fewest = max(settings.min_class_images, 2 if None in tree.images else 1)
+    totals = [sum(map(len, paths)) for paths in zip(*tree.images.values(), strict=True)]
+    small = [f"'{name}' ({n})" for name, n in zip(tree.classes, totals, strict=True) if n < fewest]
+    if small:
+        raise InputError(
+            f"{root}: too few images of class {_some(small)}; each needs {fewest}: add images, remove the "
+            f"folder, or lower min_class_images of the build settings"
+        )
+    for split, by_class in tree.images.items():
+        unlearnt = [
+            f"'{name}'"
+            for name, learnt, paths in zip(
+                tree.classes, tree.images.get("train", by_class), by_class, strict=True
+            )
+            if paths and not learnt
+        ]
+        if unlearnt:
+            raise InputError(
+                f"{root}: split '{split}' has images of class {_some(unlearnt)} and train has none; mend the "
+                f"folder's name, add training images, or remove it"
+            )
+
+
+def _some(names: Sequence[str]) -> str:
+    more = f" and {len(names) - CLASSES_SHOWN} more" if len(names) > CLASSES_SHOWN else ""
+    return ", ".join(names[:CLASSES_SHOWN]) + more

@@ -1,0 +1,125 @@
+"""ImageNet (ILSVRC 2012), its part ImageNet-100, and ImageNet-LT: a store of the published JPEGs.
+
+    python -m data_prep build --preset paper --dataset imagenet --root data/imagenet \\
+        --store imagenet.h5 --manifest imagenet.csv --report imagenet.md --workers 16
+
+``--root`` holds the three archives as published (their members are read in place), or trees
+``train/<synset>/*`` and ``val/<synset>/*``. A class's label is its synset's place in the sorted list of the
+synsets that are kept. The published validation images are the store's split ``test``; ImageNet-LT's lists say
+themselves what is in ``val``. A killed build goes on where it ended, and the result does not depend on
+``workers``.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from cld.data import StoreInfo
+from cld.runtime.errors import InputError
+from cld.runtime.progress import progress
+from data_prep.common.array_build import require_counts
+from data_prep.common.array_settings import stated_counts
+from data_prep.common.command import parse_build
+from data_prep.common.encoded_build import SourceImage, build_encoded
+from data_prep.common.record import BuildRecord
+from data_prep.common.target import Target
+from data_prep.imagenet.chosen_synsets import chosen_synsets
+from data_prep.imagenet.devkit import class_names, validation_synsets
+from data_prep.imagenet.folders import Place, TarFolder, TreeFolder, train_folders, val_folders
+from data_prep.imagenet.long_tail_lists import listed_images, shots
+from data_prep.imagenet.settings import SPLITS, ImageNetSettings
+
+
+def build_imagenet(root: str | Path, settings: ImageNetSettings, target: Target, workers: int) -> StoreInfo:
+    """Build a store from the trees or archives in ``root``.
+
+    Raises:
+        InputError: missing files, a damaged archive, missing synsets, a bad list, other counts than
+            ``expect``: before anything is encoded. More unreadable images than ``max_bad_share``: after all
+            were tried.
+    """
+    root = Path(root)
+    record = BuildRecord(root, target, settings, "images", stated_counts(settings.expect, SPLITS))
+    folders = train_folders(root)
+    synsets, notes = chosen_synsets(folders, settings.synsets, settings.missing_synsets == "skip", str(root))
+    classes = class_names(root, synsets)
+    train, n_others = _train(folders, synsets)
+    val, n_val_others = _val(root, synsets, settings)
+    record.notes += [*notes, "labels are places in the sorted list of synsets"]
+    if n_others + n_val_others:
+        record.notes.append(f"files left alone, since their suffix is no image's: {n_others + n_val_others}")
+    if settings.lists:
+        images = listed_images(root, train, val, synsets)
+        labels = {split: np.array([image.label for image in group]) for split, group in images.items()}
+        record.details["Long tail"] = shots(labels, len(synsets))
+    else:
+        images = {"train": train, "test": val}
+        record.notes.append("split test holds the published validation images")
+    require_counts(record, images)
+    return build_encoded(
+        record, images, classes, settings.encoding, workers=workers, max_bad_share=settings.max_bad_share
+    )
+
+
+def _train(
+    folders: Mapping[str, TreeFolder | TarFolder], synsets: Sequence[str]
+) -> tuple[list[SourceImage], int]:
+    """Training images by class and name, and the number of other files."""
+    images, others = [], 0
+    with progress("list train", len(synsets), "classes") as bar:
+        for label, synset in enumerate(synsets):
+            places, n_others = folders[synset].places()
+            images += [_image("train", synset, label, place) for place in places]
+            others += n_others
+            bar.advance()
+    return images, others
+
+
+def _val(root: Path, synsets: Sequence[str], settings: ImageNetSettings) -> tuple[list[SourceImage], int]:
+    """Validation images by class and name, and the number of other files.
+
+    They have no label yet where they lie in one folder and ImageNet-LT's lists will say it.
+    """
+    label_of = {synset: label for label, synset in enumerate(synsets)}
+    images, others = [], 0
+    folders = val_folders(root)
+    is_flat = "" in folders
+    truth = validation_synsets(root) if is_flat and not settings.lists else {}
+    with progress("list val", len(folders), "folders") as bar:
+        for folder, files in folders.items():
+            bar.advance()
+            if not is_flat and folder not in label_of and settings.synsets is not None:
+                continue
+            places, n_others = files.places()
+            others += n_others
+            for place in places:
+                synset = folder or truth.get(Path(place.name).stem, "")
+                if synset not in label_of and not (is_flat and settings.lists):
+                    if synset and settings.synsets is not None:
+                        continue
+                    raise _unknown(root, place, synset)
+                images.append(_image("val", synset, label_of.get(synset, -1), place))
+    return sorted(images, key=lambda image: (image.label, image.name)), others
+
+
+def _image(folder: str, synset: str, label: int, place: Place) -> SourceImage:
+    name = f"{folder}/{synset}/{place.name}" if synset else f"{folder}/{place.name}"
+    return SourceImage(name, label, place.path, place.offset, place.size)
+
+
+def _unknown(root: Path, place: Place, synset: str) -> InputError:
+    if synset:
+        return InputError(
+            f"{root}: validation image {place.name} is of {synset}, which has no training images; fetch all "
+            "training images, or choose synsets in the build settings"
+        )
+    return InputError(
+        f"{root}: nothing says what validation image {place.name} shows; fetch it and the development kit "
+        f"again"
+    )
+
+
+def main() -> None:
+    """The command ``python -m data_prep build``."""
+    build_imagenet(**parse_build(__doc__))

@@ -1,0 +1,46 @@
+"""Which synsets a store holds. A class's label is its synset's place in the sorted list of them."""
+
+from collections.abc import Collection
+from pathlib import Path
+
+from cld.runtime.errors import InputError
+
+#: Lists of synsets in this folder; imagenet100 is Contrastive Multiview Coding's (Tian et al., ECCV 2020).
+LISTS = ("imagenet100",)
+SHOWN = 5
+
+
+def listed_synsets(name: str) -> list[str]:
+    """The synsets of a list, in its own order."""
+    return Path(__file__).with_name(f"{name}.txt").read_text(encoding="ascii").split()
+
+
+def chosen_synsets(
+    there: Collection[str], name: str | None, skip_missing: bool, where: str
+) -> tuple[list[str], list[str]]:
+    """The synsets to keep, sorted, and notes for the report.
+
+    Args:
+        there: those that have a folder of training images.
+        name: of a list; None: all that are there.
+        skip_missing: leave out what the list has and ``there`` has not.
+        where: the source, for messages.
+
+    Raises:
+        InputError: synsets of the list are missing, and are not to be skipped; or all are.
+    """
+    if name is None:
+        return sorted(there), []
+    listed = listed_synsets(name)
+    missing = [synset for synset in listed if synset not in there]
+    if len(missing) == len(listed) or (missing and not skip_missing):
+        shown = ", ".join(missing[:SHOWN]) + (
+            f" and {len(missing) - SHOWN} more" if len(missing) > SHOWN else ""
+        )
+        raise InputError(
+            f"{where}: has no training images of {len(missing)} of the {len(listed)} synsets of {name} "
+            f"({shown}); "
+            "fetch them, or set missing_synsets to skip"
+        )
+    kept = sorted(set(listed) - set(missing))
+    return kept, [f"synsets of {name} that are not there: {len(missing)} of {len(listed)}"] if missing else []

@@ -1,0 +1,158 @@
+"""The folders that hold ImageNet's images: of a tree, or archives, whose members are read where they lie."""
+
+import os
+import re
+import tarfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+from cld.runtime.errors import InputError
+from data_prep.common.image_tree import is_folder, looking_into
+
+SYNSET = re.compile(r"n\d{8}")
+SUFFIXES = (".jpeg", ".jpg", ".png")
+TRAIN_ARCHIVE, VAL_ARCHIVE = "ILSVRC2012_img_train.tar", "ILSVRC2012_img_val.tar"
+MEND = (
+    "see 'python -m data_prep fetch', or name the folder that holds ImageNet as data.paths.imagenet in "
+    "config/config.yaml"
+)
+
+
+class Place(NamedTuple):
+    """Where an image's bytes lie, as in ``SourceImage``; ``name`` is the file's, without its folder."""
+
+    name: str
+    path: str
+    offset: int = 0
+    size: int | None = None
+
+
+@dataclass(frozen=True)
+class TreeFolder:
+    """A folder of image files."""
+
+    path: Path
+
+    def places(self) -> tuple[list[Place], int]:
+        """Its images, sorted by name, and the number of other files; hidden files are neither.
+
+        Raises:
+            InputError: it cannot be looked into.
+        """
+        with looking_into(self.path), os.scandir(self.path) as entries:
+            # a broken link is an image that cannot be read
+            files = [entry.path for entry in entries if entry.name[0] != "." and not entry.is_dir()]
+        images = sorted(path for path in files if path.lower().endswith(SUFFIXES))
+        return [Place(os.path.basename(path), path) for path in images], len(files) - len(images)
+
+
+@dataclass(frozen=True)
+class TarFolder:
+    """An uncompressed archive of image files, by itself or a member of another.
+
+    Attributes:
+        path: the file.
+        start: where in it the archive begins.
+        stop: where it ends.
+    """
+
+    path: Path
+    start: int
+    stop: int
+
+    def places(self) -> tuple[list[Place], int]:
+        """Its images, sorted by name, and the number of other members."""
+        members = list(_members(self.path, self.start, self.stop))
+        images = [
+            Place(os.path.basename(member.name), str(self.path), member.offset_data, member.size)
+            for member in members
+            if member.name.lower().endswith(SUFFIXES)
+        ]
+        return sorted(images), len(members) - len(images)
+
+
+def train_folders(root: Path) -> dict[str, TreeFolder | TarFolder]:
+    """The folder of each synset's training images, by synset, sorted: of ``train/``, or of the archive.
+
+    Raises:
+        InputError: there is neither, it has no synset, or the archive is damaged; a synset is in the tree,
+            and not as a folder.
+    """
+    tree, archive = root / "train", root / TRAIN_ARCHIVE
+    if is_folder(tree):
+        found = _synset_folders(tree)
+        where = f"{tree}: no folder is"
+    elif archive.is_file():
+        members = ((Path(member.name).stem, member) for member in _members(archive, 0, _size(archive)))
+        found = {
+            name: TarFolder(archive, member.offset_data, member.offset_data + member.size)
+            for name, member in members
+            if SYNSET.fullmatch(name)
+        }
+        where = f"{archive}: no member is"
+    else:
+        raise InputError(f"{root}: neither a folder train nor {TRAIN_ARCHIVE}; {MEND}")
+    if not found:
+        raise InputError(f"{where} named as a synset is, such as n01440764; {MEND}")
+    return dict(sorted(found.items()))
+
+
+def val_folders(root: Path) -> dict[str, TreeFolder | TarFolder]:
+    """The folders of the validation images by synset; or one, by the name "", that holds all of them.
+
+    Raises:
+        InputError: there is neither ``val/`` nor the archive; a synset is in ``val/``, and not as a folder.
+    """
+    tree, archive = root / "val", root / VAL_ARCHIVE
+    if is_folder(tree):
+        return dict(sorted(_synset_folders(tree).items())) or {"": TreeFolder(tree)}
+    if archive.is_file():
+        return {"": TarFolder(archive, 0, _size(archive))}
+    raise InputError(f"{root}: neither a folder val nor {VAL_ARCHIVE}; {MEND}")
+
+
+def _synset_folders(tree: Path) -> dict[str, TreeFolder]:
+    with looking_into(tree), os.scandir(tree) as entries:
+        synsets = {
+            entry.name: entry.is_dir()
+            for entry in entries
+            if SYNSET.fullmatch(entry.name.removesuffix(".tar"))
+        }
+    folders = {name for name, is_dir in synsets.items() if is_dir}
+    for name in sorted(synsets.keys() - folders):
+        if name.removesuffix(".tar") not in folders:  # unpacked, and kept
+            raise InputError(f"{tree / name}: is no folder of images; unpack it into one, or fetch it again")
+    return {name: TreeFolder(tree / name) for name in folders}
+
+
+def _size(archive: Path) -> int:
+    return archive.stat().st_size
+
+
+def _members(path: Path, start: int, stop: int) -> Iterator[tarfile.TarInfo]:
+    """The files of the archive between two places of a file.
+
+    Raises:
+        InputError: it is no archive, or is cut short.
+    """
+    try:
+        with open(path, "rb") as file:
+            file.seek(start)
+            end = start
+            # its offsets count from the beginning of the file, wherever the archive begins in it
+            with tarfile.open(fileobj=file, mode="r:") as archive:
+                for member in archive:
+                    end = member.offset_data + -(-member.size // tarfile.BLOCKSIZE) * tarfile.BLOCKSIZE
+                    if end > stop:
+                        raise tarfile.ReadError(f"{member.name} goes on beyond its end")
+                    archive.members.clear()  # it keeps every header otherwise
+                    if member.isfile():
+                        yield member
+            file.seek(end)
+            if file.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
+                raise tarfile.ReadError("it has no end mark")
+    except (tarfile.TarError, OSError) as error:
+        reason = " ".join(str(error).split())
+        raise InputError(f"{path}: damaged or cut short ({reason}); fetch it again") from error

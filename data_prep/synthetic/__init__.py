@@ -1,0 +1,1 @@
+"""The demo's upstream files: pictures and kitchens, generated in each publisher's format."""

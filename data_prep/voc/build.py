@@ -1,0 +1,88 @@
+"""Pascal VOC 2007 and 2012 for detection: the published JPEGs with their annotated objects.
+
+    python -m data_prep build --preset paper --dataset voc0712 --root data/voc \\
+        --store voc0712.h5 --manifest voc0712.csv --report voc0712.md --workers 8
+
+Images have no labels (-1): what they show are objects, of 20 classes in the devkit's order. The result does
+not depend on ``workers``.
+"""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from cld.data import StoreInfo
+from cld.runtime.progress import progress
+from data_prep.common.array_build import require_counts
+from data_prep.common.array_settings import stated_counts
+from data_prep.common.command import parse_build
+from data_prep.common.encoded_build import SourceImage, build_encoded
+from data_prep.common.parallel import ordered_map
+from data_prep.common.record import BuildRecord
+from data_prep.common.target import Target
+from data_prep.voc.devkit import CLASSES
+from data_prep.voc.listing import Listed, list_splits, read_listed
+from data_prep.voc.settings import SPLITS, VocSettings
+
+
+def build_voc(root: str | Path, settings: VocSettings, target: Target, workers: int) -> StoreInfo:
+    """Build a store from ``root``, the folder that holds VOCdevkit.
+
+    Raises:
+        InputError: a missing folder, a missing, empty or broken image set, an image in two splits, other
+            counts than ``expect``: at once. More bad images than ``max_bad_share``: after all were tried.
+    """
+    root = Path(root)
+    record = BuildRecord(root, target, settings, "images", stated_counts(settings.expect, SPLITS))
+    listed, files = list_splits(root, {split: getattr(settings, split) for split in SPLITS})
+    record.files += files
+    require_counts(record, listed)
+    record.total = sum(map(len, listed.values()))
+    images = _read_annotations(record, listed, workers)
+    record.check_problems(settings.max_bad_share, classes=CLASSES)
+    record.details["Annotated objects"] = object_counts(images)
+    for split, group in images.items():
+        if n_empty := sum(len(image.objects.labels) == 0 for image in group):
+            record.notes.append(f"images of split {split} without an object (kept): {n_empty}")
+    return build_encoded(
+        record, images, CLASSES, settings.encoding, workers=workers, max_bad_share=settings.max_bad_share
+    )
+
+
+def object_counts(images: Mapping[str, Sequence[SourceImage]]) -> list[dict]:
+    """A table: the objects of each class by split, and how many of them are difficult or truncated."""
+    rows = [{"class": name} for name in (*CLASSES, "all")]
+    for split, group in images.items():
+        objects = [image.objects for image in group]
+        labels = np.concatenate([o.labels for o in objects] or [np.array([], dtype=np.int64)])
+        for flag in (None, "difficult", "truncated"):
+            weights = np.concatenate([getattr(o, flag) for o in objects]) if flag and objects else None
+            counts = np.bincount(labels, weights, minlength=len(CLASSES)).astype(int).tolist()
+            for row, count in zip(rows, (*counts, sum(counts)), strict=True):
+                row[f"{split}, {flag}" if flag else split] = count
+    return rows
+
+
+def main() -> None:
+    """The command ``python -m data_prep build``."""
+    build_voc(**parse_build(__doc__))
+
+
+def _read_annotations(
+    record: BuildRecord, listed: Mapping[str, Sequence[Listed]], workers: int
+) -> dict[str, list[SourceImage]]:
+    entries = [(split, entry) for split, group in listed.items() for entry in group]
+    images, changed = {split: [] for split in listed}, Counter()
+    with progress("read annotations", len(entries), "images") as bar:
+        readings = ordered_map(read_listed, [entry for _, entry in entries], workers)
+        for (split, _), reading in zip(entries, readings, strict=True):
+            record.log.extend(reading.problems)
+            record.files += [reading.annotation] if reading.annotation else []
+            changed.update(reading.boxes)
+            if reading.image:
+                images[split].append(reading.image)
+            bar.advance()
+    record.notes += [f"box {fate}: {n}" for fate, n in changed.most_common() if n]
+    return images

@@ -1,0 +1,201 @@
+"""RandAugment against torchvision's functions, image by image."""
+
+import math
+
+import pytest
+import torch
+from scipy.stats import chisquare
+from torch import Generator
+from torchvision.transforms.v2 import RandAugment
+from torchvision.transforms.v2 import functional as tv
+
+from cld.augment.randaugment import MAX_MAGNITUDE, OPERATIONS, apply_operations_, rand_augment
+
+SIZE = 24
+THEIRS = dict(zip(OPERATIONS, RandAugment._AUGMENTATION_SPACE, strict=True))  # names of the same operations
+QUANTISED = ("posterize", "solarize", "equalize")  # torchvision's means integers by these
+# None at which a source point lies halfway between two pixels, where rounding decides.
+MAGNITUDES = (0, 3, 9, 17, MAX_MAGNITUDE)
+
+
+def rng(seed=0):
+    return Generator().manual_seed(seed)
+
+
+def pictures(n=12, size=SIZE, seed=0):
+    """uint8 (n, 3, size, size): noise, few levels, one level, a narrow range, smooth gradients."""
+    images = torch.randint(0, 256, (n, 3, size, size), generator=rng(seed), dtype=torch.uint8)
+    images[1] = images[1] // 64 * 64
+    images[2] = 77
+    images[3] = images[3] // 4 + 90
+    images[4] = torch.arange(size)[:, None] * 255 // (size - 1)
+    return images
+
+
+def apply_all(images, name, level):
+    n = len(images)
+    operation = torch.full((n,), list(OPERATIONS).index(name))
+    return apply_operations_(images.clone(), operation, torch.full((n,), level, dtype=torch.float64))
+
+
+def torchvisions(image, name, magnitude, sign):
+    """torchvision's RandAugment with one operation, its magnitude and its direction given."""
+    transform = RandAugment(magnitude=magnitude)
+    values, signed = transform._AUGMENTATION_SPACE[THEIRS[name]]
+    strengths = values(transform.num_magnitude_bins, *image.shape[-2:])
+    strength = float(strengths[magnitude]) * (sign if signed else 1) if strengths is not None else 0.0
+    return transform._apply_image_or_video_transform(
+        image, THEIRS[name], strength, interpolation=transform.interpolation, fill=transform._fill
+    )
+
+
+def test_names_and_magnitudes_are_torchvisions():
+    theirs = [name.lower().replace("color", "colour") for name in RandAugment._AUGMENTATION_SPACE]
+    assert [name.replace("_", "") for name in OPERATIONS] == theirs
+    assert RandAugment().num_magnitude_bins == MAX_MAGNITUDE + 1
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+@pytest.mark.parametrize("magnitude", MAGNITUDES)
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_each_operation_is_torchvisions(name, magnitude, sign):
+    images = pictures()
+    ours = apply_all(images / 255, name, sign * magnitude / MAX_MAGNITUDE)
+    for image, view in zip(images, ours, strict=True):
+        if name in QUANTISED:
+            expected = torchvisions(image, name, magnitude, sign) / 255
+        else:
+            expected = torchvisions(image / 255, name, magnitude, sign)
+        torch.testing.assert_close(view, expected, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("size", [8, 9, 31, 32])
+@pytest.mark.parametrize("name", ["shear_x", "shear_y", "translate_x", "translate_y", "rotate"])
+def test_geometric_operations_at_odd_and_even_sizes(name, size):
+    images = pictures(6, size) / 255
+    for sign in (1, -1):
+        ours = apply_all(images, name, sign * 0.3)
+        expected = torch.stack([torchvisions(image, name, 9, sign) for image in images])
+        torch.testing.assert_close(ours, expected, rtol=0, atol=1e-6)
+
+
+def test_what_moves_in_is_black():
+    white = torch.ones(1, 3, SIZE, SIZE)
+    moved = apply_all(white, "translate_x", 1.0)
+    shift = int(150 / 331 * SIZE)
+    assert not moved[..., :shift].any()
+    assert moved[..., shift:].eq(1).all()
+
+
+@pytest.mark.parametrize("magnitude", range(0, MAX_MAGNITUDE + 1, 2))
+def test_a_level_that_is_the_solarize_threshold_itself_is_inverted(magnitude):
+    levels = torch.arange(256)
+    expected = torch.where(levels >= 255 - 255 * magnitude // MAX_MAGNITUDE, 255 - levels, levels) / 255
+    image = (levels / 255).view(1, 1, 16, 16).expand(1, 3, -1, -1)
+    view = apply_all(image, "solarize", magnitude / MAX_MAGNITUDE)
+    torch.testing.assert_close(view[0, 0].flatten(), expected)
+
+
+def test_each_sample_has_its_own_operation_and_level_whatever_its_batch():
+    n = 5 * len(OPERATIONS)
+    images = torch.rand(n, 3, SIZE, SIZE, generator=rng())
+    operation = torch.arange(len(OPERATIONS)).repeat(5)[torch.randperm(n, generator=rng(1))]
+    level = torch.rand(n, generator=rng(2), dtype=torch.float64) * 2 - 1
+    together = apply_operations_(images.clone(), operation, level)
+    alone = [
+        apply_operations_(images[i : i + 1].clone(), operation[i : i + 1], level[i : i + 1]) for i in range(n)
+    ]
+    torch.testing.assert_close(together, torch.cat(alone), rtol=0, atol=1e-6)
+
+
+def test_every_operation_stays_in_the_range():
+    images = torch.rand(8, 3, SIZE, SIZE, generator=rng())
+    for name in OPERATIONS:
+        for level in (-1.0, 1.0):
+            view = apply_all(images, name, level)
+            assert view.min() >= 0 and view.max() <= 1, name
+
+
+@pytest.fixture
+def recorded(monkeypatch):
+    """Calls of the operations: lists of (name, levels); the images stay as they are."""
+    calls = []
+
+    def record(name):
+        def change(images, level):
+            assert len(images) == len(level)
+            calls.append((name, level))
+            return images
+
+        return change
+
+    for name in OPERATIONS:
+        monkeypatch.setitem(OPERATIONS, name, record(name))
+    return calls
+
+
+def test_operations_and_directions_are_drawn_alike(recorded):
+    n, n_ops = 7000, 2
+    rand_augment(torch.zeros(n, 3, 1, 1), n_ops, 9, rng())
+    assert len(recorded) == n_ops * len(OPERATIONS)  # one call each, however large the batch
+    counts = dict.fromkeys(OPERATIONS, 0)
+    for name, level in recorded:
+        counts[name] += len(level)
+    assert sum(counts.values()) == n * n_ops
+    assert chisquare(list(counts.values())).pvalue > 1e-3
+    levels = torch.cat([level for _, level in recorded])
+    assert levels.abs().unique().tolist() == [0.3]
+    assert (levels > 0).double().mean().item() == pytest.approx(0.5, abs=3 * 0.5 / math.sqrt(len(levels)))
+
+
+def test_a_sample_may_draw_an_operation_twice(monkeypatch):
+    for name in OPERATIONS:
+        amount = float(name == "rotate")
+        monkeypatch.setitem(OPERATIONS, name, lambda images, level, amount=amount: images + amount)
+    times = rand_augment(torch.zeros(7000, 3, 1, 1), 2, 9, rng())[:, 0, 0, 0]
+    assert times.eq(2).double().mean().item() == pytest.approx(1 / 14**2, rel=0.5)
+
+
+def test_same_generator_state_same_views():
+    images = pictures() / 255
+    first, again, other = (rand_augment(images, 2, 9, rng(seed)) for seed in (3, 3, 4))
+    assert torch.equal(first, again)
+    assert not torch.equal(first, other)
+
+
+def test_the_images_stay_as_they_were():
+    images = pictures() / 255
+    before = images.clone()
+    views = rand_augment(images, 3, MAX_MAGNITUDE, rng())
+    assert torch.equal(images, before)
+    assert not torch.equal(views, before)
+
+
+@pytest.mark.parametrize("n", [0, 1, 2])
+def test_batches_in_which_most_operations_are_drawn_by_none(n):
+    images = pictures()[:n] / 255
+    for seed in range(10):
+        assert rand_augment(images, 2, 9, rng(seed)).shape == images.shape
+
+
+def test_no_operations_change_nothing():
+    images = pictures() / 255
+    assert torch.equal(rand_augment(images, 0, 9, rng()), images)
+
+
+def test_the_distribution_of_views_is_torchvisions():
+    image = pictures()[3]
+    transform = RandAugment()
+    torch.manual_seed(0)
+    theirs = torch.stack([transform(image) / 255 for _ in range(1500)]).mean(dim=(1, 2, 3))
+    ours = rand_augment((image / 255).expand(6000, -1, -1, -1), 2, 9, rng()).mean(dim=(1, 2, 3))
+    error = math.sqrt(theirs.var().item() / 1500 + ours.var().item() / 6000)
+    assert ours.mean().item() == pytest.approx(theirs.mean().item(), abs=3 * error)
+    assert ours.std().item() == pytest.approx(theirs.std().item(), rel=0.1)
+
+
+def test_an_image_of_one_level_is_not_equalized_nor_stretched():
+    grey = torch.full((1, 3, SIZE, SIZE), 77 / 255)
+    torch.testing.assert_close(apply_all(grey, "equalize", 0.3), grey)
+    assert torch.equal(apply_all(grey, "autocontrast", 0.3), grey)
+    torch.testing.assert_close(tv.equalize(grey), grey)

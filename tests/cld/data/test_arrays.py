@@ -1,0 +1,163 @@
+"""Stores: what is written is what is read, and nothing half-written is ever there."""
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from cld.data import Split, read_info, read_labels, read_split, verify, write_store
+from cld.data.arrays import channel_statistics
+from cld.runtime.errors import InputError
+
+DESCRIPTION = {
+    "dataset": "d",
+    "preset": "p",
+    "classes": ["a", "b"],
+    "sources": {"root": "r"},
+    "config": {"image_size": 4},
+}
+
+
+def some_splits(seed=0):
+    rng = np.random.default_rng(seed)
+    return {
+        name: Split(rng.integers(0, 256, (n, 4, 4, 3), dtype=np.uint8), rng.integers(0, 2, n))
+        for name, n in (("train", 7), ("test", 3))
+    }
+
+
+def test_round_trip(tmp_path):
+    splits = some_splits()
+    written = write_store(tmp_path / "s.h5", splits, **DESCRIPTION)
+    info = read_info(tmp_path / "s.h5")
+    assert info == written
+    assert (info.classes, info.sizes, info.image_size) == (["a", "b"], {"train": 7, "test": 3}, 4)
+    assert info.sources == DESCRIPTION["sources"] and info.config == DESCRIPTION["config"]
+    for name, split in splits.items():
+        read = read_split(tmp_path / "s.h5", name)
+        np.testing.assert_array_equal(read.images, split.images)
+        np.testing.assert_array_equal(read.labels, split.labels)
+
+
+@given(arrays(np.uint8, (3, 2, 2, 3)))
+def test_channel_statistics_are_numpys(images):
+    mean, std = channel_statistics(images)
+    np.testing.assert_allclose(mean, (images / 255).mean(axis=(0, 1, 2)), atol=1e-12)
+    np.testing.assert_allclose(std, (images / 255).std(axis=(0, 1, 2)), atol=1e-7)
+
+
+def checksum(folder, splits):
+    return write_store(folder / "s.h5", splits, **DESCRIPTION).checksum
+
+
+@given(name=st.sampled_from(["train", "test"]), row=st.integers(0, 2), in_labels=st.booleans())
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_the_checksum_sees_any_change(tmp_path, name, row, in_labels):
+    splits = some_splits()
+    before = checksum(tmp_path, splits)
+    if in_labels:
+        splits[name].labels[row] ^= 1
+    else:
+        splits[name].images[row, 1, 2, 0] ^= 1
+    assert checksum(tmp_path, splits) != before
+
+
+def test_the_checksum_is_of_the_content_alone(tmp_path):
+    splits = some_splits()
+    backwards = dict(reversed(splits.items()))
+    assert checksum(tmp_path, backwards) == checksum(tmp_path, splits)
+    renamed = write_store(tmp_path / "s.h5", splits, **{**DESCRIPTION, "preset": "other"})
+    assert renamed.checksum == checksum(tmp_path, splits)
+
+
+def test_the_same_content_gives_the_same_file(tmp_path):
+    for name in ("a.h5", "b.h5"):
+        write_store(tmp_path / name, some_splits(), **DESCRIPTION)
+    assert (tmp_path / "a.h5").read_bytes() == (tmp_path / "b.h5").read_bytes()
+
+
+def test_statistics_can_be_given(tmp_path):
+    facts = {**DESCRIPTION, "mean": (0.5, 0.5, 0.5), "std": (0.25, 0.5, 1.0)}
+    info = write_store(tmp_path / "s.h5", some_splits(), **facts)
+    assert (info.mean, info.std) == (facts["mean"], facts["std"])
+
+
+def test_several_splits_are_read_one_after_another(array_store):
+    train, unlabelled = read_split(array_store, "train"), read_split(array_store, "unlabelled")
+    both = read_split(array_store, ["train", "unlabelled"])
+    np.testing.assert_array_equal(both.images, np.concatenate([train.images, unlabelled.images]))
+    assert both.labels.tolist() == [*train.labels, -1, -1, -1, -1]
+
+
+def test_labels_that_are_missing_are_told(array_store):
+    assert read_labels(array_store, "test").tolist() == [0, 1, 0]
+    with pytest.raises(InputError, match="4 of 4 images of split 'unlabelled' have no label"):
+        read_labels(array_store, "unlabelled")
+
+
+def test_splits_are_listed_in_the_order_of_use(array_store):
+    assert list(read_info(array_store).sizes) == ["train", "unlabelled", "test"]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda splits: splits.pop("train"), "a store needs a 'train' split; got test"),
+        (
+            lambda splits: splits.update(test=Split(np.empty((0, 4, 4, 3)), np.empty(0))),
+            "split 'test' is empty",
+        ),
+        (lambda splits: splits["test"].labels.fill(2), "split 'test' has labels outside 0..1"),
+    ],
+)
+def test_a_store_that_makes_no_sense_is_not_written(tmp_path, change, message):
+    splits = some_splits()
+    change(splits)
+    with pytest.raises(InputError, match=message):
+        write_store(tmp_path / "s.h5", splits, **DESCRIPTION)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (PermissionError(13, "denied"), "may not be read; mend its permissions"),
+        (MemoryError("60 GB"), "memory"),
+    ],
+)
+def test_a_good_store_is_not_called_damaged(array_store, monkeypatch, error, message):
+    def fail(*args):
+        raise error
+
+    monkeypatch.setattr("cld.data.arrays.read_group", fail)
+    with pytest.raises(InputError, match=message) as caught:
+        read_split(array_store, "train")
+    assert "build it again" not in str(caught.value)
+
+
+def test_a_build_that_ends_before_its_checksum_is_written_leaves_none(tmp_path, monkeypatch):
+    write_store(tmp_path / "s.h5", some_splits(), **DESCRIPTION)
+
+    def killed(*args):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("cld.data.store_format.write_sidecar", killed)
+    with pytest.raises(KeyboardInterrupt):
+        write_store(tmp_path / "s.h5", some_splits(), **DESCRIPTION)
+    assert "the rest is not checked" in verify(tmp_path / "s.h5")
+
+
+def test_reading_what_is_no_store_says_so(tmp_path):
+    with pytest.raises(InputError, match="no such store"):
+        read_info(tmp_path / "missing.h5")
+    (tmp_path / "text.h5").write_text("hello")
+    with pytest.raises(InputError, match="not readable as a store"):
+        read_info(tmp_path / "text.h5")
+    write_store(tmp_path / "s.h5", some_splits(), **DESCRIPTION)
+    with pytest.raises(InputError, match="no split 'val'; it has test, train"):
+        read_split(tmp_path / "s.h5", "val")
+    whole = (tmp_path / "s.h5").read_bytes()
+    (tmp_path / "cut.h5").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(InputError, match="delete it and build it again"):
+        read_info(tmp_path / "cut.h5")

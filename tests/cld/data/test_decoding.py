@@ -1,0 +1,168 @@
+"""Cutting JPEGs against PIL and torchvision, and the processes that do it."""
+
+import io
+import os
+import signal
+import time
+
+import numpy as np
+import pytest
+import torch
+from photos import encoded, photo, photos, write_photos
+from PIL import Image
+from PIL.JpegImagePlugin import JpegImageFile
+from torchvision.transforms.v2 import functional as tv
+
+from cld.data import EncodedImages, read_info
+from cld.data.decoding import cut, decoded, view_side
+from cld.runtime.errors import InputError
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    """Eight small images, a large one, one in four colours and a damaged one."""
+    rng = np.random.default_rng(1)
+    large, small = photo(420, 600, rng), photos(8)
+    four_colours = photo(40, 50, rng, "CMYK")
+    images = [*small, large, four_colours, small[1][: len(small[1]) // 2]]
+    return write_photos(tmp_path_factory.mktemp("decoding") / "s.h5", {"train": images})
+
+
+@pytest.fixture(scope="module")
+def images(store):
+    return EncodedImages(store, "train")
+
+
+def opened(images, row):
+    return Image.open(io.BytesIO(images[row])).convert("RGB")
+
+
+@pytest.mark.parametrize("row", [0, 3, 9])
+def test_regions_are_pils_crops_resized(images, row):
+    whole = opened(images, row)
+    regions = np.array([[0, 0, whole.height, whole.width], [2, 5, 16, 12], [1, 0, 9, 20]], dtype=float)
+    ours = cut(images, row, lambda height, width: regions, 12)
+    assert ours.shape == (3, 12, 12, 3) and ours.dtype == np.uint8
+    for square, region in zip(ours, regions.astype(int).tolist(), strict=True):
+        expected = np.asarray(tv.resized_crop(whole, *region, [12, 12]), dtype=int)
+        inner = np.abs(square - expected)[1:-1, 1:-1]  # at its edges PIL looks beyond a box, torchvision not
+        assert inner.max() <= 1
+        assert np.abs(square - expected).mean() < 1
+
+
+@pytest.mark.parametrize(("region", "reduction"), [((10, 30, 399, 401), 8), ((7, 9, 100, 300), 2)])
+def test_a_large_image_is_decoded_smaller_where_no_detail_is_lost(images, region, reduction, monkeypatch):
+    drafted, draft = [], JpegImageFile.draft
+
+    def spy(image, mode, size):
+        drafted.append(size)
+        return draft(image, mode, size)
+
+    monkeypatch.setattr(JpegImageFile, "draft", spy)
+    ours = cut(images, 8, lambda height, width: np.array([region], dtype=float), 48)[0]
+    assert drafted == [(600 // reduction, 420 // reduction)]
+    expected = np.asarray(tv.resized_crop(opened(images, 8), *region, [48, 48]), dtype=float)
+    assert np.abs(ours - expected).mean() < 2
+
+
+def test_a_reduced_image_is_cut_in_the_same_place(tmp_path):
+    """Sides that 8 does not divide: stripes at the far corner stay where they are."""
+    pixels = np.zeros((403, 597, 3), np.uint8)
+    pixels[303:, 497:] = 250
+    path = write_photos(tmp_path / "s.h5", {"train": [encoded(pixels)]})
+    region = np.array([[203.0, 397.0, 200.0, 200.0]])
+    square = cut(EncodedImages(path, "train"), 0, lambda height, width: region, 25)[0].astype(int)
+    assert square[14:, 14:].min() > 235 and square[:11].max() < 15 and square[:, :11].max() < 15
+
+
+def test_a_damaged_jpeg_is_one_line(images, store):
+    with pytest.raises(
+        InputError, match=rf"{store}: image 10 cannot be decoded \(.*\); build it again"
+    ) as told:
+        cut(images, 10, lambda height, width: np.array([[0, 0, height, width]], float), 8)
+    assert "\n" not in str(told.value)
+
+
+def test_the_side_of_views(store, tiny_store):
+    assert [view_side(size, read_info(store)) for size in ("auto", 96)] == [224, 96]
+    assert [view_side(size, read_info(tiny_store)) for size in ("auto", 96)] == [8, 96]
+
+
+def squares(job):
+    if job == 99:
+        raise InputError("store.h5: image 99 is bad")
+    if job == 100:
+        os._exit(1)
+    return np.full((2, 2), job, np.uint8)
+
+
+@pytest.mark.parametrize("workers", [0, 1, 2])
+def test_results_come_in_the_jobs_order(workers):
+    with decoded(squares, range(20), workers, ahead=4, pin=False) as results:
+        assert [result[0, 0].item() for result in results] == list(range(20))
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_job_that_fails_is_told_in_its_own_words(workers):
+    with (
+        pytest.raises(InputError, match=r"^store\.h5: image 99 is bad$"),
+        decoded(squares, iter([1, 2, 99, 3]), workers, ahead=2, pin=False) as results,
+    ):
+        list(results)
+
+
+def test_a_process_that_dies_is_one_line():
+    with (
+        pytest.raises(
+            InputError, match=r"a decoding process died \(.*\), most likely .* fewer than 2 workers"
+        ) as told,
+        decoded(squares, iter([1, 100, 3, 4]), 2, ahead=2, pin=False) as results,
+    ):
+        list(results)
+    assert "\n" not in str(told.value)
+
+
+def process_id(job):
+    return np.array([os.getpid()], np.int64)
+
+
+def is_running(process):
+    try:
+        with open(f"/proc/{process}/stat") as stat:
+            return stat.read().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def test_processes_pay_no_heed_to_signals_and_end_with_the_block():
+    def endless():
+        while True:
+            yield 0
+
+    with (
+        pytest.raises(KeyError),
+        decoded(process_id, endless(), 2, ahead=2, pin=False) as results,
+    ):
+        processes = {next(results).item() for _ in range(4)}
+        assert len(processes) == 2 and os.getpid() not in processes
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGURG):
+            for process in processes:
+                os.kill(process, number)
+        time.sleep(0.1)
+        assert {next(results).item() for _ in range(8)} == processes
+        raise KeyError
+    assert not any(map(is_running, processes))
+
+
+def test_other_errors_of_the_block_are_left_alone():
+    with pytest.raises(RuntimeError, match="no more of it"), decoded(squares, range(4), 2, 2, pin=False):
+        raise RuntimeError("no more of it")
+
+
+def test_drawing_elsewhere_is_not_disturbed():
+    torch.manual_seed(3)
+    expected = torch.rand(4)
+    with decoded(squares, range(4), 2, ahead=2, pin=False) as results:
+        torch.manual_seed(3)
+        next(results)
+        assert torch.equal(torch.rand(4), expected)

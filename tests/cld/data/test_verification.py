@@ -1,0 +1,104 @@
+"""Verification finds any flipped byte, and the command tells about every store it is given."""
+
+import subprocess
+import sys
+
+import h5py
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from cld.data import verify
+from cld.runtime.errors import InputError
+
+
+@pytest.fixture(params=["array_store", "jpeg_store"])
+def store(request):
+    return request.getfixturevalue(request.param)
+
+
+def flip(path, position):
+    content = bytearray(path.read_bytes())
+    content[position % len(content)] ^= 0x10
+    path.write_bytes(content)
+
+
+def test_a_whole_store_is_whole(store):
+    assert verify(store).startswith(f"{store}: whole (")
+    (digest,) = store.with_name(f"{store.name}.sha256").read_text().split()[:1]
+    assert len(digest) == 64
+
+
+@given(position=st.integers(0, 10**9))
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_any_flipped_byte_is_found(store, position):
+    good = store.read_bytes()
+    flip(store, position)
+    try:
+        with pytest.raises(InputError, match=r"build (it|the store) again"):
+            verify(store)
+    finally:
+        store.write_bytes(good)
+
+
+@pytest.mark.parametrize("with_sidecar", [True, False])
+def test_damaged_content_is_named(store, with_sidecar):
+    with h5py.File(store) as opened:
+        kind = "images" if "images" in opened["test"] else "jpeg"
+        place = opened[f"test/{kind}"].id.get_offset()
+    if not with_sidecar:
+        store.with_name(f"{store.name}.sha256").unlink()
+    flip(store, place + 5)
+    with pytest.raises(InputError, match=f"test/{kind} is damaged"):
+        verify(store)
+
+
+def test_the_damaged_image_is_named(jpeg_store):
+    with h5py.File(jpeg_store) as opened:
+        offsets = opened["train/offsets"][:]
+        place = opened["train/jpeg"].id.get_offset() + int(offsets[4]) + 30
+    flip(jpeg_store, place)
+    with pytest.raises(InputError, match=r"train/jpeg is damaged \(the SHA-256 of image 4 differs\)"):
+        verify(jpeg_store)
+
+
+def test_without_its_sidecar_the_content_is_still_checked_and_the_answer_says_so(store):
+    store.with_name(f"{store.name}.sha256").unlink()
+    assert "the rest is not checked" in verify(store)
+
+
+@pytest.mark.parametrize("content", [b"", b"\xff\xfe", b"0" * 64])
+def test_a_damaged_sidecar_is_told(store, content):
+    store.with_name(f"{store.name}.sha256").write_bytes(content)
+    with pytest.raises(InputError, match=r"damaged outside its images and labels"):
+        verify(store)
+
+
+def test_a_relabelled_store_whose_checksums_were_not_kept_up_is_found(store):
+    with h5py.File(store, "r+") as opened:
+        opened["train/labels"][0] = 1 - opened["train/labels"][0]
+    with pytest.raises(InputError, match="train/labels is damaged"):
+        verify(store)
+
+
+def test_the_command_looks_at_every_store(array_store, jpeg_store, tmp_path):
+    with h5py.File(array_store, "r+") as opened:
+        opened["test/images"][0] = np.uint8(7)
+    command = [sys.executable, "-m", "cld", "verify", array_store, jpeg_store, tmp_path / "none.h5"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 2 and "Traceback" not in done.stderr
+    assert f"{jpeg_store}: whole" in done.stdout
+    errors = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
+    assert len(errors) == 2
+    assert "test/images is damaged" in errors[0] and "none.h5: no such store" in errors[1]
+
+
+def test_info_prints_what_a_store_says_of_itself(array_store):
+    done = subprocess.run(
+        [sys.executable, "-m", "cld", "verify", "--info", array_store],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert '"classes": [' in done.stdout and '"unlabelled": 4' in done.stdout

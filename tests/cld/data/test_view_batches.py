@@ -1,0 +1,221 @@
+"""Training on JPEGs: the views, what processes and interruptions may not change, and what goes wrong."""
+
+import csv
+import io
+import math
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+import torch
+from photos import encoded, photos, write_photos
+from PIL import Image
+
+from cld.augment.views import Augment
+from cld.data import Split, read_info, write_store
+from cld.data.view_batches import RandomCuts, Schedule, view_batches
+from cld.runtime.errors import InputError
+from cld.runtime.rng import epoch_batches
+from cld.training.checkpoint import load_checkpoint
+from cld.training.loop import train
+from cld.training.optimiser import SGD
+
+N, BATCH = 40, 8
+#: Views that are cropped, perhaps mirrored, and nothing else.
+PLAIN = {f"augment.{key}": 0.0 for key in ("jitter_p", "grayscale_p", "blur_p", "solarize_p")}
+PLAIN["augment.randaugment.n_ops"] = 0
+SIDE = {"image_size": 16, "optimiser.epochs": 2, "workers": 0}
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    """40 training images in two splits: batches take from both."""
+    folder = tmp_path_factory.mktemp("photos")
+    return write_photos(folder / "s.h5", {"train": photos(25), "unlabelled": photos(15, seed=1)})
+
+
+@pytest.fixture(scope="module")
+def photo_run(tiny_run):
+    def resolve(method="npid", overrides=None):
+        return tiny_run(method, {**SIDE, "train_on": ["train", "unlabelled"], **(overrides or {})})
+
+    return resolve
+
+
+def losses(run):
+    with open(run / "log.csv", newline="") as text:
+        return [row["loss"] for row in csv.DictReader(text)]
+
+
+def same_weights(*paths):
+    first, *others = (load_checkpoint(path)["method"] for path in paths)
+    return all(torch.equal(value, other[name]) for other in others for name, value in first.items())
+
+
+@pytest.mark.parametrize("method", ["npid", "moco"])
+def test_a_run_does_not_depend_on_the_number_of_processes(photo_run, store, tmp_path, method):
+    finals = [train(photo_run(method, {"workers": n}), store, tmp_path / str(n), "cpu") for n in range(3)]
+    logged = [losses(final.parent) for final in finals]
+    assert logged[0] == logged[1] == logged[2] and len(logged[0]) == 2
+    assert all(math.isfinite(float(loss)) for loss in logged[0])
+    assert same_weights(*finals)
+    assert load_checkpoint(finals[0])["step"] == 2 * N // BATCH
+
+
+def test_the_loss_falls(photo_run, store, tmp_path):
+    train(photo_run("npid", {"optimiser.epochs": 12, "cld.weight": 0}), store, tmp_path, "cpu")
+    first, *_, last = map(float, losses(tmp_path))
+    assert last < first
+
+
+@pytest.mark.parametrize("stop_at", [3, 5])  # in the middle of an epoch, and at its end
+def test_a_run_that_was_stopped_ends_with_the_same_weights(photo_run, store, tmp_path, stop_at, monkeypatch):
+    whole = train(photo_run("moco"), store, tmp_path / "whole", "cpu")
+    step, calls = SGD.step, []
+
+    def step_and_stop(*args, **options):
+        calls.append(None)
+        if len(calls) == stop_at:
+            signal.raise_signal(signal.SIGTERM)
+        return step(*args, **options)
+
+    with monkeypatch.context() as patch, pytest.raises(SystemExit):
+        patch.setattr(SGD, "step", step_and_stop)
+        train(photo_run("moco", {"workers": 2}), store, tmp_path / "stopped", "cpu")
+    assert load_checkpoint(tmp_path / "stopped/partial.pt")["step"] == stop_at
+    resumed = train(photo_run("moco", {"workers": 1}), store, tmp_path / "stopped", "cpu")
+    assert same_weights(whole, resumed)
+    assert losses(whole.parent) == losses(resumed.parent)
+
+
+def test_a_signal_to_the_whole_group_saves_the_run_and_leaves_no_process(photo_run, store, tmp_path):
+    overrides = {"optimiser.epochs": 500, "workers": 2}
+    config, run = photo_run("npid", overrides), tmp_path / "run"
+    command = [sys.executable, "-m", "cld", "train", "--preset", "demo", "--dataset", "kitchen_hc"]
+    command += ["--method", "npid", "--store", str(store), "--run-dir", str(run), "--device", "cpu"]
+    sections = ["backbone", "head", "queue", "cld", "optimiser"]
+    command += [f"{part}.{key}={value}" for part in sections for key, value in config[part].items()]
+    command += ["train_on=[train, unlabelled]", "image_size=16", "workers=2", "checkpoint_every_s=0"]
+    process = subprocess.Popen(
+        command, stderr=subprocess.PIPE, start_new_session=True, env=os.environ | {"OMP_NUM_THREADS": "1"}
+    )
+    while process.poll() is None and not (run / "partial.pt").exists():
+        time.sleep(0.01)
+    os.killpg(process.pid, signal.SIGTERM)
+    _, errors = process.communicate()  # waits for everyone who could still write
+    assert process.returncode == 128 + signal.SIGTERM, errors
+    stopped_at = load_checkpoint(run / "partial.pt")["step"]
+    assert errors.decode().splitlines()[-1] == f"stopped: step {stopped_at} is saved in {run / 'partial.pt'}"
+    with pytest.raises(ProcessLookupError):
+        os.killpg(process.pid, 0)
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_damaged_jpeg_is_one_line(photo_run, tmp_path, workers):
+    images = photos(12)
+    path = write_photos(tmp_path / "s.h5", {"train": [*images[:11], images[11][:100]]})
+    config = photo_run("npid", {"train_on": ["train"], "workers": workers, "optimiser.batch_size": 12})
+    with pytest.raises(
+        InputError, match=rf"{path}: image 11 cannot be decoded \(.*\); build it again"
+    ) as told:
+        train(config, path, tmp_path / "run", "cpu")
+    assert "\n" not in str(told.value)
+
+
+def test_the_schedule_goes_on_from_any_step():
+    whole = list(Schedule(3, 25, 4, 0, 18))
+    assert [step for step, _ in whole] == list(range(18))
+    orders = torch.cat([epoch_batches(3, epoch, 25, 4) for epoch in range(3)])
+    assert torch.equal(torch.stack([index for _, index in whole]), orders)
+    for first in (1, 6, 17, 18):
+        rest = list(Schedule(3, 25, 4, first, 18))
+        assert [step for step, _ in rest] == list(range(first, 18))
+        assert all(
+            torch.equal(ours, theirs) for (_, ours), (_, theirs) in zip(rest, whole[first:], strict=True)
+        )
+
+
+def test_views_show_the_images_that_they_are_said_to_show(photo_run, tmp_path):
+    """Each image is of its own grey: the first batch, view by view."""
+    greys = np.arange(N) * 6 + 5
+    path = write_photos(
+        tmp_path / "s.h5",
+        {
+            name: [encoded(np.full((30, 40, 3), grey, np.uint8)) for grey in part]
+            for name, part in (("train", greys[:25]), ("unlabelled", greys[25:]))
+        },
+    )
+    config = photo_run("npid", {**PLAIN, "views": 3})
+    info = read_info(path)
+    schedule = Schedule(0, N, BATCH, 0, 5)
+    with view_batches(path, info, config, schedule, torch.device("cpu")) as batches:
+        for [(index, draw)] in batches:
+            views = draw(torch.Generator().manual_seed(0))
+            assert views.shape == (3 * BATCH, 3, 16, 16)
+            red = views.view(3, BATCH, 3, -1)[:, :, 0] * info.std[0] + info.mean[0]
+            shown = torch.from_numpy(greys)[index].float()[:, None] / 255
+            assert (red - shown).abs().max() < 0.01
+
+
+def test_views_of_jpegs_and_of_arrays_are_drawn_from_one_distribution(photo_run, tmp_path):
+    images = photos(8, seed=2, sides=(40, 40))
+    pixels = np.stack([np.asarray(Image.open(io.BytesIO(image)).convert("RGB")) for image in images])
+    path = write_photos(tmp_path / "j.h5", {"train": images})
+    arrays = tmp_path / "a.h5"
+    facts = {"dataset": "d", "preset": "demo", "classes": ["a"], "sources": {}, "config": {}}
+    statistics = {"mean": [0.485, 0.456, 0.406], "std": [0.229, 0.224, 0.225]}
+    write_store(arrays, {"train": Split(pixels, np.zeros(8, int))}, **facts, **statistics)
+    config = photo_run("npid", {"train_on": ["train"], **PLAIN})
+    drawn = []
+    for store in (path, arrays):
+        sums = torch.zeros(8, 4, 3, dtype=torch.float64)
+        generator = torch.Generator().manual_seed(0)
+        schedule = Schedule(0, 8, 8, 0, 300)
+        with view_batches(store, read_info(store), config, schedule, torch.device("cpu")) as batches:
+            for [(index, draw)] in batches:
+                views = draw(generator).double().view(2, 8, 3, 16, 16)
+                quarters = views.mean(dim=(0, 3))  # columns tell places and mirror images apart
+                moments = [views.mean(dim=(0, 3, 4)), views.std(dim=(3, 4)).mean(dim=0)]
+                moments += [quarters[..., :4].mean(dim=2), quarters.std(dim=2)]
+                sums[index] += torch.stack(moments, dim=1) / 300
+        drawn.append(sums)
+    assert (drawn[0] - drawn[1]).abs().max() < 0.05
+    assert drawn[0].std() > 0.3  # and the moments differ far more between images than between the two
+
+
+def test_crops_are_drawn_anew_for_each_place_and_step(photo_run, store):
+    cuts = RandomCuts(store, photo_run(), 16)
+    first = cuts((0, 0, [5, 5, 30]))
+    assert first.shape == (2, 3, 16, 16, 3)
+    assert not np.array_equal(first[0, 0], first[1, 0])
+    assert not np.array_equal(first[0, 0], first[0, 1])
+    assert not np.array_equal(first, cuts((1, 0, [5, 5, 30])))
+    parts = [cuts((0, 0, [5])), cuts((0, 1, [5, 30]))]  # as two processes would
+    np.testing.assert_array_equal(np.concatenate(parts, axis=1), first)
+
+
+def test_views_of_arrays_of_another_size(tiny_run, tiny_store, tmp_path):
+    config = tiny_run("npid", {"image_size": 12})
+    info, schedule = read_info(tiny_store), Schedule(0, 36, 8, 0, 4)
+    with view_batches(tiny_store, info, config, schedule, torch.device("cpu")) as batches:
+        shapes = {draw(torch.default_generator).shape for [(_, draw)] in batches}
+    assert shapes == {(16, 3, 12, 12)}
+    assert math.isfinite(
+        float(load_checkpoint(train(config, tiny_store, tmp_path, "cpu"))["rows"][-1]["loss"])
+    )
+
+
+def test_what_follows_cropping_is_the_same_for_crops(photo_run):
+    """Whole images as crops: an augmentation that does not crop gives the same views."""
+    settings = photo_run()["augment"] | {"crop_scale": [1.0, 1.0], "flip_p": 0.5, "jitter_p": 0.0}
+    augment = Augment(settings | {"grayscale_p": 0.0, "blur_p": 0.0}, 16, [0.5] * 3, [0.25] * 3)
+    images = torch.randint(0, 256, (64, 16, 16, 3), dtype=torch.uint8)
+    views = augment.of_crops(images, torch.Generator().manual_seed(0))
+    whole = (images.permute(0, 3, 1, 2) / 255 - 0.5) / 0.25
+    flipped = torch.isclose(views, whole.flip(3), atol=1e-5).all(dim=(1, 2, 3))
+    assert torch.allclose(torch.where(flipped[:, None, None, None], whole.flip(3), whole), views, atol=1e-5)
+    assert 15 < flipped.sum() < 49

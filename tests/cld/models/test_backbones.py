@@ -1,0 +1,109 @@
+import pytest
+import torch
+from torchvision import models
+from torchvision.models import resnet
+
+from cld.models.backbones import build_backbone
+from cld.runtime.errors import InputError
+
+
+def backbone(name="resnet18", blocks=None, width=64, stem="imagenet"):
+    return build_backbone({"name": name, "blocks": blocks, "width": width, "stem": stem})
+
+
+@pytest.mark.parametrize("name", ["resnet18", "resnet34", "resnet50"])
+def test_weights_and_outputs_are_torchvisions(name):
+    reference = getattr(resnet, name)()
+    reference.fc = torch.nn.Identity()
+    ours = backbone(name)
+    ours.load_state_dict(reference.state_dict())
+    images = torch.randn(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    out = ours(images)
+    assert out.shape == (2, ours.out_features)
+    torch.testing.assert_close(out, reference(images), rtol=1e-4, atol=1e-5)
+    ours.eval(), reference.eval()  # with the running statistics of one step
+    torch.testing.assert_close(ours(images), reference(images), rtol=1e-3, atol=1e-4)
+
+
+def test_initial_values_are_drawn_as_torchvisions():
+    ours, reference = backbone(), resnet.resnet18()
+    for name, value in reference.named_parameters():
+        if name.startswith("fc"):
+            continue
+        mine = dict(ours.named_parameters())[name]
+        if value.ndim == 4:
+            assert mine.std().item() == pytest.approx(value.std().item(), rel=0.05)
+            assert abs(mine.mean().item()) < 5 * value.std().item() / value.numel() ** 0.5
+        else:
+            assert torch.equal(mine, value)
+
+
+@pytest.mark.parametrize(("stem", "size"), [("small", 32), ("small_stride2", 16), ("imagenet", 8)])
+def test_stem_shrinks_the_image_as_said(stem, size):
+    network = backbone(width=8, stem=stem)
+    shapes = []
+    network.layer1.register_forward_hook(lambda module, inputs, output: shapes.append(inputs[0].shape))
+    network(torch.randn(2, 3, 32, 32))
+    assert shapes == [(2, 8, size, size)]
+
+
+def test_width_and_blocks_make_the_demo_network():
+    network = backbone(blocks=[1, 1, 1, 1], width=16, stem="small_stride2")
+    convolutions = [module for module in network.modules() if isinstance(module, torch.nn.Conv2d)]
+    assert len([c for c in convolutions if c.kernel_size != (1, 1)]) == 9  # with the head, ResNet-10
+    assert network.out_features == 128
+    assert network(torch.randn(2, 3, 32, 32)).shape == (2, 128)
+    assert [stage[0].conv1.in_channels for stage in (network.layer1, network.layer2)] == [16, 16]
+
+
+def test_width_scales_a_bottleneck_network_too():
+    network = backbone("resnet50", blocks=[1, 1, 1, 1], width=8, stem="small")
+    assert network.out_features == 256
+    assert network(torch.randn(2, 3, 16, 16)).shape == (2, 256)
+
+
+def test_every_parameter_learns():
+    network = backbone("resnet50", blocks=[1, 2, 1, 1], width=4, stem="small")
+    network(torch.randn(4, 3, 16, 16)).square().sum().backward()
+    assert all(parameter.grad.abs().sum() > 0 for parameter in network.parameters())
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"name": "resnet19"}, "backbone.name 'resnet19' is unknown; did you mean resnet1"),
+        ({"stem": "tiny"}, "backbone.stem 'tiny' is unknown: choose one of imagenet, small"),
+        ({"blocks": [2, 2, 2]}, r"backbone.blocks \[2, 2, 2\]: give four numbers"),
+        ({"blocks": [2, 0, 2, 2]}, r"backbone.blocks \[2, 0, 2, 2\]: give four numbers"),
+        ({"width": 0}, "backbone.width 0: give 1 or more"),
+    ],
+)
+def test_bad_settings_say_what_to_change(change, message):
+    with pytest.raises(InputError, match=message):
+        backbone(**change)
+
+
+@pytest.mark.parametrize(
+    ("name", "features"),
+    [("mobilenet_v3_small", 1024), ("convnext_tiny", 768), ("regnet_y_400mf", 440), ("resnet101", 2048)],
+)
+def test_any_network_of_torchvision_without_its_classifier(name, features):
+    torch.manual_seed(0)
+    ours = backbone(name).eval()
+    torch.manual_seed(0)
+    reference = models.get_model(name, weights=None).eval()
+    captured = []
+    last = [module for module in reference.modules() if isinstance(module, torch.nn.Linear)][-1]
+    last.register_forward_pre_hook(lambda module, inputs: captured.append(inputs[0]))
+    images = torch.randn(1, 3, 64, 64)
+    with torch.no_grad():
+        reference(images)
+        assert torch.equal(ours(images), captured[0])
+    assert ours.out_features == features
+
+
+def test_a_name_that_torchvision_has_not_is_told_with_its_nearest():
+    with pytest.raises(InputError, match=r"'resnet5O' is unknown; did you mean .*resnet50"):
+        backbone("resnet5O")
+    with pytest.raises(InputError, match="squeezenet1_0' has no linear classifier"):
+        backbone("squeezenet1_0")

@@ -1,0 +1,132 @@
+"""Claims: verdicts on numbers that are made to support them or not, and on the published ones."""
+
+import numpy as np
+import pytest
+
+from cld.evaluation.statistics import packed_hits
+from cld.reporting.tables.claims import NOT_SUPPORTED, SUPPORTED, UNCHECKED, UNDECIDED, check, paired, signed
+from cld.reporting.tables.spec import Axis, Claim, Contrast, Table, load_table, table_names
+
+KEYS = "abcd"
+
+
+def table():
+    columns = [Axis("x", "X")]
+    rows = [Axis(key, key.upper()) for key in KEYS]
+    return Table("t", "T", "C.", "top1", "cifar10", "row", "", "column", rows, columns, [], [], {})
+
+
+def cell(hits, seeds=(0, 1), data="d", with_hits=True):
+    """A cell whose network was right on ``hits`` of 400 images, on the same ones with each seed."""
+    right = np.arange(400) < hits
+    scores = [
+        {
+            "seed": seed,
+            "value": hits / 4,
+            "n": 400 if with_hits else None,
+            "hits": packed_hits(right) if with_hits else None,
+            "provenance": {"data_checksum": data},
+        }
+        for seed in seeds
+    ]
+    return {"value": hits / 4, "scores": scores}
+
+
+def cells(**hits):
+    return {(key, "x"): cell(n) for key, n in hits.items()}
+
+
+def better(a, *others, by=0.0):
+    return Claim("it is", tuple(Contrast(((a, "x"),), ((b, "x"),)) for b in others), by)
+
+
+@pytest.mark.parametrize(
+    ("hits", "by", "verdict"),
+    [
+        ({"a": 300, "b": 200}, 0, SUPPORTED),
+        ({"a": 200, "b": 300}, 0, NOT_SUPPORTED),
+        ({"a": 201, "b": 200}, 0, UNDECIDED),
+        ({"a": 300, "b": 200}, 40, NOT_SUPPORTED),
+        ({"a": 300, "b": 200}, 25, UNDECIDED),
+    ],
+)
+def test_a_claim_is_held_against_the_interval(hits, by, verdict):
+    checked = check(better("a", "b", by=by), cells(**hits), table())
+    assert checked.verdict == verdict
+    assert (
+        checked.text == "it is"
+        and f"difference {signed((hits['a'] - hits['b']) / 4)} points" in checked.evidence
+    )
+    assert "95 % interval" in checked.evidence and "2 seeds; 400 images" in checked.evidence
+
+
+def test_the_best_of_several_is_better_than_each():
+    numbers = cells(a=300, b=200, c=290, d=310)
+    assert check(better("a", "b", "c"), numbers, table()).verdict == SUPPORTED
+    checked = check(better("a", "b", "c", "d"), numbers, table())
+    assert checked.verdict == NOT_SUPPORTED and checked.evidence.startswith("against row D: difference −2.5")
+
+
+def test_a_gap_that_closes_is_a_difference_of_differences():
+    numbers = cells(a=320, b=200, c=310, d=300)
+    closes = Claim("it closes", (Contrast((("a", "x"), ("d", "x")), (("b", "x"), ("c", "x"))),))
+    checked = check(closes, numbers, table())
+    assert checked.verdict == SUPPORTED and "difference +27.5 points" in checked.evidence
+    opens = Claim("it opens", (Contrast((("b", "x"), ("c", "x")), (("a", "x"), ("d", "x"))),))
+    assert check(opens, numbers, table()).verdict == NOT_SUPPORTED
+
+
+@pytest.mark.parametrize(("within", "verdict"), [(12, SUPPORTED), (3, UNDECIDED), (0.1, NOT_SUPPORTED)])
+def test_alike_is_what_the_two_farthest_apart_are(within, verdict):
+    pairs = tuple(Contrast(((a, "x"),), ((b, "x"),)) for a, b in (("a", "b"), ("a", "c"), ("b", "c")))
+    checked = check(Claim("alike", pairs, within=within), cells(a=200, b=204, c=212), table())
+    assert checked.verdict == verdict
+    assert checked.evidence.startswith("row A less row C, the farthest apart: difference −3.0")
+
+
+def test_only_seeds_that_all_cells_have_are_paired():
+    numbers = {("a", "x"): cell(300, (0, 1, 2)), ("b", "x"): cell(200, (2, 1, 5))}
+    differences = paired(Contrast((("a", "x"),), (("b", "x"),)), numbers)
+    assert differences.shape == (2, 400)
+    assert differences.mean() == pytest.approx(25.0)
+
+
+@pytest.mark.parametrize(
+    "other", [cell(200, seeds=(7, 8)), cell(200, data="another")], ids=["other seeds", "other data"]
+)
+def test_what_cannot_be_paired_is_not_checked(other):
+    numbers = {("a", "x"): cell(300), ("b", "x"): other}
+    assert check(better("a", "b"), numbers, table()).verdict == UNCHECKED
+
+
+def test_a_missing_cell_leaves_a_claim_unchecked():
+    checked = check(better("a", "b"), cells(a=300), table())
+    assert (checked.verdict, checked.evidence) == (UNCHECKED, "1 of its cells missing")
+
+
+def test_one_value_each_decides_nothing():
+    numbers = {(key, "x"): cell(n, seeds=(0,), with_hits=False) for key, n in (("a", 300), ("b", 100))}
+    checked = check(better("a", "b"), numbers, table())
+    assert checked.verdict == UNDECIDED
+    assert "difference +50.0 points, no interval (one seed, which says nothing of others" in checked.evidence
+
+
+#: Tables whose numbers the supplement does not print.
+UNPRINTED = {"table_folder", "table_negatives"}
+
+
+@pytest.mark.parametrize("name", [name for name in table_names() if name not in UNPRINTED])
+def test_the_published_numbers_support_the_claims(name):
+    table = load_table(name, "paper")
+    assert table.claims
+    for claim in table.claims:
+        for contrast in claim.contrasts:
+            plus, minus = (
+                sum(table.cells[place].published for place in places)
+                for places in (contrast.plus, contrast.minus)
+            )
+            difference = round(plus - minus, 6)
+            if claim.within is None:
+                assert difference > claim.by, claim.text
+            else:
+                assert abs(difference) <= claim.within, claim.text

@@ -1,0 +1,307 @@
+"""Cells and tables: the arithmetic, and the files read back."""
+
+import csv
+import html.parser
+import io
+import re
+import subprocess
+import sys
+from dataclasses import replace
+from statistics import fmean, stdev
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from matplotlib.image import imread
+
+from cld.evaluation.statistics import packed_hits
+from cld.reporting.tables import render
+from cld.reporting.tables.cell import read_json, summarise
+from cld.reporting.tables.spec import METRICS, load_table, table_names
+from cld.runtime.errors import InputError
+from cld.runtime.files import write_json
+
+CODE = {"version": "0.1.0", "commit": "89abcdef01234567", "dirty": True}
+
+
+def score(value, seed=0, commit=CODE["commit"]):
+    hits = packed_hits(np.arange(100) < value)
+    return {
+        "run": f"r{seed}",
+        "seed": seed,
+        "metrics": {metric: value for metrics in METRICS.values() for metric in metrics},
+        "settings": {"k": 1},
+        "details": {"n": 100, "hits": {"top1": hits}},
+        "provenance": {
+            "code": {**CODE, "commit": commit},
+            "trained_by": None,
+            "data_checksum": "0123456789abcdef",
+        },
+    }
+
+
+def made(name="table_a1", preset="demo", without=(), value=lambda number: 40 + number):
+    table = load_table(name, preset)
+    cells = {
+        key: summarise(cell, preset, [score(value(number), seed) for seed in cell.seeds or (None,)])
+        for number, (key, cell) in enumerate(table.cells.items())
+        if key not in without
+    }
+    return table, cells
+
+
+def rendered(name="table_a1", preset="demo", without=()):
+    table, cells = made(name, preset, without)
+    shown = render.view(table, cells, preset)
+    return table, cells, render.render(table, cells, shown, preset, "results")
+
+
+@given(st.lists(st.floats(0, 100), min_size=1, max_size=5))
+def test_a_cell_is_the_mean_over_seeds(values):
+    cell = load_table("table_a1", "demo").cell("10", "kmeans")
+    summary = summarise(cell, "demo", [score(value, seed) for seed, value in enumerate(values)])
+    assert summary["value"] == pytest.approx(fmean(values), abs=1e-4)
+    assert summary["n_seeds"] == len(values)
+    if len(values) > 1:
+        assert summary["std"] == pytest.approx(stdev(values), abs=1e-4)
+    else:
+        assert summary["std"] is None
+    assert summary["published"] == 78.9
+
+
+def test_a_score_without_the_metric_names_the_cell():
+    cell = load_table("table_a3", "demo").cell("0.25", "npid_top5")
+    with pytest.raises(
+        InputError, match=r"cell 0\.25/npid_top5: the score of r0 has no metric top5, only top1"
+    ):
+        summarise(cell, "demo", [{**score(1.0), "metrics": {"top1": 1.0}}])
+
+
+def test_csv_is_tidy_and_complete():
+    table, cells, files = rendered()
+    rows = list(csv.DictReader(io.StringIO(files["csv"])))
+    assert files["csv"].splitlines()[0] == (
+        "table,row,column,metric,published,value,std,n_seeds,preset,dataset,cell,protocol,difference,best,code"
+    )
+    assert len(rows) == len(table.cells)
+    (row,) = [row for row in rows if (row["row"], row["column"]) == ("10", "kmeans")]
+    assert row["cell"] == "results/demo/cells/table_a1/10/kmeans.json"
+    assert float(row["published"]) == 78.9
+    assert float(row["value"]) == cells["10", "kmeans"]["value"]
+    assert float(row["difference"]) == pytest.approx(cells["10", "kmeans"]["value"] - 78.9)
+    assert row["code"] == "0.1.0 (89abcdef, changed)"
+    assert [row["row"] for row in rows if row["best"] == "1"] == ["256", "256"]
+
+
+def test_markdown_has_ours_the_published_number_and_the_difference():
+    _, _, files = rendered(preset="paper")
+    lines = [line for line in files["md"].splitlines() if line.startswith(("| 64 |", "| 256 |"))]
+    assert lines == [
+        "| 64 | 42.0 ± 0.0 | 74.5 | −32.5 | 43.0 ± 0.0 | 76.3 | −33.3 |",
+        "| 256 | **46.0 ± 0.0** | 70.5 | −24.5 | **47.0 ± 0.0** | 70.8 | −23.8 |",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "best", "places"),
+    [
+        ("table_a1", "column", {("256", "spectral"), ("256", "kmeans")}),
+        ("table_a1", "row", {(group, "kmeans") for group in ("10", "64", "128", "256")}),
+        ("table_a1", "table", {("256", "kmeans")}),
+        ("table_a1", "none", set()),
+        # in A.4 a row has two datasets, which nobody compares
+        ("table_a4", "row", set()),
+    ],
+)
+def test_the_best_is_sought_where_the_table_says(name, best, places):
+    table, cells = made(name, "paper")
+    assert render.best_places(replace(table, best=best), cells) == places
+
+
+def test_the_best_of_a_row_group_is_of_that_group():
+    table, cells = made("table_methods", "paper", value=lambda number: number % 100)
+    best = render.best_places(table, cells)
+    groups = {row.key: row.group for row in table.rows}
+    assert len({groups[row] for row, _ in best}) == len(set(groups.values()))
+    for group in set(groups.values()):
+        of_group = {place: cell["value"] for place, cell in cells.items() if groups.get(place[0]) == group}
+        winners = {place for place in best if place in of_group}
+        assert {of_group[place] for place in winners} == {max(of_group.values())}
+
+
+def test_equal_numbers_are_equally_good():
+    table, cells = made(value=lambda number: 50.0)
+    assert len(render.best_places(table, cells)) == 8
+
+
+class Tags(html.parser.HTMLParser):
+    def __init__(self):
+        super().__init__()
+        self.open, self.cells = [], 0
+
+    def handle_starttag(self, tag, attributes):
+        self.cells += tag == "td"
+        assert not {"src", "href"} & dict(attributes).keys()
+        if tag not in ("meta",):
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+
+@pytest.mark.parametrize("name", table_names())
+def test_html_is_well_formed_and_needs_no_network(name):
+    table, _, files = rendered(name)
+    tags = Tags()
+    tags.feed(files["html"])
+    assert tags.open == []
+    of_grid = len(table.rows) * len(table.columns)
+    has_published = any(cell.published is not None for cell in table.cells.values())
+    assert tags.cells == of_grid * (3 if has_published else 1) + len(table.references)
+
+
+def test_demo_tables_say_demo_in_their_titles_and_paper_tables_do_not():
+    for kind in ("md", "tex", "html"):
+        demo, paper = rendered(preset="demo")[2][kind], rendered(preset="paper")[2][kind]
+        assert "Table A.1 (demo: generated data), demo scale" in demo and "not reproductions" in demo
+        assert "on demo numbers" in demo
+        assert "not reproductions" not in paper and "demo" not in paper
+
+
+def test_latex_is_escaped():
+    assert render.tex("50 % of a_b & λ ± 1 − 2") == r"50 \% of a\_b \& $\lambda$ $\pm$ 1 $-$ 2"
+
+
+@pytest.mark.parametrize("preset", ["demo", "paper"])
+@pytest.mark.parametrize("name", table_names())
+def test_latex_is_plain_balanced_and_as_wide_as_it_says(name, preset):
+    text = rendered(name, preset)[2]["tex"]
+    assert text.isascii(), [character for character in text if not character.isascii()]
+    body = "\n".join(line for line in text.splitlines() if not line.startswith("%"))
+    bare = re.sub(r"\\[{}%&$#_]", "", body)
+    assert bare.count("{") == bare.count("}")
+    assert not re.search(r"[%#]|(?<![a-zA-Z])_", re.sub(r"\$[^$]*\$", "", bare))
+    opened, closed = (re.findall(rf"\\{word}\{{(\w+)\}}", body) for word in ("begin", "end"))
+    assert sorted(opened) == sorted(closed)
+    columns = len(re.search(r"\\begin\{(?:tabular|longtable)\}\{(lr*)\}", body)[1])
+    for line in bare.splitlines():
+        if line.endswith((r"\\", r"\\*")) and "caption" not in line:
+            spans = [int(n) - 1 for n in re.findall(r"\\multicolumn\{(\d+)\}", line)]
+            assert line.count("&") + 1 + sum(spans) == columns, line
+
+
+def test_only_a_long_table_runs_over_pages():
+    assert r"\begin{longtable}" in rendered("table_methods", "paper")[2]["tex"]
+    assert r"\begin{table}" in rendered("table_methods", "demo")[2]["tex"]
+
+
+def test_markdown_that_means_something_is_escaped():
+    assert render.md("a|b *c* d_e") == r"a\|b \*c\* d\_e"
+
+
+def test_a_damaged_score_says_how_to_make_it_again(tmp_path):
+    path = tmp_path / "score.json"
+    path.write_text("{")
+    with pytest.raises(InputError, match=r"score\.json: cannot be read .*; evaluate that run again"):
+        read_json(path, "evaluate that run again")
+
+
+def test_a_table_without_published_numbers_has_no_column_for_them():
+    files = rendered("table_folder", "paper")[2]
+    assert "| NPID | 40.0 ± 0.0 | 41.0 ± 0.0 |" in files["md"]
+    assert "\\begin{tabular}{lrr}" in files["tex"]
+    assert ">published<" not in files["html"] and "ublished" not in files["md"] + files["tex"]
+
+
+def test_gaps_are_marked_and_counted():
+    files = rendered(without={("10", "kmeans"), ("reference", "npid")})[2]
+    assert "| 10 | 40.0 ± 0.0 | 77.1 | −37.1 | – (missing) | 78.9 | – |" in files["md"]
+    assert "| NPID (no CLD) | – (missing) |" in files["md"]
+    assert "Partial: of 12 cells 2 missing." in files["md"]
+    assert files["html"].count('class="missing"') == 2
+    assert "k-means beats spectral at 10 groups: **not checked**; 1 of its cells missing" in files["md"]
+    assert "Partial" not in rendered()[2]["md"]
+
+
+def test_a_cell_of_some_of_its_seeds_says_so():
+    table, cells = made()
+    cell = table.cell("10", "kmeans")
+    cells["10", "kmeans"] = summarise(cell, "demo", [score(50.0, 0)])
+    text = render.render(table, cells, render.view(table, cells, "demo"), "demo", "results")["md"]
+    assert "50.0 (1 of 2 seeds)" in text and "Partial: of 12 cells 1 of fewer seeds" in text
+
+
+def test_a_table_of_several_code_versions_names_them_and_their_cells():
+    table, cells = made()
+    cell = table.cell("64", "kmeans")
+    cells["64", "kmeans"] = summarise(
+        cell, "demo", [score(50.0, seed, "fedcba9876543210") for seed in cell.seeds or (None,)]
+    )
+    for kind, text in render.render(
+        table, cells, render.view(table, cells, "demo"), "demo", "results"
+    ).items():
+        if kind != "csv":
+            assert "Mixed code versions: 0.1.0 (89abcdef, changed) in 11 cells; " in text
+            assert "0.1.0 (fedcba98, changed) in 64/kmeans." in text
+    assert "Mixed" not in rendered()[2]["md"]
+
+
+def test_runs_trained_by_another_version_than_scored_them_are_named_too():
+    table, cells = made()
+    older = score(50.0, 0)
+    older["provenance"]["trained_by"] = {**CODE, "commit": "fedcba9876543210"}
+    cells["64", "kmeans"] = summarise(table.cell("64", "kmeans"), "demo", [older])
+    text = render.render(table, cells, render.view(table, cells, "demo"), "demo", "results")["md"]
+    assert "0.1.0 (fedcba98, changed) in 64/kmeans." in text
+
+
+def test_the_cells_at_hand_come_from_the_scores_that_are_there(tmp_path):
+    table = load_table("table_a1", "demo")
+    paths = table.cell("10", "kmeans").scores("demo")
+    for seed, path in enumerate(paths[:2]):
+        write_json(tmp_path / path, score(50.0 + seed, seed))
+    write_json(
+        tmp_path / table.cell("64", "kmeans").path("demo"), {"value": 99.0}
+    )  # of other settings, perhaps
+    cells = render.cells_at_hand(table, "demo", tmp_path)
+    assert {place: (cell["value"], cell["n_seeds"]) for place, cell in cells.items()} == {
+        ("10", "kmeans"): (50.5, 2)
+    }
+    with pytest.raises(InputError, match="build that cell first, or render with --partial"):
+        render.built_cells(table, "demo", tmp_path)
+
+
+@pytest.mark.parametrize(("name", "without"), [("table_a3", {("0", "moco_top1")}), ("table_folder", set())])
+def test_all_files_are_written_and_the_picture_shows_the_table(tmp_path, name, without):
+    table, cells = made(name, without=without)
+    render.write(table, cells, "demo", tmp_path)
+    folder = tmp_path / "demo/tables"
+    assert {path.name for path in folder.iterdir()} == {f"{name}.{kind}" for kind in render.KINDS}
+    picture = imread(folder / f"{name}.png")[:, :, :3]
+    lines = (picture.max(axis=2) < 0.5).mean(axis=1) > 0.9  # rules from side to side
+    n_rules = np.count_nonzero(np.diff(lines.astype(int)) == 1)
+    assert n_rules == 4  # above and below, under the head, above the references
+    edge = np.concatenate(
+        [picture[:5].ravel(), picture[-5:].ravel(), picture[:, :5].ravel(), picture[:, -5:].ravel()]
+    )
+    assert edge.min() == 1  # nothing is cut off
+    before = (folder / f"{name}.png").read_bytes()
+    render.write(table, cells, "demo", tmp_path)
+    assert (folder / f"{name}.png").read_bytes() == before
+
+
+def test_tables_now_renders_what_there_is_without_torch_and_forgets_what_is_gone(tmp_path):
+    path = tmp_path / load_table("table_a1", "demo").cell("10", "spectral").scores("demo")[0]
+    write_json(path, score(50.0))
+    stale = tmp_path / "demo/tables_now/table_a2.md"
+    stale.parent.mkdir(parents=True)
+    stale.write_text("of scores that are gone")
+    code = "import sys; from cld.reporting.tables.now import main; main(); assert 'torch' not in sys.modules"
+    command = [sys.executable, "-c", code, "--preset", "demo", "--results", str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "table_a1: 1 of 12 cells" in done.stdout and "table_a2: 0 of 12 cells" in done.stdout
+    made = {file.name for file in stale.parent.iterdir()}
+    assert made == {f"table_a1.{kind}" for kind in render.KINDS}
+    assert "50.0 (1 of 2 seeds)" in (stale.parent / "table_a1.md").read_text()

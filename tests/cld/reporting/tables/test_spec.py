@@ -1,0 +1,299 @@
+"""Table files: cells, shared runs, and mistakes caught before anything runs."""
+
+import re
+
+import pytest
+import yaml
+
+from cld import config
+from cld.reporting.tables import render, spec
+from cld.runtime.errors import InputError
+
+PLAIN = {
+    "title": "T",
+    "caption": "C.",
+    "dataset": "kitchen_hc",
+    "method": "npid",
+    "protocol": "knn",
+    "metric": "top1",
+    "rows": [{"key": "10", "set": {"cld.n_groups": 10}}, {"key": "64", "set": {"cld.n_groups": 64}}],
+    "columns": [{"key": "a", "set": {"cld.weight": 1}}, {"key": "b", "set": {"cld.weight": 0}}],
+}
+
+
+@pytest.fixture
+def load(tmp_path, monkeypatch):
+    """Load a table from a dictionary, in a configuration folder of its own."""
+    for name in ("presets", "datasets", "methods", "run.yaml", "evaluation.yaml"):
+        (tmp_path / name).symlink_to(config.CONFIG / name)
+    (tmp_path / "tables").mkdir()
+    monkeypatch.setattr(config, "CONFIG", tmp_path)
+    monkeypatch.setattr(spec, "CONFIG", tmp_path)
+
+    def load(name="table_t", **changes):
+        (tmp_path / "tables" / f"{name}.yaml").write_text(yaml.safe_dump({**PLAIN, **changes}))
+        config._read_yaml.cache_clear()
+        return spec.load_table(name, "demo")
+
+    return load
+
+
+def test_the_supplements_table_is_whole():
+    table = spec.load_table("table_a1", "paper")
+    published = {
+        (r.key, c.key): table.cell(r.key, c.key).published for r in table.rows for c in table.columns
+    }
+    assert len(published) == 8
+    assert published["10", "kmeans"] == 78.9
+    assert published["256", "spectral"] == 70.5
+    for (row, column), cell in table.cells.items():
+        if row != spec.REFERENCE_ROW:
+            for resolved in cell.runs("paper").values():
+                assert resolved["cld"]["n_groups"] == int(row)
+                assert resolved["cld"]["clustering"] == column
+                assert resolved["optimiser"]["epochs"] == 80
+
+
+def test_row_column_and_cell_settings_add_up(load):
+    table = load(set={"temperature": 0.5}, cells={"64/a": {"cld.n_iters": 9}})
+    runs = table.cell("64", "a").runs("demo").values()
+    assert [run["seed"] for run in runs] == config.load_preset("demo")["seeds"]
+    for run in runs:
+        assert (run["temperature"], run["cld"]["n_groups"], run["cld"]["n_iters"]) == (0.5, 64, 9)
+    assert all(run["cld"]["n_iters"] == 5 for run in table.cell("10", "a").runs("demo").values())
+
+
+def test_a_preset_may_scale_rows_and_says_so(load):
+    scale = {
+        "note": "Half.",
+        "set": {"cld.n_iters": 2},
+        "rows": {"64": {"label": "64 (32)", "set": {"cld.n_groups": 32}}},
+    }
+    table = load(presets={"demo": scale})
+    assert table.note == "Half."
+    assert [row.label for row in table.rows] == ["10", "64 (32)"]
+    groups = {key: run["cld"] for key in ("10", "64") for run in table.cell(key, "a").runs("demo").values()}
+    assert (groups["10"]["n_groups"], groups["64"]["n_groups"]) == (10, 32)
+    assert groups["10"]["n_iters"] == groups["64"]["n_iters"] == 2
+    assert load(presets={"paper": scale}).note == ""
+
+
+def test_cells_that_ask_the_same_share_the_run(load):
+    table = load()
+    assert set(table.cell("10", "b").runs("demo")) == set(table.cell("64", "b").runs("demo"))
+    assert not set(table.cell("10", "a").runs("demo")) & set(table.cell("64", "a").runs("demo"))
+
+
+def test_a_reference_may_need_no_run(load):
+    table = load(references=[{"key": "chance", "label": "chance", "protocol": "chance"}])
+    cell = table.cell("reference", "chance")
+    assert cell.runs("demo") == {}
+    assert cell.scores("demo") == ["demo/scores/kitchen_hc/chance.json"]
+
+
+def test_seeds_of_a_table_replace_the_presets(load):
+    assert [r["seed"] for r in load(seeds=[7]).cell("10", "a").runs("demo").values()] == [7]
+
+
+GROUPS = [{"key": "k", "label": "kitchen"}, {"key": "c", "label": "CIFAR-10", "dataset": "cifar10"}]
+
+
+def test_rows_stand_under_every_row_group_that_they_do_not_leave_out(load):
+    rows = [{"key": "10"}, {"key": "64", "groups": ["c"], "label": "sixty-four"}]
+    table = load(row_groups=GROUPS, rows=rows)
+    shown = [(row.key, row.label, row.group) for row in table.rows]
+    assert shown == [
+        ("k.10", "10", "kitchen"),
+        ("c.10", "10", "CIFAR-10"),
+        ("c.64", "sixty-four", "CIFAR-10"),
+    ]
+    assert [table.cell(row.key, "a").dataset for row in table.rows] == ["kitchen_hc", "cifar10", "cifar10"]
+    assert table.cell("c.10", "a").path("demo") == "demo/cells/table_t/c.10/a.json"
+
+
+def test_a_column_may_have_a_metric_and_a_protocol_of_its_own(load):
+    columns = [{"key": "a"}, {"key": "b", "metric": "top5"}, {"key": "c", "protocol": "linear"}]
+    table = load(columns=columns)
+    scored = [(cell.protocol, cell.metric) for (row, _), cell in table.cells.items() if row == "10"]
+    assert scored == [("knn", "top1"), ("knn", "top5"), ("linear", "top1")]
+    assert table.cell("10", "a").scores("demo") == table.cell("10", "b").scores("demo")
+
+
+def test_cells_that_do_not_apply_are_left_out(load):
+    table = load(skip=["64/b"], claims=[{"text": "t", "better": "64/a", "than": ["64/b", "10/b"]}])
+    assert ("64", "b") not in table.cells and ("64", "a") in table.cells
+    ((_, other),) = [contrast.places for contrast in table.claims[0].contrasts]
+    assert other == ("10", "b")
+
+
+def test_a_preset_may_drop_rescore_and_change_seeds(load):
+    scale = {
+        "seeds": [5],
+        "protocol": "linear",
+        "drop": ["k.64", "b"],
+        "row_groups": {"c": {"set": {"cld.n_iters": 3}}},
+        "columns": {"a": {"label": "A", "set": {"cld.weight": 2}}},
+    }
+    changes = {"row_groups": GROUPS, "claims": [{"text": "t", "better": "k.10/a", "than": "k.10/b"}]}
+    table = load(**changes, presets={"demo": scale})
+    assert set(table.cells) == {("k.10", "a"), ("c.10", "a"), ("c.64", "a")}
+    assert [column.label for column in table.columns] == ["A"]
+    (run,) = table.cell("c.10", "a").runs("demo").values()
+    assert (run["seed"], run["cld"]["n_iters"], run["cld"]["weight"]) == (5, 3, 2)
+    assert table.cell("c.10", "a").protocol == "linear"
+    assert table.claims == []
+    assert len(load(**changes).cells) == 8
+
+
+def test_claims_name_cells(load):
+    claims = [
+        {"text": "1", "better": "10/a", "than": "10/b", "by": 2},
+        {"text": "2", "gap": ["10/a", "10/b"], "exceeds": ["64/a", "64/b"]},
+        {"text": "3", "alike": ["10/a", "10/b", "64/a"], "within": 1.5},
+    ]
+    one, two, three = load(claims=claims).claims
+    assert one.by == 2 and one.contrasts == (spec.Contrast((("10", "a"),), (("10", "b"),)),)
+    assert two.contrasts == (spec.Contrast((("10", "a"), ("64", "b")), (("10", "b"), ("64", "a"))),)
+    assert three.within == 1.5 and len(three.contrasts) == 3
+
+
+def test_protocols_and_metrics_are_those_of_the_evaluation():
+    from cld.evaluation.protocols import PROTOCOLS
+
+    schema = config.read_yaml(config.SCHEMAS / "table.schema.yaml")["$defs"]
+    assert set(spec.METRICS) == set(schema["protocol"]["enum"])
+    assert {metric for metrics in spec.METRICS.values() for metric in metrics} == set(
+        schema["metric"]["enum"]
+    )
+    assert set(schema["metric"]["enum"]) == set(render.METRICS)
+    for protocol in spec.METRICS:
+        base = protocol if protocol in PROTOCOLS else protocol.rpartition("_")[0]
+        assert base in {*PROTOCOLS, "semisup"}
+    assert set(spec.STORE_PROTOCOLS) == {name for name, one in PROTOCOLS.items() if not one.needs_run}
+
+
+def test_the_guides_table_is_one(load):
+    text = (config.ROOT / "docs/extending.md").read_text()
+    name, block = re.search(
+        r"`config/tables/(\w+)\.yaml`, all of it:\n\n```yaml\n(.*?)```", text, re.S
+    ).groups()
+    table = load(name, **config.parse_yaml(block))
+    assert [len(cell.runs("demo")) for cell in table.cells.values()] == [2, 2, 2, 2, 2, 0]
+    for row, n in (("1", 1), ("5", 5)):
+        for run in table.cell(row, "moco").runs("demo").values():
+            assert (run["method"], run["cld"]["n_iters"], run["optimiser"]["epochs"]) == ("moco", n, 5)
+    assert len(table.claims) == 2
+
+
+PUBLISHED = {
+    "table_a2": {"cross": (86.5, 57.5), "none": (80.8, 51.6)},
+    "table_a3": {"0.25": (79.7, 95.1, 81.7, 95.7), "3": (76.6, 93.2, 78.4, 94.1)},
+    "table_a4": {"0.2": (58.1, 81.7), "0.5": (57.2, 79.0)},
+}
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_the_other_tables_of_the_supplement_are_whole(name):
+    table = spec.load_table(name, "paper")
+    grid = [(row.key, column.key) for row in table.rows for column in table.columns]
+    assert len(grid) == {"table_a2": 8, "table_a3": 24, "table_a4": 12}[name]
+    assert all(table.cells[place].published is not None for place in grid)
+    for row, values in PUBLISHED[name].items():
+        assert tuple(table.cell(row, column.key).published for column in table.columns) == values
+
+
+def test_table_a2_switches_one_component_at_a_time():
+    table = spec.load_table("table_a2", "paper")
+    runs = [next(iter(table.cell(row.key, "cifar10").runs("paper").values())) for row in table.rows[1:]]
+    switches = [(run["cld"]["subspace"], run["cld"]["cross_augmentation"]) for run in runs]
+    assert switches == [("shared", False), ("separate", False), ("separate", True)]
+
+
+@pytest.mark.parametrize("preset", ["demo", "paper"])
+def test_tables_share_the_runs_that_the_supplement_shares(preset):
+    def runs(table, row, column):
+        return set(spec.load_table(table, preset).cell(row, column).runs(preset))
+
+    both = runs("table_a3", "0.25", "moco_top1")
+    assert both == runs("table_a4", "0.2", "imagenet100") == runs("table_a3", "0.25", "moco_top5")
+    assert runs("table_methods", "imagenet100-linear.moco", "cld") == both
+    assert runs("table_methods", "cifar100-knn.npid", "cld") <= runs("table_a2", "cross", "cifar100")
+    assert runs("table_methods", "kitchen_hc-knn.npid", "cld") <= runs("table_a1", "10", "kmeans")
+
+
+def test_the_methods_have_every_dataset_and_protocol():
+    table = spec.load_table("table_methods", "paper")
+    cells = table.cells.values()
+    labelled = {path.stem for path in (config.CONFIG / "datasets").glob("*.yaml")} - {
+        "folder",
+        "voc07",
+        "voc0712",
+    }
+    methods = {path.stem for path in (config.CONFIG / "methods").glob("*.yaml")}
+    for protocol in ("knn", "linear_published"):
+        scored = {(cell.dataset, cell.method, cell.column) for cell in cells if cell.protocol == protocol}
+        assert scored == {(d, m, c) for d in labelled for m in methods for c in ("alone", "cld")}
+    for protocol in ("semisup_1", "semisup_10", "detection_voc07", "detection_voc0712"):
+        scored = {(cell.dataset, cell.method, cell.column) for cell in cells if cell.protocol == protocol}
+        assert scored == {("imagenet", m, c) for m in methods for c in ("alone", "cld")}
+    for cell in cells:
+        for run in cell.runs("paper").values():
+            assert (run["cld"]["weight"] == 0) == (cell.column == "alone")
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"colums": []}, "unknown key 'colums'; did you mean 'columns'?"),
+        ({"metric": "top2"}, "top1 or top5"),
+        ({"metric": "ap"}, "cell 10/a: protocol knn has no metric ap; it has top1, top5"),
+        ({"skip": ["64/c"]}, "unknown key 'skip.64/c'; did you mean 'skip.64/b'?"),
+        ({"rows": [{"key": "a", "groups": ["x"]}], "row_groups": GROUPS}, "unknown key 'rows.a.groups.x'"),
+        ({"presets": {"demo": {"drop": ["65"]}}}, "unknown key 'presets.demo.drop.65'; did you mean"),
+        ({"presets": {"demo": {"drop": ["a", "b"]}}}, "presets.demo.drop leaves no cell"),
+        ({"presets": {"demo": {"drops": ["a"]}}}, "did you mean 'presets.demo.drop'?"),
+        ({"claims": [{"text": "t"}]}, "claim 1 ('t') is no one claim"),
+        ({"claims": [{"text": "t", "better": "10/a"}]}, "than"),
+        ({"claims": [{"text": "t", "beter": "10/a"}]}, "did you mean 'claims.0.better'?"),
+        (
+            {"claims": [{"text": "t", "better": "10/a", "than": "10/c"}]},
+            "claim 1: unknown key 'claims.10/c'; did you mean",
+        ),
+        (
+            {
+                "columns": [{"key": "a"}, {"key": "b", "dataset": "cifar10"}],
+                "claims": [{"text": "t", "better": "10/a", "than": "10/b"}],
+            },
+            "the claim 't' compares 10/a, 10/b, which differ in dataset, protocol or metric",
+        ),
+        ({"rows": [{"key": "a"}, {"key": "a"}]}, "row 'a' stands twice"),
+        ({"rows": [{"key": "reference"}]}, "row key 'reference' is taken"),
+        ({"rows": [{"key": "../x"}]}, "rows.0.key"),
+        ({"rows": [{"key": 10}]}, "quote numbers"),
+        ({"cells": {"64/c": {"cld.n_iters": 9}}}, "unknown key 'cells.64/c'"),
+        ({"presets": {"demo": {"rows": {"11": {}}}}}, "unknown key 'presets.demo.rows.11'"),
+        ({"published": {"65": {"a": 1.0}}}, "unknown key 'published.65/a'; did you mean 'published.64/a'?"),
+    ],
+)
+def test_mistakes_name_the_key(load, changes, message):
+    with pytest.raises(InputError) as error:
+        load(**changes)
+    assert message in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_a_setting_that_does_not_exist_names_the_cell(load):
+    table = load(cells={"10/a": {"cld.n_itres": 1}})
+    with pytest.raises(InputError, match=r"table_t.yaml: cell 10/a: unknown key 'cld.n_itres'; did you mean"):
+        table.cell("10", "a").runs("demo")
+
+
+def test_more_groups_than_the_batch_holds_names_the_cell(load):
+    table = load(cells={"10/a": {"cld.n_groups": 1000}})
+    with pytest.raises(InputError, match=r"cell 10/a: cld.n_groups 1000 exceeds optimiser.batch_size"):
+        table.cell("10", "a").runs("demo")
+
+
+def test_a_cell_that_does_not_exist_names_those_that_do(load):
+    with pytest.raises(InputError, match="no cell 10/c; it has 10/a, 10/b"):
+        load().cell("10", "c")
