@@ -75,14 +75,16 @@ def _read_yaml(path: Path) -> dict:
         content = parse_yaml(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         known = ", ".join(sorted(file.stem for file in path.parent.glob("*.yaml"))) or "none"
-        raise InputError(f"{shown(path)}: no such file; {path.parent.name} that exist: {known}") from None
+        raise InputError(
+            f"{display_path(path)}: no such file; {path.parent.name} that exist: {known}"
+        ) from None
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{shown(path)}: cannot be read ({error}); mend the file") from None
+        raise InputError(f"{display_path(path)}: cannot be read ({error}); fix the file") from None
     except yaml.YAMLError as error:
         reason = " ".join(str(error).split())
-        raise InputError(f"{shown(path)}: not valid YAML ({reason}); mend that line") from None
+        raise InputError(f"{display_path(path)}: not valid YAML ({reason}); fix that line") from None
     if not isinstance(content, dict):
-        raise InputError(f"{shown(path)}: holds no keys; see config/README.md for what belongs there")
+        raise InputError(f"{display_path(path)}: holds no keys; see config/README.md for what belongs there")
     return content
 
 
@@ -95,7 +97,7 @@ def read_yaml(path: str | Path) -> dict:
     return copy.deepcopy(_read_yaml(Path(path)))
 
 
-def shown(path: Path) -> str:
+def display_path(path: Path) -> str:
     """A path as a message shows it: relative to the checkout where it lies inside."""
     return str(path.relative_to(ROOT)) if path.is_relative_to(ROOT) else str(path)
 
@@ -129,10 +131,10 @@ def unknown_key(key: str, known: Iterable[str], where: str) -> InputError:
     known = list(known)
     prefix, _, name = key.rpartition(".")
     near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-    mend = (
+    fix = (
         f"did you mean '{f'{prefix}.{near[0]}'.lstrip('.')}'?" if near else f"valid keys: {', '.join(known)}"
     )
-    return InputError(f"{where}: unknown key '{key}'; {mend}")
+    return InputError(f"{where}: unknown key '{key}'; {fix}")
 
 
 def merge(base: Mapping, changes: Mapping, where: str, prefix: str = "") -> dict:
@@ -216,7 +218,7 @@ def load_preset(preset: str) -> dict:
     """``config/presets/<preset>.yaml``, validated."""
     path = CONFIG / "presets" / f"{preset}.yaml"
     content = read_yaml(path)
-    validate(content, "preset", shown(path))
+    validate(content, "preset", display_path(path))
     return content
 
 
@@ -236,7 +238,7 @@ def is_generated(preset: str, dataset: str) -> bool:
     return load_source(preset, source)["generate"] is not None
 
 
-def is_at_hand(dataset: str, paths: Mapping[str, str]) -> bool:
+def is_available(dataset: str, paths: Mapping[str, str]) -> bool:
     """Whether a dataset's files can be made, fetched or asked for: one's own folder is, once it is named.
 
     Args:
@@ -249,7 +251,7 @@ def _scaled(preset: str, kind: str, name: str) -> dict:
     """``config/<kind>/<name>.yaml``, validated, with what the preset changes in it."""
     path = CONFIG / kind / f"{name}.yaml"
     content = read_yaml(path)
-    validate(content, kind.removesuffix("s"), shown(path))
+    validate(content, kind.removesuffix("s"), display_path(path))
     scale = load_preset(preset)[kind].get(name, {})
     return merge(content, scale, f"config/presets/{preset}.yaml", f"{kind}.{name}.")
 

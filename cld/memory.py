@@ -109,7 +109,7 @@ class MomentumQueue(nn.Module):
 
 
 @torch.no_grad()
-def follow_(slow: nn.Module, fast: nn.Module, momentum: float) -> None:
+def ema_update_(slow: nn.Module, fast: nn.Module, momentum: float) -> None:
     """Move ``slow`` towards ``fast``: θ = m · θ + (1 - m) · θ_fast.
 
     Parameters only: a momentum network's batch statistics are its own.

@@ -14,7 +14,7 @@ from pathlib import Path
 from cld.data.checksums import BLOCK_BYTES, sidecar
 from cld.runtime.errors import InputError
 from cld.runtime.files import atomic_path
-from cld.runtime.lock import leased
+from cld.runtime.lock import locked
 from cld.runtime.progress import progress
 
 #: Names the folder; environment variables in it are filled in.
@@ -82,7 +82,7 @@ def _copied(store: Path, digest: str, folder: Path) -> Path:
     copy = folder / f"{store.stem}-{digest[:16]}.h5"
     if _is_whole(copy, size):
         return copy
-    with leased(folder / f"{copy.stem}.lease", store, f"is copying it to {folder}"):
+    with locked(folder / f"{copy.stem}.lock", store, f"is copying it to {folder}"):
         if _is_whole(copy, size):
             return copy
         for half in folder.glob(f".{glob.escape(copy.stem)}.*.h5"):  # of a process that was killed

@@ -157,7 +157,7 @@ def open_store(path: str | Path) -> Iterator[h5py.File]:
     except InputError:
         raise
     except PermissionError as error:
-        raise InputError(f"{path}: may not be read; mend its permissions") from error
+        raise InputError(f"{path}: may not be read; fix its permissions") from error
     except MemoryError as error:
         raise InputError(f"{path}: does not fit into memory ({error}); free some") from error
     except Exception as error:  # a damaged file can fail anywhere in the reader

@@ -6,7 +6,7 @@ import time
 from cld.config import load_protocol
 from cld.data import read_info
 from cld.data.staging import local_copy
-from cld.evaluation.protocols import PROTOCOLS, partial_of
+from cld.evaluation.protocols import PROTOCOLS, partial_path
 from cld.evaluation.score import write_score
 from cld.runtime.caches import own_caches
 from cld.runtime.errors import InputError
@@ -36,7 +36,7 @@ def main() -> None:
     if protocol.needs_run and not args.checkpoint:
         raise InputError(f"{args.protocol}: scores a run; name its checkpoint with --checkpoint")
     subject = {"checkpoint": args.checkpoint, "device_name": args.device} if protocol.needs_run else {}
-    if protocol.goes_on:
+    if protocol.resumable:
         subject["score"] = args.score
     store = local_copy(args.store) if protocol.needs_run else args.store  # the others read little of it
     with ended_by_signals(), process_group():
@@ -49,5 +49,5 @@ def main() -> None:
 
         code = trained_by(args.checkpoint)
     write_score(args.score, args.protocol, args.preset, info, found, started, code)
-    if protocol.goes_on:
-        partial_of(args.score).unlink(missing_ok=True)
+    if protocol.resumable:
+        partial_path(args.score).unlink(missing_ok=True)

@@ -15,7 +15,7 @@ from cld.runtime.errors import InputError
 QUERIES = ("val", "test")
 
 
-class Watch:
+class KNNMonitor:
     """kNN accuracy of a run's features on its own store.
 
     Args:

@@ -23,7 +23,7 @@ from cld.evaluation.classifier.training import linear_head, train_classifier
 from cld.evaluation.classifier.views import open_images
 from cld.evaluation.labels import complete_labels
 from cld.evaluation.logistic_regression import fit_logistic_regression, standardised
-from cld.evaluation.protocols import partial_of
+from cld.evaluation.protocols import partial_path
 from cld.runtime.device import resolve_device
 from cld.runtime.errors import InputError
 from cld.training.optimiser import SGD
@@ -88,7 +88,7 @@ def score_linear_published(
         "data": info.checksum,
         "settings": dict(settings),
     }
-    partial = Partial(partial_of(score), subject, config["checkpoint_every_s"])
+    partial = Partial(partial_path(score), subject, config["checkpoint_every_s"])
     loss = train_classifier(
         images, train_labels, classify, head, optimiser, settings, seed, "linear_published", partial
     )

@@ -18,15 +18,15 @@ class Protocol:
     Attributes:
         function: ``module:function``, of store, settings and, where ``needs_run``, checkpoint and device.
         needs_run: whether it takes a run's checkpoint; else it needs no network.
-        goes_on: whether it trains for long: it is told the score's file as ``score``, and a stopped one goes
-            on from :func:`partial_of` it.
+        resumable: whether it trains for long: it gets the score's file as ``score``, and resumes from
+            :func:`partial_path` of it.
         is_shared: whether processes that torchrun has started share the work; the first of them has the
             score then, and the others None.
     """
 
     function: str
     needs_run: bool = True
-    goes_on: bool = False
+    resumable: bool = False
     is_shared: bool = False
 
     @property
@@ -36,7 +36,7 @@ class Protocol:
         return getattr(import_module(module), name)
 
 
-def partial_of(score: str | Path) -> Path:
+def partial_path(score: str | Path) -> Path:
     """What a protocol that was stopped goes on from, beside its score's file until that is written."""
     return Path(score).with_suffix(".partial.pt")
 
@@ -44,8 +44,8 @@ def partial_of(score: str | Path) -> Path:
 PROTOCOLS = {
     "knn": Protocol("cld.evaluation.knn_protocols:score_knn"),
     "linear": Protocol("cld.evaluation.linear:score_linear"),
-    "linear_published": Protocol("cld.evaluation.linear:score_linear_published", goes_on=True),
-    "detection": Protocol("cld.evaluation.detection.scoring:score_detection", goes_on=True, is_shared=True),
+    "linear_published": Protocol("cld.evaluation.linear:score_linear_published", resumable=True),
+    "detection": Protocol("cld.evaluation.detection.scoring:score_detection", resumable=True, is_shared=True),
     "nmi": Protocol("cld.evaluation.nmi:score_nmi"),
     "retrieval": Protocol("cld.evaluation.retrieval:score_retrieval"),
     "unsupervised": Protocol("cld.evaluation.unsupervised:score_unsupervised"),

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from cld.memory import follow_
+from cld.memory import ema_update_
 from cld.methods.base import StepOutput
 from cld.methods.encoder import Encoder, build_encoder
 from cld.models.heads import mlp_bn
@@ -59,7 +59,7 @@ class BYOL(nn.Module):
 
     @torch.no_grad()
     def after_step(self, step: StepOutput, progress: float) -> None:
-        follow_(self.target, self.encoder, rising(self.momentum, progress))
+        ema_update_(self.target, self.encoder, rising(self.momentum, progress))
 
 
 def rising(momentum: float, progress: float) -> float:

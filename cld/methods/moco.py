@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from cld.memory import MomentumQueue, follow_
+from cld.memory import MomentumQueue, ema_update_
 from cld.methods.base import StepOutput
 from cld.methods.encoder import Encoder, build_encoder
 from cld.runtime.distributed import encode_shuffled
@@ -70,5 +70,5 @@ class MoCo(nn.Module):
 
     @torch.no_grad()
     def after_step(self, step: StepOutput, progress: float) -> None:
-        follow_(self.key_encoder, self.encoder, self.momentum)  # θ_k = m · θ_k + (1 - m) · θ_q
+        ema_update_(self.key_encoder, self.encoder, self.momentum)  # θ_k = m · θ_k + (1 - m) · θ_q
         self.queue.enqueue(step.carry["k"])

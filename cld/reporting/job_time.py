@@ -5,7 +5,7 @@ import math
 from pathlib import Path
 
 
-def job_cost(benchmark: Path) -> dict[str, float] | None:
+def job_time(benchmark: Path) -> dict[str, float] | None:
     """A job's wall time ``s``; None without a file that tells it.
 
     A job that was killed and went on later is there with its last part only.

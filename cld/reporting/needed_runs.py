@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from cld.config import is_at_hand, load_preset, load_run, run_id
+from cld.config import is_available, load_preset, load_run, run_id
 from cld.evaluation.protocols import RUN_PROTOCOLS, SEMISUP_PERCENT, STORE_PROTOCOLS
 from cld.reporting.tables.spec import Table, score_path
 
@@ -24,7 +24,7 @@ class Needed:
     scores: list[str] = field(default_factory=list)
 
 
-def needed(tables: Iterable[Table], preset: str, with_evaluations: bool) -> Needed:
+def needed_runs(tables: Iterable[Table], preset: str, with_evaluations: bool) -> Needed:
     """What tables' cells average and, ``with_evaluations``, what the target ``all_evaluations`` makes."""
     found, scores = Needed(), []
     for table in tables:
@@ -41,10 +41,10 @@ def needed(tables: Iterable[Table], preset: str, with_evaluations: bool) -> Need
     return found
 
 
-def at_hand(tables: Iterable[Table], paths: Mapping[str, str]) -> list[Table]:
-    """Those of the tables whose datasets are, see :func:`cld.config.is_at_hand`."""
+def available_tables(tables: Iterable[Table], paths: Mapping[str, str]) -> list[Table]:
+    """Those of the tables whose datasets are, see :func:`cld.config.is_available`."""
     return [
-        table for table in tables if all(is_at_hand(cell.dataset, paths) for cell in table.cells.values())
+        table for table in tables if all(is_available(cell.dataset, paths) for cell in table.cells.values())
     ]
 
 

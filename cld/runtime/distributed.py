@@ -18,7 +18,7 @@ from cld.runtime.errors import InputError
 Value = TypeVar("Value")
 
 
-def n_processes() -> int:
+def world_size() -> int:
     """How many processes train together; 1 where there is no process group."""
     return dist.get_world_size() if dist.is_initialized() else 1
 
@@ -28,7 +28,7 @@ def rank() -> int:
     return dist.get_rank() if dist.is_initialized() else 0
 
 
-def own_device() -> str | None:
+def local_device() -> str | None:
     """The GPU of this process where several share a machine; None: the caller's choice.
 
     Raises:
@@ -42,9 +42,9 @@ def own_device() -> str | None:
     return f"cuda:{number}"
 
 
-def own_slice(n: int) -> slice:
+def rank_slice(n: int) -> slice:
     """Which of ``n`` things in a row are this process's; the first few have one more where it must be."""
-    size, rest = divmod(n, n_processes())
+    size, rest = divmod(n, world_size())
     start = rank() * size + min(rank(), rest)
     return slice(start, start + size + (rank() < rest))
 
@@ -55,63 +55,63 @@ def require_at_most(n: int, things: str) -> None:
     Raises:
         InputError: names both numbers.
     """
-    if n_processes() > n:
-        raise InputError(f"{n_processes()} processes cannot share {n} {things}: start {n} at most")
+    if world_size() > n:
+        raise InputError(f"{world_size()} processes cannot share {n} {things}: start {n} at most")
 
 
-def say(line: str) -> None:
+def print_rank0(line: str) -> None:
     """Tell on stderr, once, what every process knows."""
     if rank() == 0:
         print(line, file=sys.stderr, flush=True)
 
 
-def everyones(value: Value) -> list[Value]:
+def all_gather_objects(value: Value) -> list[Value]:
     """What each process has, by rank; anything that can be pickled."""
-    if n_processes() == 1:
+    if world_size() == 1:
         return [value]
-    values = [None] * n_processes()
+    values = [None] * world_size()
     dist.all_gather_object(values, value)
     return values
 
 
-def gathered(rows: Tensor) -> Tensor:
+def all_gather(rows: Tensor) -> Tensor:
     """The rows (N, ...) of all processes, (processes · N, ...), by rank; without gradient."""
-    if n_processes() == 1:
+    if world_size() == 1:
         return rows
-    parts = [torch.empty_like(rows) for _ in range(n_processes())]
+    parts = [torch.empty_like(rows) for _ in range(world_size())]
     dist.all_gather(parts, rows.detach().contiguous())
     return torch.cat(parts)
 
 
-def averaged(value: Tensor) -> Tensor:
+def all_reduce_mean(value: Tensor) -> Tensor:
     """The mean of a tensor over the processes; without gradient."""
-    if n_processes() == 1:
+    if world_size() == 1:
         return value
     total = value.detach().clone()
     dist.all_reduce(total)
-    return total / n_processes()
+    return total / world_size()
 
 
-def greatest(*numbers: int) -> tuple[int, ...]:
+def all_reduce_max(*numbers: int) -> tuple[int, ...]:
     """Each number's greatest value in any process: how they agree, without waiting for a GPU."""
-    if n_processes() == 1:
+    if world_size() == 1:
         return numbers
     values = torch.tensor(numbers)
     dist.all_reduce(values, dist.ReduceOp.MAX)
     return tuple(values.tolist())
 
 
-def parallel(network: nn.Module) -> nn.Module:
+def data_parallel(network: nn.Module) -> nn.Module:
     """``network``, whose gradients become the means over the processes while they are computed."""
-    if n_processes() == 1:
+    if world_size() == 1:
         return network
     # Buffers are left alone: memories are alike anyway, and of batch statistics the first process's are kept.
     return DistributedDataParallel(network, forward_sync_buffers=False)
 
 
-def wait_for_all() -> None:
+def barrier() -> None:
     """Return when every process has come here."""
-    if n_processes() > 1:
+    if world_size() > 1:
         dist.barrier()
 
 
@@ -132,13 +132,13 @@ def encode_shuffled(encode: Callable[[Tensor], Tensor], images: Tensor, n_parts:
         (B, d), in the order of ``images``. The shuffle is drawn from torch's global generator, which has to
         be in the same state in every process.
     """
-    if n_parts * n_processes() == 1:
+    if n_parts * world_size() == 1:
         return encode(images)
-    batch = gathered(images)
+    batch = all_gather(images)
     order = torch.randperm(len(batch)).to(batch.device)
-    own = order.chunk(n_processes())[rank()]
-    features = gathered(torch.cat([encode(batch[rows]) for rows in own.chunk(n_parts)]))
-    return features[order.argsort()].chunk(n_processes())[rank()]
+    own = order.chunk(world_size())[rank()]
+    features = all_gather(torch.cat([encode(batch[rows]) for rows in own.chunk(n_parts)]))
+    return features[order.argsort()].chunk(world_size())[rank()]
 
 
 class _Sum(torch.autograd.Function):
@@ -164,7 +164,7 @@ class SyncBatchNorm(nn.modules.batchnorm._BatchNorm):
 
     def forward(self, x: Tensor) -> Tensor:
         """Normalise ``x`` (B, C, ...) by its channels' statistics over every process's batch."""
-        if not self.training or n_processes() == 1:
+        if not self.training or world_size() == 1:
             return super().forward(x)
         axes = [axis for axis in range(x.ndim) if axis != 1]
         shape = [1, -1] + [1] * (x.ndim - 2)
@@ -181,7 +181,7 @@ class SyncBatchNorm(nn.modules.batchnorm._BatchNorm):
         return scaled * self.weight.view(shape) + self.bias.view(shape)
 
 
-def synchronise_norms(network: nn.Module, device: torch.device) -> nn.Module:
+def convert_sync_batchnorm(network: nn.Module, device: torch.device) -> nn.Module:
     """``network`` with its batch normalisation over all processes; names and values stay."""
     if device.type == "cuda":
         return nn.SyncBatchNorm.convert_sync_batchnorm(network)

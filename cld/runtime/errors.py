@@ -1,4 +1,4 @@
-"""The one error a user is meant to read: a single line that names the cause and the mend."""
+"""The one error a user is meant to read: a single line that names the cause and the fix."""
 
 import sys
 from collections.abc import Callable

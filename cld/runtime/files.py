@@ -11,7 +11,7 @@ from pathlib import Path
 
 from cld.runtime.errors import InputError
 
-_MENDS = {
+_FIXES = {
     **dict.fromkeys((errno.ENOSPC, errno.EDQUOT, errno.EFBIG), "free some space"),
     **dict.fromkeys((errno.EACCES, errno.EPERM, errno.EROFS), "make its folder writable"),
     **dict.fromkeys((errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ELOOP), "move what lies in its place"),
@@ -64,11 +64,11 @@ def writing(path: str | Path) -> Iterator[None]:
         # HDF5 tells the system's error in words, and as a RuntimeError where the file closes
         in_words = re.search(r"errno = (\d+)", str(error))
         code = int(in_words[1]) if in_words else getattr(error, "errno", None)
-        mend = _MENDS.get(code)
-        if mend is None:
+        fix = _FIXES.get(code)
+        if fix is None:
             raise
         raise InputError(
-            f"{path}: cannot be written ({os.strerror(code)}); {mend}, or name another folder"
+            f"{path}: cannot be written ({os.strerror(code)}); {fix}, or name another folder"
         ) from error
 
 

@@ -1,12 +1,12 @@
 """One process at a time, on any file system: a file that its holder renews.
 
 Locks of the operating system are missing on some network file systems, and hold within one node on others. A
-lease needs what all have: of several processes that make the same file, one succeeds. Its holder renews the
+lock needs what all have: of several processes that make the same file, one succeeds. Its holder renews the
 file's time every RENEW_S seconds. Who waits takes it over once the holder has ended on this machine, or was
 an earlier start of the same Slurm job, and else when the file has stayed as it is for STALE_S seconds. No
 two clocks are compared.
 
-A holder that was suspended for so long loses its lease and notices late. So what is done under a lease has to
+A holder that was suspended for so long loses its lock and notices late. So what is done under a lock has to
 be harmless when two do it for a while: files are written whole, and either's are right.
 """
 
@@ -29,15 +29,15 @@ RENEW_S = 10.0
 POLL_S = 2.0
 #: Longer than a file's times are cached, and than a short failure of a server.
 STALE_S = 120.0
-#: In which two that take over the same lease find out whose it is.
+#: In which two that take over the same lock find out whose it is.
 SETTLE_S = 0.3
 
 
-class Lease:
+class Lock:
     """The right to do what a file stands for.
 
     Args:
-        path: the file; it is there while the lease is held.
+        path: the file; it is there while the lock is held.
         facts: JSON values that others may read in it, see :func:`facts_of`.
     """
 
@@ -51,7 +51,7 @@ class Lease:
         self._ended = threading.Event()
 
     def try_to_take(self) -> str | None:
-        """Take the lease; None where that went well, else who has it. Call again after POLL_S seconds.
+        """Take the lock; None where that went well, else who has it. Call again after POLL_S seconds.
 
         Raises:
             OSError: the file cannot be written.
@@ -82,7 +82,7 @@ class Lease:
         return self._changes > 0 or (self._seen is not None and _has_ended(_parsed(self._seen[0])) is False)
 
     def require(self) -> None:
-        """Check that the lease is still held.
+        """Check that the lock is still held.
 
         Raises:
             InputError: another process has taken it over; names it.
@@ -95,7 +95,7 @@ class Lease:
             )
 
     def give_back(self) -> None:
-        """Let others have the lease."""
+        """Let others have the lock."""
         self._ended.set()
         if self._is_ours():
             with suppress(OSError):
@@ -133,39 +133,39 @@ class Lease:
 
 
 @contextmanager
-def leased(path: str | Path, what: str | Path, doing: str, mend: str | None = None) -> Iterator[Lease]:
-    """Hold a lease. While another process has it, wait, or end with an error where there is a ``mend``.
+def locked(path: str | Path, what: str | Path, doing: str, fix: str | None = None) -> Iterator[Lock]:
+    """Hold a lock. While another process has it, wait, or end with an error where there is a ``fix``.
 
     Args:
-        path: the lease's file.
+        path: the lock's file.
         what: what it is for; messages say ``<what>: <the other process> <doing>``.
 
     Raises:
-        InputError: ``path`` cannot be written; or, with a ``mend``, a living process has the lease.
+        InputError: ``path`` cannot be written; or, with a ``fix``, a living process has the lock.
     """
-    lease = Lease(path)
+    lock = Lock(path)
     named = None
-    while (holder := _try_to_take(lease, what)) is not None:
-        if mend and lease.holder_is_alive:
-            raise InputError(f"{what}: {holder} {doing}; {mend}")
+    while (holder := _try_to_take(lock, what)) is not None:
+        if fix and lock.holder_is_alive:
+            raise InputError(f"{what}: {holder} {doing}; {fix}")
         if holder != named:
-            wait = "waiting for a sign of life" if mend else "waiting for it"
+            wait = "waiting for a sign of life" if fix else "waiting for it"
             print(f"{what}: {holder} {doing}; {wait}", file=sys.stderr, flush=True)
         named = holder
         time.sleep(POLL_S)
     try:
-        yield lease
+        yield lock
     finally:
-        lease.give_back()
+        lock.give_back()
 
 
-def _try_to_take(lease: Lease, what: str | Path) -> str | None:
+def _try_to_take(lock: Lock, what: str | Path) -> str | None:
     with writing(what):
-        return lease.try_to_take()
+        return lock.try_to_take()
 
 
 def facts_of(path: Path) -> Mapping[str, object]:
-    """What a lease's file says; nothing where it is gone or being made."""
+    """What a lock's file says; nothing where it is gone or being made."""
     with suppress(OSError):
         return _parsed(path.read_text(encoding="utf-8"))
     return {}

@@ -12,14 +12,14 @@ from pathlib import Path
 
 from cld.runtime.errors import InputError
 from cld.runtime.files import writing
-from cld.runtime.lock import Lease, facts_of, leased
+from cld.runtime.lock import Lock, facts_of, locked
 
 FOLDER = ".workflows"
-MEND = "start again when that has ended"
+FIX = "start again when that has ended"
 
 
-def keep_others_off(results: str | Path, makes: Iterable[str], reads: Iterable[str]) -> Lease:
-    """Hold the right to make some files and to read others, until the lease is given back.
+def keep_others_off(results: str | Path, makes: Iterable[str], reads: Iterable[str]) -> Lock:
+    """Hold the right to make some files and to read others, until the lock is given back.
 
     Args:
         results: the folder that other workflows may share.
@@ -31,17 +31,17 @@ def keep_others_off(results: str | Path, makes: Iterable[str], reads: Iterable[s
     """
     folder = Path(results) / FOLDER
     ours = {key: sorted(_inside(results, paths)) for key, paths in (("makes", makes), ("reads", reads))}
-    with leased(folder / "turn", results, "looks for other workflows"):
-        for other in sorted(folder.glob("*.lease")):
+    with locked(folder / "turn", results, "looks for other workflows"):
+        for other in sorted(folder.glob("*.lock")):
             theirs = facts_of(other)
             if file := _conflict(ours, theirs):
                 doing = f"makes or reads it, for a workflow in {theirs['checkout']}"
-                with leased(other, Path(results) / file, doing, MEND):
-                    pass  # its process has ended: so does its lease
-        lease = Lease(folder / f"{uuid.uuid4().hex}.lease", {"checkout": os.getcwd(), **ours})
-        with writing(lease.path):
-            lease.try_to_take()
-    return lease
+                with locked(other, Path(results) / file, doing, FIX):
+                    pass  # its process has ended: so does its lock
+        lock = Lock(folder / f"{uuid.uuid4().hex}.lock", {"checkout": os.getcwd(), **ours})
+        with writing(lock.path):
+            lock.try_to_take()
+    return lock
 
 
 def require_missing(paths: Iterable[str]) -> None:

@@ -20,15 +20,15 @@ from torch.amp import GradScaler
 
 from cld.data import read_info
 from cld.data.view_batches import Schedule, view_batches
-from cld.evaluation.knn_monitor import Watch
+from cld.evaluation.knn_monitor import KNNMonitor
 from cld.methods import build_method
 from cld.methods.base import StepOutput
 from cld.runtime import distributed
 from cld.runtime.device import resolve_device
-from cld.runtime.distributed import n_processes, parallel, rank, say
+from cld.runtime.distributed import data_parallel, print_rank0, rank, world_size
 from cld.runtime.errors import InputError
 from cld.runtime.files import write_text, writing
-from cld.runtime.lock import POLL_S, Lease
+from cld.runtime.lock import POLL_S, Lock
 from cld.runtime.progress import no_progress, progress
 from cld.runtime.provenance import provenance
 from cld.runtime.rng import SHUFFLES, STEPS, stream_seed
@@ -39,13 +39,13 @@ from cld.training.log import LOG, TrainingLog, write_log
 from cld.training.optimiser import SGD
 from cld.training.schedule import learning_rate
 from cld.training.shares import require_shares
-from cld.training.speed import made_fast
+from cld.training.speed import apply_speed_options
 from cld.training.state import TrainingState, require_same_run
 
 FINAL = "checkpoint.pt"
 PARTIAL = "partial.pt"
 CONFIG = "config.yaml"
-LEASE = "training.lease"
+LEASE = "training.lock"
 
 
 def train(config: dict, store: str | Path, run_dir: str | Path, device: str | None = None) -> Path:
@@ -72,41 +72,41 @@ def train(config: dict, store: str | Path, run_dir: str | Path, device: str | No
             diverged, or another job has taken the run over.
     """
     run_dir = Path(run_dir)
-    with process_group(), only_training(run_dir) as lease:
-        return _train(config, store, run_dir, resolve_device(distributed.own_device() or device), lease)
+    with process_group(), only_training(run_dir) as lock:
+        return _train(config, store, run_dir, resolve_device(distributed.local_device() or device), lock)
 
 
 @contextmanager
-def only_training(run_dir: Path) -> Iterator[Lease | None]:
+def only_training(run_dir: Path) -> Iterator[Lock | None]:
     """Hold the right to train a run, in the first process, after waiting for others; None: it needs none.
 
     Raises:
         InputError: the folder cannot be written.
     """
-    lease = Lease(run_dir / LEASE) if rank() == 0 and not (run_dir / FINAL).exists() else None
+    lock = Lock(run_dir / LEASE) if rank() == 0 and not (run_dir / FINAL).exists() else None
     named = None
     try:
         with stop_signal() as stopped_by:
             while True:
                 with writing(run_dir):
-                    holder = lease.try_to_take() if lease else None
-                waits, number = distributed.greatest(int(holder is not None), stopped_by() or 0)
+                    holder = lock.try_to_take() if lock else None
+                waits, number = distributed.all_reduce_max(int(holder is not None), stopped_by() or 0)
                 if number:
                     raise SystemExit(128 + number)
                 if not waits:
                     break
                 if holder != named:
-                    say(f"{run_dir}: {holder} trains this run; waiting for it")
+                    print_rank0(f"{run_dir}: {holder} trains this run; waiting for it")
                 named = holder
                 time.sleep(POLL_S)
-        yield lease
+        yield lock
     finally:
-        if lease:
-            lease.give_back()
+        if lock:
+            lock.give_back()
 
 
-def _train(config: dict, store: str | Path, run_dir: Path, device: torch.device, lease: Lease | None) -> Path:
-    require_shares(config, n_processes())
+def _train(config: dict, store: str | Path, run_dir: Path, device: torch.device, lock: Lock | None) -> Path:
+    require_shares(config, world_size())
     info = read_info(store)
     final, partial = run_dir / FINAL, run_dir / PARTIAL
     earlier, checkpoint = saved_state(run_dir)
@@ -135,14 +135,14 @@ def _train(config: dict, store: str | Path, run_dir: Path, device: torch.device,
     state = start(config, info.checksum, n_images, device)
     if checkpoint:
         state.restore(checkpoint)
-        say(f"resumed from step {state.step} of {partial}")
+        print_rank0(f"resumed from step {state.step} of {partial}")
     else:
-        say(f"begins {run_dir.name}")
-    watch = Watch(config["watch"], store, info, config, device)
-    forward = parallel(state.method)
+        print_rank0(f"begins {run_dir.name}")
+    watch = KNNMonitor(config["watch"], store, info, config, device)
+    forward = data_parallel(state.method)
 
     n_steps = n_epochs * steps_per_epoch
-    schedule = Schedule(config["seed"], n_images, batch_size, state.step, n_steps, rank(), n_processes())
+    schedule = Schedule(config["seed"], n_images, batch_size, state.step, n_steps, rank(), world_size())
     began, saved = time.monotonic() - state.wall_time_s, time.monotonic()
     with ExitStack() as stack:
         # first: before there are threads
@@ -165,22 +165,22 @@ def _train(config: dict, store: str | Path, run_dir: Path, device: torch.device,
                 epoch_began, epoch_from = time.monotonic(), state.step
             state.wall_time_s = time.monotonic() - began
             is_due = time.monotonic() - saved >= config["checkpoint_every_s"]
-            number, is_due = distributed.greatest(stopped_by() or 0, int(is_due))
+            number, is_due = distributed.all_reduce_max(stopped_by() or 0, int(is_due))
             if number or is_due:
-                if lease:
-                    lease.require()
+                if lock:
+                    lock.require()
                 if is_first:
                     state.save(partial)
                 saved = time.monotonic()
             bar.advance(note=note)
             if number:
-                say(f"stopped: step {state.step} is saved in {partial}")
-                distributed.wait_for_all()  # torchrun ends the others when one has gone
+                print_rank0(f"stopped: step {state.step} is saved in {partial}")
+                distributed.barrier()  # torchrun ends the others when one has gone
                 raise SystemExit(128 + number)
     if is_first:
         state.save(final)
         partial.unlink(missing_ok=True)
-    distributed.wait_for_all()
+    distributed.barrier()
     return final
 
 
@@ -196,7 +196,7 @@ def saved_state(run_dir: Path) -> tuple[Path, dict] | tuple[None, None]:
         earlier = next((path for name in (FINAL, PARTIAL) if (path := run_dir / name).exists()), None)
         checkpoint = load_checkpoint(earlier) if earlier else None
         seen = (checkpoint["step"], int(earlier.name == FINAL)) if checkpoint else (-1, 0)
-        most, negative_least = np.split(np.array(distributed.greatest(*seen, *(-n for n in seen))), 2)
+        most, negative_least = np.split(np.array(distributed.all_reduce_max(*seen, *(-n for n in seen))), 2)
         if (most == -negative_least).all():
             return earlier, checkpoint
         time.sleep(POLL_S)
@@ -223,8 +223,8 @@ def start(config: dict, data: str, n_images: int, device: torch.device) -> Train
     torch.manual_seed(config["seed"])
     method = build_method(config, n_images).to(device).train()
     if config["sync_bn"]:
-        method = distributed.synchronise_norms(method, device)
-    method = made_fast(method, config["speed"], device)
+        method = distributed.convert_sync_batchnorm(method, device)
+    method = apply_speed_options(method, config["speed"], device)
     settings = config["optimiser"]
     trained = (weights for weights in method.parameters() if weights.requires_grad)
     optimiser = SGD(trained, settings["lr"], settings["momentum"], weight_decay=settings["weight_decay"])
@@ -279,7 +279,7 @@ def train_step(
         torch.manual_seed(part.generator.initial_seed())  # of GPUs' generators too
         torch.default_generator.set_state(part.generator.get_state())
         is_last = number == len(parts)
-        with nullcontext() if is_last or n_processes() == 1 else forward.no_sync():
+        with nullcontext() if is_last or world_size() == 1 else forward.no_sync():
             try:
                 output = forward(part.views, part.index, *keys[number - 1])
             except Exception:
@@ -291,7 +291,7 @@ def train_step(
     scaler.step(state.optimiser)
     scaler.update()
     carry = {
-        name: distributed.gathered(torch.cat([output.carry[name] for output in outputs]))
+        name: distributed.all_gather(torch.cat([output.carry[name] for output in outputs]))
         for name in outputs[0].carry
     }
     method.after_step(replace(outputs[-1], carry=carry), progress)
@@ -315,7 +315,7 @@ def averaged_logs(outputs: Sequence[StepOutput]) -> dict[str, Tensor]:
         for output, spread in zip(outputs, spreads, strict=True)
     ]
     table = torch.stack([torch.stack([value.float() for value in part.values()]) for part in terms])
-    return dict(zip(terms[0], distributed.averaged(table.mean(dim=0)), strict=True))
+    return dict(zip(terms[0], distributed.all_reduce_mean(table.mean(dim=0)), strict=True))
 
 
 @torch.no_grad()

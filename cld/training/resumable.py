@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from cld.config import flat
-from cld.runtime.distributed import everyones, greatest, n_processes, rank, say, wait_for_all
+from cld.runtime.distributed import all_gather_objects, all_reduce_max, barrier, print_rank0, rank, world_size
 from cld.runtime.errors import InputError
 from cld.runtime.signals import stop_signal
 from cld.training.checkpoint import load_checkpoint, save_checkpoint
@@ -20,7 +20,7 @@ class Partial:
     """Where a training is kept.
 
     Args:
-        path: see :func:`cld.evaluation.protocols.partial_of`.
+        path: see :func:`cld.evaluation.protocols.partial_path`.
         subject: what is trained on what, and how; what was kept of another subject is refused.
         every_s: seconds from one save to the next.
     """
@@ -38,12 +38,12 @@ class Partial:
         if rank() == 0:
             for leftover in self.path.parent.glob(f".{self.path.stem}.*.tmp.*"):
                 leftover.unlink()
-        seen = everyones(self.path.exists())
+        seen = all_gather_objects(self.path.exists())
         if not any(seen):
             return None
         if not all(seen):
             raise InputError(
-                f"{self.path}: seen by {sum(seen)} of {n_processes()} processes; use a disk that all share"
+                f"{self.path}: seen by {sum(seen)} of {world_size()} processes; use a disk that all share"
             )
         checkpoint = load_checkpoint(self.path)
         theirs, ours = (flat(subject) for subject in (checkpoint.get("subject", {}), self.subject))
@@ -71,13 +71,13 @@ class Partial:
         def after_step(where: str) -> None:
             nonlocal saved
             is_due = time.monotonic() - saved >= self.every_s
-            number, is_due = greatest(stopped_by() or 0, int(is_due))
+            number, is_due = all_reduce_max(stopped_by() or 0, int(is_due))
             if number or is_due:
                 self._write(state())
                 saved = time.monotonic()
             if number:
-                say(f"stopped: {where} is saved in {self.path}")
-                wait_for_all()  # torchrun ends the others when one has gone
+                print_rank0(f"stopped: {where} is saved in {self.path}")
+                barrier()  # torchrun ends the others when one has gone
                 raise SystemExit(128 + number)
 
         with stop_signal() as stopped_by:

@@ -10,7 +10,7 @@ from cld.methods.encoder import Encoder
 from cld.runtime.errors import InputError
 
 
-def made_fast(method: nn.Module, settings: Mapping, device: torch.device) -> nn.Module:
+def apply_speed_options(method: nn.Module, settings: Mapping, device: torch.device) -> nn.Module:
     """``method`` with the switches of a run's section ``speed``; names and values of its state stay.
 
     Raises:

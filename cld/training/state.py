@@ -113,10 +113,10 @@ def require_same_run(checkpoint: Mapping, config: Mapping, data: str, path: Path
     """
     theirs, ours = (flat(identity(run)) for run in (checkpoint["config"], config))
     keys = sorted(key for key in theirs.keys() | ours.keys() if theirs.get(key) != ours.get(key))
-    mend = "delete it to start afresh, or name another run folder"
+    fix = "delete it to start afresh, or name another run folder"
     if keys:
         changes = ", ".join(f"{key} {theirs.get(key)} there, {ours.get(key)} here" for key in keys)
-        raise InputError(f"{path}: belongs to another run ({changes}); {mend}")
+        raise InputError(f"{path}: belongs to another run ({changes}); {fix}")
     if checkpoint["data"] != data:
         checksums = f"store {checkpoint['data'][:12]} there, {data[:12]} here"
-        raise InputError(f"{path}: was trained on other data ({checksums}); {mend}")
+        raise InputError(f"{path}: was trained on other data ({checksums}); {fix}")

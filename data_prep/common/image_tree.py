@@ -26,7 +26,7 @@ def looking_into(folder: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise InputError(
-            f"{error.filename or folder}: cannot be looked at ({error.strerror}); mend the permissions of it "
+            f"{error.filename or folder}: cannot be looked at ({error.strerror}); fix the permissions of it "
             "and of the folders above"
         ) from error
 

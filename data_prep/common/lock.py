@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from cld.runtime.files import writing
-from cld.runtime.lock import leased
+from cld.runtime.lock import locked
 
 
 @contextmanager
@@ -19,8 +19,8 @@ def only_build(store: str | Path) -> Iterator[None]:
         InputError: another process builds the store now.
     """
     store = Path(store)
-    lease = store.with_name(f".{store.name}.lease")
-    with leased(lease, store, "is building it now", "wait for it, or stop it first"):
+    lock = store.with_name(f".{store.name}.lock")
+    with locked(lock, store, "is building it now", "wait for it, or stop it first"):
         with writing(store):
             _remove_leftovers(store)
         yield

@@ -64,7 +64,7 @@ class ProblemLog:
             return
         lines = [
             f"{source}: {bad} of {total} {unit} are bad ({bad / total:.1%}), more than max_bad_share "
-            f"({max_share:.1%}); mend the files below, or raise max_bad_share"
+            f"({max_share:.1%}); fix the files below, or raise max_bad_share"
         ]
         for reason, problems in self.by_reason().items():
             paths = list(Counter(problem.path for problem in problems))

@@ -97,5 +97,5 @@ def _reading(path: Path) -> Iterator[None]:
         raise InputError(f"{path}: no such file; {FETCH_AGAIN}") from error
     except OSError as error:
         raise InputError(
-            f"{path}: cannot be read ({error.strerror or error}); mend its permissions or the disk"
+            f"{path}: cannot be read ({error.strerror or error}); fix its permissions or the disk"
         ) from error

@@ -48,7 +48,7 @@ def read_annotation(path: Path, content: bytes | None = None) -> Annotation:
     for element in root.iter("object"):
         name = (element.findtext("name") or "").strip()
         if not name:
-            raise InputError(f"{path}: an object without a name; mend or remove it")
+            raise InputError(f"{path}: an object without a name; fix or remove it")
         corners = (_number(element, f"bndbox/{corner}", path) for corner in ("xmin", "ymin", "xmax", "ymax"))
         flags = (_flag(element.findtext(flag)) for flag in ("truncated", "difficult"))
         boxes.append(AnnotatedBox(name, from_voc(*corners), *flags))
@@ -66,7 +66,7 @@ def _number(element: ElementTree.Element, tag: str, path: Path) -> float:
     except (TypeError, ValueError):
         value = nan
     if not isfinite(value):
-        raise InputError(f"{path}: <{tag}> is {content!r}, not a number; mend or remove it")
+        raise InputError(f"{path}: <{tag}> is {content!r}, not a number; fix or remove it")
     return value
 
 

@@ -32,7 +32,7 @@ def unpack(archive: Path, root: Path) -> None:
     """Unpack ``archive`` (tar or tar.gz) into ``root``, beside what other archives have put there.
 
     All is read and checked first, then written to a temporary folder, then moved into place file by file.
-    While files are moved, :func:`unfinished` is true; a kill leaves it so, and unpacking again mends it.
+    While files are moved, :func:`unfinished` is true; a kill leaves it so, and unpacking again fixes it.
 
     Raises:
         InputError: the archive is broken, holds what must not be unpacked, or a file of other content is in

@@ -40,7 +40,7 @@ def md5_of(path: Path) -> str:
                     bar.advance(done // MEGABYTE - (done - len(chunk)) // MEGABYTE)
     except OSError as error:
         raise InputError(
-            f"{path}: cannot be read ({error.strerror}); mend its permissions or the disk"
+            f"{path}: cannot be read ({error.strerror}); fix its permissions or the disk"
         ) from error
     return digest.hexdigest()
 

@@ -50,7 +50,7 @@ def _is_there(path: Path, only_file: bool) -> bool:
         return False
     except OSError as error:
         raise InputError(
-            f"{path}: cannot be read ({error.strerror}); mend its permissions or the disk"
+            f"{path}: cannot be read ({error.strerror}); fix its permissions or the disk"
         ) from error
     return stat.S_ISREG(mode) or (stat.S_ISDIR(mode) and not only_file)
 
@@ -82,7 +82,7 @@ def _files_by_folder(folder: Path) -> Iterator[int]:
 
     def fail(error: OSError) -> None:
         raise InputError(
-            f"{error.filename}: cannot be read ({error.strerror}); mend its permissions"
+            f"{error.filename}: cannot be read ({error.strerror}); fix its permissions"
         ) from error
 
     for path, folders, files in os.walk(folder, onerror=fail, followlinks=True):

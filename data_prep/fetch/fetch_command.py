@@ -60,7 +60,7 @@ def fetch_source(
     if alternative is None:
         missing = ", ".join(missing_paths(root, source["expects"][0]))
         raise InputError(
-            f"{root}: {missing} missing, also after its archives were unpacked; mend expects or archives in "
+            f"{root}: {missing} missing, also after its archives were unpacked; fix expects or archives in "
             f"config/sources/{name}.yaml"
         )
     return make_receipt(name, source, root, alternative)
@@ -107,9 +107,9 @@ def _verify_archive(path: Path, wanted: str, checksums: Checksums) -> None:
 def _download_archive(url: str, path: Path, wanted: str, patience: Patience, checksums: Checksums) -> None:
     """Download to ``<path>.part``; the archive gets its name when its checksum is right."""
     part = path.with_name(f"{path.name}.part")
-    mend = f"set data.mirror in config/config.yaml to another address, or put the file there by hand: {path}"
+    fix = f"set data.mirror in config/config.yaml to another address, or put the file there by hand: {path}"
     while True:
-        was_resumed = download(url, part, mend, patience)
+        was_resumed = download(url, part, fix, patience)
         if path.exists():  # another fetch was first: see cld.runtime.lock
             discard(part)
             _verify_archive(path, wanted, checksums)
@@ -121,7 +121,7 @@ def _download_archive(url: str, path: Path, wanted: str, patience: Patience, che
         if not was_resumed:
             raise InputError(
                 f"{url}: the MD5 of what came is {found}, the publisher's of {path.name} is {wanted}; it was "
-                f"removed: run again, {mend}"
+                f"removed: run again, {fix}"
             )
         print(f"{url}: the parts that came do not fit together; starting over", file=sys.stderr, flush=True)
     with writing(path):

@@ -22,7 +22,7 @@ CHUNK = 1 << 15
 """Bytes read at a time: what a break can cost."""
 
 PASSING = {408, 425, 429}
-"""Answers below 500 that another try may mend."""
+"""Answers below 500 that another try may fix."""
 
 
 @dataclass(frozen=True)
@@ -62,11 +62,11 @@ def discard(part: Path) -> None:
         record_of(part).unlink(missing_ok=True)
 
 
-def download(url: str, part: Path, mend: str, patience: Patience) -> bool:
+def download(url: str, part: Path, fix: str, patience: Patience) -> bool:
     """Bring the file at ``url`` to ``part``, going on from what is there already.
 
     Args:
-        mend: what a user can do when the server does not give the file; ends the messages.
+        fix: what a user can do when the server does not give the file; ends the messages.
 
     Returns:
         Whether the file was put together from several answers.
@@ -79,7 +79,7 @@ def download(url: str, part: Path, mend: str, patience: Patience) -> bool:
     resumed = furthest > 0
     while True:
         try:
-            _try(url, part, mend, patience.timeout_s)
+            _try(url, part, fix, patience.timeout_s)
             return resumed
         except _BrokenError as broken:
             reached = _size(part)
@@ -89,24 +89,24 @@ def download(url: str, part: Path, mend: str, patience: Patience) -> bool:
             if failures > patience.retries:
                 raise InputError(
                     f"{url}: {broken}, after {failures} tries in vain; run again to go on with the "
-                    f"{reached / MEGABYTE:,.1f} MB that came, or {mend}"
+                    f"{reached / MEGABYTE:,.1f} MB that came, or {fix}"
                 ) from broken
-            _wait(url, broken, failures, patience, mend)
+            _wait(url, broken, failures, patience, fix)
 
 
-def _wait(url: str, broken: _BrokenError, failures: int, patience: Patience, mend: str) -> None:
+def _wait(url: str, broken: _BrokenError, failures: int, patience: Patience, fix: str) -> None:
     pause = min(patience.pause_s * 2 ** max(failures - 1, 0), patience.longest_pause_s)
     if broken.retry_after_s is not None:
         pause = broken.retry_after_s
         if pause > patience.longest_pause_s:
             raise InputError(
-                f"{url}: {broken}, and asks to come back in {pause:.0f} s; run again then, or {mend}"
+                f"{url}: {broken}, and asks to come back in {pause:.0f} s; run again then, or {fix}"
             )
     print(f"{url}: {broken}; trying again in {pause:.0f} s", file=sys.stderr, flush=True)
     time.sleep(pause)
 
 
-def _try(url: str, part: Path, mend: str, timeout_s: float) -> None:
+def _try(url: str, part: Path, fix: str, timeout_s: float) -> None:
     """One request, and its body to ``part``."""
     offset, record = _size(part), _read_record(part)
     if offset and offset == record.get("length"):
@@ -121,16 +121,16 @@ def _try(url: str, part: Path, mend: str, timeout_s: float) -> None:
     except requests.exceptions.SSLError as error:
         if "certificate" not in str(error).lower():
             raise _BrokenError(_reason(error)) from error
-        raise InputError(f"{url}: the server's certificate is not accepted; {mend}") from error
+        raise InputError(f"{url}: the server's certificate is not accepted; {fix}") from error
     except (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError) as error:
         raise _BrokenError(_reason(error)) from error
     except (requests.RequestException, ValueError) as error:
-        raise InputError(f"{url}: cannot be fetched ({error}); {mend}") from error
+        raise InputError(f"{url}: cannot be fetched ({error}); {fix}") from error
     with response:
-        _answer(response, url, part, offset, record, mend)
+        _answer(response, url, part, offset, record, fix)
 
 
-def _answer(response: requests.Response, url: str, part: Path, offset: int, record: dict, mend: str) -> None:
+def _answer(response: requests.Response, url: str, part: Path, offset: int, record: dict, fix: str) -> None:
     status = response.status_code
     if status in PASSING or status >= 500:
         raise _BrokenError(f"the server answers {status} {response.reason}", _retry_after(response))
@@ -146,7 +146,7 @@ def _answer(response: requests.Response, url: str, part: Path, offset: int, reco
     elif status == 200:  # the whole file: nothing had come, it has changed, or the server knows no ranges
         _write_body(response, url, part, 0, _whole(response.headers.get("Content-Length")))
     else:
-        raise InputError(f"{url}: the server answers {status} {response.reason}; {mend}")
+        raise InputError(f"{url}: the server answers {status} {response.reason}; {fix}")
 
 
 def _continues(response: requests.Response, url: str, offset: int, record: dict) -> bool:

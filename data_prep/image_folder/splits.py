@@ -132,7 +132,7 @@ def _check(root: Path, tree: Tree, settings: FolderSettings) -> None:
         ]
         if unlearnt:
             raise InputError(
-                f"{root}: split '{split}' has images of class {_some(unlearnt)} and train has none; mend the "
+                f"{root}: split '{split}' has images of class {_some(unlearnt)} and train has none; fix the "
                 f"folder's name, add training images, or remove it"
             )
 

@@ -14,7 +14,7 @@ from data_prep.common.image_tree import is_folder, looking_into
 SYNSET = re.compile(r"n\d{8}")
 SUFFIXES = (".jpeg", ".jpg", ".png")
 TRAIN_ARCHIVE, VAL_ARCHIVE = "ILSVRC2012_img_train.tar", "ILSVRC2012_img_val.tar"
-MEND = (
+FIX = (
     "see 'python -m data_prep fetch', or name the folder that holds ImageNet as data.paths.imagenet in "
     "config/config.yaml"
 )
@@ -93,9 +93,9 @@ def train_folders(root: Path) -> dict[str, TreeFolder | TarFolder]:
         }
         where = f"{archive}: no member is"
     else:
-        raise InputError(f"{root}: neither a folder train nor {TRAIN_ARCHIVE}; {MEND}")
+        raise InputError(f"{root}: neither a folder train nor {TRAIN_ARCHIVE}; {FIX}")
     if not found:
-        raise InputError(f"{where} named as a synset is, such as n01440764; {MEND}")
+        raise InputError(f"{where} named as a synset is, such as n01440764; {FIX}")
     return dict(sorted(found.items()))
 
 
@@ -110,7 +110,7 @@ def val_folders(root: Path) -> dict[str, TreeFolder | TarFolder]:
         return dict(sorted(_synset_folders(tree).items())) or {"": TreeFolder(tree)}
     if archive.is_file():
         return {"": TarFolder(archive, 0, _size(archive))}
-    raise InputError(f"{root}: neither a folder val nor {VAL_ARCHIVE}; {MEND}")
+    raise InputError(f"{root}: neither a folder val nor {VAL_ARCHIVE}; {FIX}")
 
 
 def _synset_folders(tree: Path) -> dict[str, TreeFolder]:

@@ -54,14 +54,14 @@ def _listed(
         name, label = name.strip(), int(text)
         image = known.get(name if name.startswith("train/") else _flat(name))
         if image is None:
-            raise InputError(f"{where}: there is no {name}; fetch all of ImageNet, or mend the list")
+            raise InputError(f"{where}: there is no {name}; fetch all of ImageNet, or fix the list")
         if label >= len(synsets):
             raise InputError(f"{where}: label {label} is outside 0..{len(synsets) - 1}; {ORIGIN}")
         if image.label not in (label, -1):
             raise InputError(
                 f"{where}: label {label} is {synsets[label]}, but {name} shows {synsets[image.label]}; "
                 f"labels are "
-                "places in the sorted list of all synsets: fetch all of them, or mend the list"
+                "places in the sorted list of all synsets: fetch all of them, or fix the list"
             )
         if image.name in seen:
             raise InputError(f"{where}: {name} was listed before, in {seen[image.name]}; {ORIGIN}")

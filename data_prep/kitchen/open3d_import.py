@@ -10,7 +10,7 @@ from types import ModuleType
 
 from cld.runtime.errors import InputError
 
-MEND = "install the system package libusb-1.0-0, or `pip install libusb-package`"
+FIX = "install the system package libusb-1.0-0, or `pip install libusb-package`"
 
 
 def import_open3d() -> ModuleType:
@@ -30,7 +30,7 @@ def import_open3d() -> ModuleType:
     try:
         return importlib.import_module("open3d")
     except ImportError as error:
-        raise InputError(f"open3d: {error}; {MEND}") from error
+        raise InputError(f"open3d: {error}; {FIX}") from error
 
 
 def _preload_libusb(cause: ImportError) -> None:
@@ -39,4 +39,4 @@ def _preload_libusb(cause: ImportError) -> None:
         path = importlib.import_module("libusb_package").get_library_path()
         ctypes.CDLL(str(path), mode=ctypes.RTLD_GLOBAL)
     except (ImportError, OSError) as error:
-        raise InputError(f"open3d: {cause}; {MEND}") from error
+        raise InputError(f"open3d: {cause}; {FIX}") from error

@@ -1,4 +1,4 @@
-"""Toy archives and sources for the tests of data_prep.fetch.__main__."""
+"""Toy archives and sources for the tests of data_prep.fetch.fetch_command."""
 
 import hashlib
 import io

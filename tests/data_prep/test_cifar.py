@@ -311,7 +311,7 @@ def test_a_file_without_permission_is_one_line(root, target, monkeypatch):
         return real_open(path, *args, **kwargs)
 
     monkeypatch.setattr("builtins.open", fail)
-    refused(root, target, "data_batch_5: cannot be read .Permission denied.; mend its permissions")
+    refused(root, target, "data_batch_5: cannot be read .Permission denied.; fix its permissions")
 
 
 @pytest.mark.parametrize(
@@ -366,7 +366,7 @@ def test_what_a_killed_build_left_is_removed_by_the_next(root, target):
     overrides = ("check_md5=false", "expect={}")
     assert command(["-c", killed], root, target, *overrides).returncode == -signal.SIGKILL
     assert not target.store.exists()
-    assert {path.suffix for path in target.store.parent.glob(".*")} == {".h5", ".lease"}
+    assert {path.suffix for path in target.store.parent.glob(".*")} == {".h5", ".lock"}
     other = target.store.with_name(".s.more.abcdefgh.tmp.h5")  # of another store, s.more.h5
     other.touch()
     build_cifar(root, settings(), target)

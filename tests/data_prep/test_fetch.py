@@ -11,13 +11,13 @@ import tarfile
 
 import fetch_sources
 import pytest
-from data_prep.fetch.__main__ import fetch_source
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cld.config import CONFIG, load_source
 from cld.runtime.errors import InputError
 from data_prep.fetch import archive, checksums, disk
+from data_prep.fetch.fetch_command import fetch_source
 from data_prep.fetch.receipt import write_receipt
 
 NOWHERE = "http://127.0.0.1:1"  # any request fails
@@ -107,9 +107,7 @@ def test_root_that_cannot_be_read_is_one_line(root, monkeypatch):
 
     monkeypatch.setattr("os.stat", refuse)
     source = fetch_sources.source(NOWHERE, {"toy.tar": b""}, {"a": b"a"})
-    with pytest.raises(
-        InputError, match=r"toy/a: cannot be read \(Permission denied\); mend its permissions"
-    ):
+    with pytest.raises(InputError, match=r"toy/a: cannot be read \(Permission denied\); fix its permissions"):
         fetch_source("toy", source, root)
 
 

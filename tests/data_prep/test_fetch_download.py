@@ -13,11 +13,11 @@ from contextlib import nullcontext
 
 import fetch_sources
 import pytest
-from data_prep.fetch.__main__ import fetch_source
 from misbehaving_server import running_server
 
 from cld.runtime.errors import InputError
 from data_prep.fetch import disk, http
+from data_prep.fetch.fetch_command import fetch_source
 from data_prep.fetch.http import Patience
 
 QUICK = Patience(timeout_s=0.3, retries=2, pause_s=0.01, longest_pause_s=1.0)
@@ -245,7 +245,7 @@ COMMAND = """
     from cld import config
     from cld.runtime.errors import run_command
     config.CONFIG = Path(sys.argv.pop(1))
-    from data_prep.fetch.__main__ import main
+    from data_prep.fetch.fetch_command import main
     run_command(main)
 """
 
@@ -308,7 +308,7 @@ def test_two_fetches_at_once_download_once(server, command, root):
 def test_two_fetches_at_once_that_do_not_see_each_other(server, source, root, monkeypatch):
     """The second runs from start to end while the first is in the middle of its download."""
     root.mkdir()
-    monkeypatch.setattr("data_prep.fetch.__main__.only_fetch", nullcontext)
+    monkeypatch.setattr("data_prep.fetch.fetch_command.only_fetch", nullcontext)
     whole = http._body
     started = []
 

@@ -387,7 +387,7 @@ def test_more_bad_frames_than_allowed_fail_with_a_summary_and_no_store(kitchen, 
     with pytest.raises(InputError) as error:
         build_from_scenes(kitchen, toy_settings(max_bad_share=0.05), workers=1, target=target)
     assert str(error.value).splitlines() == [
-        "GMU_Kitchens: 3 of 30 annotated frames are bad (10.0%), more than max_bad_share (5.0%); mend the "
+        "GMU_Kitchens: 3 of 30 annotated frames are bad (10.0%), more than max_bad_share (5.0%); fix the "
         "files below, or raise max_bad_share",
         "  2 × image unreadable: gmu_scene_001/Images/rgb_3.png, gmu_scene_002/Images/rgb_4.png",
         "  1 × depth unreadable: gmu_scene_002/Depths/depth_5.png",

@@ -250,7 +250,7 @@ def test_a_file_without_permission_is_one_line(root, target, monkeypatch):
         return real_open(path, *args, **kwargs)
 
     monkeypatch.setattr("builtins.open", fail)
-    refused(root, target, "unlabeled_X.bin: cannot be read .Permission denied.; mend its permissions")
+    refused(root, target, "unlabeled_X.bin: cannot be read .Permission denied.; fix its permissions")
 
 
 def test_a_full_disk_is_one_line_and_no_store(root, target, monkeypatch):

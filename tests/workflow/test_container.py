@@ -50,7 +50,7 @@ def test_every_job_runs_inside(own_checkout, image):
     calls = [shlex.split(line) for line in (image.parent / "notes").read_text().splitlines()]
     modules = re.findall(r"-m (?:cld\.warm )?(\S+)", "\n".join(map(" ".join, calls)))
     assert {name: modules.count(name) for name in modules} == {
-        "data_prep.synthetic.__main__": 1,
+        "data_prep.synthetic.generate_command": 1,
         "data_prep.kitchen.build_from_scenes": 1,
         "cld.training": 2,
         "cld.evaluation": 2,

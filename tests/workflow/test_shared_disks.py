@@ -68,7 +68,7 @@ def test_after_a_workflow_that_was_killed_another_goes_on(sharing, built):
     killed = start(first, cell)
     runs = Path(first.cell).parents[3] / "runs"
     give_up = time.monotonic() + 300
-    while not list(runs.glob("*/training.lease")):
+    while not list(runs.glob("*/training.lock")):
         assert killed.poll() is None and time.monotonic() < give_up
         time.sleep(0.05)
     os.kill(killed.pid, signal.SIGKILL)
@@ -82,7 +82,7 @@ def test_after_a_workflow_that_was_killed_another_goes_on(sharing, built):
         with suppress(ProcessLookupError):
             os.killpg(killed.pid, signal.SIGKILL)
     assert numbers(cell) == numbers(built.folder / "results/tiny" / CELL.replace("/4/", "/8/"))
-    assert not list(runs.glob("*/*.lease"))
+    assert not list(runs.glob("*/*.lock"))
 
 
 def test_workflows_that_make_different_files_run_side_by_side(sharing):

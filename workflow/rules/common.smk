@@ -19,7 +19,7 @@ from cld.runtime import making, warm
 from cld.runtime.errors import InputError
 from data_prep.common.settings import build_settings, generator_settings
 from cld.evaluation.protocols import PROTOCOLS, RUN_PROTOCOLS, SEMISUP_PERCENT, STORE_PROTOCOLS
-from cld.reporting.needed_runs import at_hand, needed, scores_of_evaluations
+from cld.reporting.needed_runs import available_tables, needed_runs, scores_of_evaluations
 from cld.reporting.tables.spec import load_table, table_names
 from cld.training.shares import processes_for, require_shares
 from slurm import executor as slurm_executor
@@ -137,7 +137,7 @@ def tables(preset):
 @cache
 def runs(preset):
     """The runs that a preset needs, by id."""
-    return needed(tables(preset).values(), preset, with_evaluations=True).runs
+    return needed_runs(tables(preset).values(), preset, with_evaluations=True).runs
 
 
 def retrieving_checkpoints(wildcards):
@@ -355,9 +355,9 @@ def shown(preset, title, caption, datasets):
     return {"title": title, "caption": caption.strip(), "generated": generated}
 
 
-def tables_at_hand(preset):
+def tables_available(preset):
     """The tables whose datasets are all at hand."""
-    return [table.name for table in at_hand(tables(preset).values(), config["data"]["paths"])]
+    return [table.name for table in available_tables(tables(preset).values(), config["data"]["paths"])]
 
 
 def check():

@@ -11,7 +11,7 @@ rule all_stores:
         expand(
             f"{STORE}.card.{{kind}}",
             preset=PRESET,
-            dataset=[name for name in DATASETS if settings.is_at_hand(name, config["data"]["paths"])],
+            dataset=[name for name in DATASETS if settings.is_available(name, config["data"]["paths"])],
             kind=["md", "png"],
         ),
 

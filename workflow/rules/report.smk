@@ -24,7 +24,7 @@ rule index:
     params:
         preset=PRESET,
         results=lambda wildcards, output: Path(output[0]).parents[1],
-        tables=tables_at_hand(PRESET),
+        tables=tables_available(PRESET),
     shell:
         "python -m cld page --preset {params.preset} --results {params.results} --tables {params.tables}"
         " --out {output} > {log} 2>&1"
@@ -39,7 +39,7 @@ rule index_now:
     params:
         preset=PRESET,
         results=RESULTS,
-        tables=tables_at_hand(PRESET),
+        tables=tables_available(PRESET),
     shell:
         "python -m cld page --preset {params.preset} --results {params.results} --tables {params.tables}"
         " --out {params.results}/{params.preset}/index.html 2>&1 | tee {log}"

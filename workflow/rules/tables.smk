@@ -5,7 +5,7 @@ rule all_tables:
     input:
         expand(
             f"{RESULTS}/{PRESET}/tables/{{table}}.{{kind}}",
-            table=tables_at_hand(PRESET),
+            table=tables_available(PRESET),
             kind=["csv", "md", "tex", "html", "png"],
         ),
 

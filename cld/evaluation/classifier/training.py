@@ -16,7 +16,15 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import MultiStepLR
 
 from cld.evaluation.classifier.views import Images
-from cld.runtime.distributed import averaged, everyones, n_processes, own_slice, rank, require_at_most, say
+from cld.runtime.distributed import (
+    all_gather_objects,
+    all_reduce_mean,
+    print_rank0,
+    rank,
+    rank_slice,
+    require_at_most,
+    world_size,
+)
 from cld.runtime.progress import no_progress, progress
 from cld.runtime.rng import stream_seed
 from cld.training.resumable import Partial
@@ -120,7 +128,7 @@ def train_classifier(
     Args:
         labels: (N,) int64 of ``images``, on the device.
         classify: from views (b, 3, S, S) to logits (b, C); where several processes share the batches, its
-            gradients are averaged over them (:func:`cld.runtime.distributed.parallel`).
+            gradients are averaged over them (:func:`cld.runtime.distributed.data_parallel`).
         trained: what learns of it.
         optimiser: of ``trained``.
         settings: ``batch_size``, ``epochs``, ``milestones`` (epochs) at which every rate is multiplied by
@@ -142,7 +150,7 @@ def train_classifier(
     training = ClassifierTraining(trained, optimiser, decay, torch.zeros((), device=labels.device))
     if kept := partial.read():
         training.restore(kept)
-        say(f"resumed from step {training.step} of {partial.path}")
+        print_rank0(f"resumed from step {training.step} of {partial.path}")
     schedule = replace(schedule, first=training.step)
     steps_per_epoch = schedule.steps_per_epoch
     n_steps = n_epochs * steps_per_epoch
@@ -154,14 +162,14 @@ def train_classifier(
     ):
         for (step, places), views in zip(schedule, batches, strict=True):
             torch.manual_seed(stream_seed(seed, NETWORKS, step, rank()))
-            own = places[own_slice(len(places))]
+            own = places[rank_slice(len(places))]
             # a mean over the slice, of which the mean over the processes is that over the batch
-            share = n_processes() * len(own) / len(places)
+            share = world_size() * len(own) / len(places)
             loss = F.cross_entropy(classify(views), labels[own.to(labels.device)]) * share
             optimiser.zero_grad()
             loss.backward()
             optimiser.step()
-            training.total += averaged(loss.detach()) * len(places)
+            training.total += all_reduce_mean(loss.detach()) * len(places)
             training.step += 1
             if training.step % steps_per_epoch == 0:
                 decay.step()
@@ -184,4 +192,4 @@ def logits_of(images: Images, network: nn.Module) -> Tensor:
     """
     with images.test_views() as batches:
         own = torch.cat([network(views) for views in batches])
-    return torch.cat([logits.to(own.device) for logits in everyones(own.cpu())])
+    return torch.cat([logits.to(own.device) for logits in all_gather_objects(own.cpu())])

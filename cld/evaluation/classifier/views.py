@@ -24,7 +24,7 @@ from cld.data.arrays import read_images
 from cld.data.decoding import cut, decoded
 from cld.data.features import centres
 from cld.data.store_format import JPEG
-from cld.runtime.distributed import own_slice
+from cld.runtime.distributed import rank_slice
 from cld.runtime.rng import stream_seed
 
 #: Streams of random numbers, apart from those of pre-training.
@@ -102,7 +102,7 @@ class _Arrays:
         def views(step: int, places: Tensor) -> Tensor:
             generator = torch.Generator().manual_seed(stream_seed(seed, VIEWS, step))
             crops = sample_crops(len(places), height, width, scale, generator)
-            flip, own = _flips(len(places), generator), own_slice(len(places))
+            flip, own = _flips(len(places), generator), rank_slice(len(places))
             pixels = self.pixels[places[own].to(self.pixels.device)]
             cut_out = resized_crop(pixels, crops[own], flip[own], self.side)
             return standardise_(cut_out, self.info.mean, self.info.std)
@@ -112,7 +112,7 @@ class _Arrays:
     @contextmanager
     def test_views(self) -> Views:
         mean, std = self.info.mean, self.info.std
-        own = self.pixels[own_slice(len(self.pixels))]
+        own = self.pixels[rank_slice(len(self.pixels))]
         yield (normalise(batch, mean, std, self.side) for batch in own.split(TEST_BATCH))
 
 
@@ -137,13 +137,13 @@ class _Jpegs:
         jobs = (
             (step, part.start, self.rows[places[part].numpy()].tolist())
             for step, places in schedule
-            for part in _chunks(own_slice(len(places)))
+            for part in _chunks(rank_slice(len(places)))
         )
         cutter = _RandomCuts(self.images, self.side, tuple(scale), seed)
         with self._decoded(cutter, jobs) as chunks:
 
             def views(step: int, places: Tensor) -> Tensor:
-                own = own_slice(len(places))
+                own = rank_slice(len(places))
                 batch = self._normalised(torch.cat([next(chunks) for _ in _chunks(own)]))
                 generator = torch.Generator().manual_seed(stream_seed(seed, VIEWS, step))
                 flip = _flips(len(places), generator)[own]
@@ -153,7 +153,7 @@ class _Jpegs:
 
     @contextmanager
     def test_views(self) -> Views:
-        parts = (self.rows[part].tolist() for part in _chunks(own_slice(len(self))))
+        parts = (self.rows[part].tolist() for part in _chunks(rank_slice(len(self))))
         with self._decoded(partial(centres, self.images, self.side), parts) as chunks:
             yield map(self._normalised, chunks)
 

@@ -15,7 +15,7 @@ from torchvision.models.detection.faster_rcnn import FastRCNNPredictor
 from torchvision.ops import MultiScaleRoIAlign
 
 from cld.evaluation.detection.slices import SliceSampler, SliceTransform
-from cld.runtime.distributed import synchronise_norms
+from cld.runtime.distributed import convert_sync_batchnorm
 from cld.runtime.errors import InputError
 
 STEM = ("conv1", "bn1", "relu", "maxpool")
@@ -98,7 +98,7 @@ def build_detector(
     for part in (detector.rpn, detector.roi_heads):
         sampler = part.fg_bg_sampler
         part.fg_bg_sampler = SliceSampler(sampler.batch_size_per_image, sampler.positive_fraction)
-    return synchronise_norms(detector.to(device), device)
+    return convert_sync_batchnorm(detector.to(device), device)
 
 
 @torch.no_grad()

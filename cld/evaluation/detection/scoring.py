@@ -16,9 +16,9 @@ from cld.evaluation.detection.boxes import Detections, Truth
 from cld.evaluation.detection.data import AnnotatedImages
 from cld.evaluation.detection.model import build_detector, require_stages
 from cld.evaluation.detection.training import fine_tune
-from cld.evaluation.protocols import partial_of
+from cld.evaluation.protocols import partial_path
 from cld.runtime.device import resolve_device
-from cld.runtime.distributed import everyones, own_device, own_slice, rank
+from cld.runtime.distributed import all_gather_objects, local_device, rank, rank_slice
 from cld.runtime.errors import InputError
 from cld.runtime.progress import no_progress, progress
 from cld.training.checkpoint import load_encoder
@@ -54,7 +54,7 @@ def score_detection(
             schedule for the dataset, there are too many processes, or see
             :func:`cld.evaluation.detection.training.fine_tune`.
     """
-    device, info = resolve_device(own_device() or device_name), read_info(store)
+    device, info = resolve_device(local_device() or device_name), read_info(store)
     train, test = (AnnotatedImages(store, split, info) for split in ("train", settings["split"]))
     settings = {**settings, "schedule": _schedule(settings, info.dataset)}
     encoder, run = load_encoder(checkpoint, device)
@@ -68,7 +68,7 @@ def score_detection(
         "data": info.checksum,
         "settings": settings,
     }
-    partial = Partial(partial_of(score), subject, run["checkpoint_every_s"])
+    partial = Partial(partial_path(score), subject, run["checkpoint_every_s"])
     fine_tune(detector, train, settings, run, partial)
     detections = detect(detector, test, settings, run["workers"], device)
     if rank():
@@ -104,7 +104,7 @@ def detect(
     Each process looks at its share of the images, and has what all found.
     """
     detector.eval().transform.min_size = (settings["scales"]["test"],)
-    rows, found = range(len(images))[own_slice(len(images))], []
+    rows, found = range(len(images))[rank_slice(len(images))], []
     with (
         images.decoded(rows, workers, AHEAD, device) as pixels,
         progress("detect", len(rows), "images") if rank() == 0 else no_progress() as bar,
@@ -113,7 +113,7 @@ def detect(
             (one,) = detector([image])
             found.append({name: values.cpu().numpy() for name, values in one.items()})
             bar.advance()
-    found = list(chain.from_iterable(everyones(found)))
+    found = list(chain.from_iterable(all_gather_objects(found)))
     return Detections(
         np.repeat(np.arange(len(found)), [len(one["scores"]) for one in found]),
         np.concatenate([one["labels"] for one in found]) - 1,

@@ -14,7 +14,7 @@ from torchvision.models.detection import FasterRCNN
 from torchvision.models.detection._utils import BalancedPositiveNegativeSampler
 from torchvision.models.detection.transform import GeneralizedRCNNTransform
 
-from cld.runtime.distributed import everyones, greatest, n_processes, own_slice, rank
+from cld.runtime.distributed import all_gather_objects, all_reduce_max, rank, rank_slice, world_size
 
 #: Whose samples each of the detector's losses is a mean over.
 SAMPLED_BY = {
@@ -42,7 +42,7 @@ class SliceTransform(GeneralizedRCNNTransform):
         """Images of one size and their objects, see torchvision."""
         if not self.training:
             return super().forward(images, targets)
-        own = own_slice(self.batch_size)
+        own = rank_slice(self.batch_size)
         self._draw_scales(own.start)
         transformed = super().forward(images, targets)
         self._draw_scales(self.batch_size - own.stop)
@@ -56,7 +56,7 @@ class SliceTransform(GeneralizedRCNNTransform):
     def max_by_axis(self, the_list: list[list[int]]) -> list[int]:
         """The size that all images of the batch are padded to."""
         largest = super().max_by_axis(the_list)
-        return list(greatest(*largest)) if self.training else largest
+        return list(all_reduce_max(*largest)) if self.training else largest
 
 
 class SliceSampler(BalancedPositiveNegativeSampler):
@@ -74,7 +74,7 @@ class SliceSampler(BalancedPositiveNegativeSampler):
         device = matched_idxs[0].device
         counts = [(int((image >= 1).sum()), int((image == 0).sum())) for image in matched_idxs]
         batch, first = [], 0
-        for number, theirs in enumerate(everyones(counts)):
+        for number, theirs in enumerate(all_gather_objects(counts)):
             if number == rank():
                 first = len(batch)
                 batch += matched_idxs
@@ -83,7 +83,7 @@ class SliceSampler(BalancedPositiveNegativeSampler):
         masks = super().__call__(batch)
         sampled = torch.stack([(mask | other).sum() for mask, other in zip(*masks, strict=True)])
         own = slice(first, first + len(matched_idxs))
-        self.weight = n_processes() * sampled[own].sum() / sampled.sum()
+        self.weight = world_size() * sampled[own].sum() / sampled.sum()
         return masks[0][own], masks[1][own]
 
 

@@ -17,7 +17,14 @@ from torchvision.models.detection import FasterRCNN
 from cld.data.view_batches import Schedule
 from cld.evaluation.detection.data import AnnotatedImages, flipped
 from cld.evaluation.detection.slices import batch_loss
-from cld.runtime.distributed import averaged, own_slice, parallel, rank, require_at_most, say
+from cld.runtime.distributed import (
+    all_reduce_mean,
+    data_parallel,
+    print_rank0,
+    rank,
+    rank_slice,
+    require_at_most,
+)
 from cld.runtime.errors import InputError
 from cld.runtime.progress import no_progress, progress
 from cld.runtime.rng import STEPS, stream_seed
@@ -82,9 +89,9 @@ def fine_tune(
     tuning = FineTuning(detector, build_optimiser(detector, settings))
     if kept := partial.read():
         tuning.restore(kept)
-        say(f"resumed from iteration {tuning.iteration} of {partial.path}")
+        print_rank0(f"resumed from iteration {tuning.iteration} of {partial.path}")
     seed, device = run["seed"], next(detector.parameters()).device
-    first, own = tuning.iteration, own_slice(batch_size)
+    first, own = tuning.iteration, rank_slice(batch_size)
     n_own = own.stop - own.start
     schedule = Schedule(seed, len(images.rows), batch_size, first, n_iterations)
     # it ends with an epoch, and fine-tuning anywhere in one
@@ -94,7 +101,7 @@ def fine_tune(
     ]
     jobs = (row for _, rows in batches for row in rows)
     detector.train().transform.min_size = tuple(settings["scales"]["train"])
-    forward = parallel(detector)
+    forward = data_parallel(detector)
     shown = progress("fine-tune detector", n_iterations, "iterations", done=first)
     with (
         images.decoded(jobs, run["workers"], AHEAD * n_own, device) as pixels,
@@ -121,7 +128,7 @@ def train_step(
     """One step of SGD; half of the images are flipped. What is random comes from torch's global generator.
 
     Args:
-        forward: the detector, as :func:`cld.runtime.distributed.parallel` gives it.
+        forward: the detector, as :func:`cld.runtime.distributed.data_parallel` gives it.
         images: (3, H, W) each, in [0, 1]: this process's slice of the batch.
         targets: their objects, see :meth:`AnnotatedImages.target`.
         batch_size: images of all processes.
@@ -133,13 +140,13 @@ def train_step(
     Raises:
         InputError: it is not finite.
     """
-    flips = (torch.rand(batch_size) < 0.5)[own_slice(batch_size)].tolist()
+    flips = (torch.rand(batch_size) < 0.5)[rank_slice(batch_size)].tolist()
     pairs = [
         flipped(image, target) if flip else (image, target)
         for image, target, flip in zip(images, targets, flips, strict=True)
     ]
     loss = batch_loss(tuning.detector, forward(*map(list, zip(*pairs, strict=True))))
-    mean = averaged(loss).item()
+    mean = all_reduce_mean(loss).item()
     if not math.isfinite(mean):
         raise InputError(
             f"fine-tuning diverged in iteration {tuning.iteration}: the loss is {mean}; lower "

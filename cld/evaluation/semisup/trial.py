@@ -18,11 +18,11 @@ from cld.evaluation.classifier.grades import accuracy
 from cld.evaluation.classifier.training import linear_head, logits_of, train_classifier
 from cld.evaluation.classifier.views import open_images
 from cld.evaluation.labels import complete_labels
-from cld.evaluation.protocols import partial_of
+from cld.evaluation.protocols import partial_path
 from cld.evaluation.semisup.subset import read_subset
 from cld.models.backbones import build_backbone
 from cld.runtime.device import resolve_device
-from cld.runtime.distributed import own_device, parallel, rank, require_at_most, synchronise_norms
+from cld.runtime.distributed import convert_sync_batchnorm, data_parallel, local_device, rank, require_at_most
 from cld.runtime.errors import InputError
 from cld.runtime.files import write_json
 from cld.training.checkpoint import load_checkpoint, save_checkpoint, trained_by
@@ -82,13 +82,13 @@ def run_trial(
         InputError: bad input; see :func:`cld.evaluation.classifier.backbone.load_backbone` and
             :func:`cld.evaluation.classifier.training.train_classifier`.
     """
-    device, info = resolve_device(own_device() or device_name), read_info(store)
+    device, info = resolve_device(local_device() or device_name), read_info(store)
     subset, labels = read_subset(subset_path, store, info), complete_labels(store, "train", info)
     require_at_most(len(subset.held_out), "held-out images")
     backbone, config, side = load_backbone(checkpoint, info, device)
     seed = config["seed"]
     head = linear_head(backbone.out_features, len(info.classes), seed).to(device)
-    network = synchronise_norms(nn.Sequential(backbone, head), device)
+    network = convert_sync_batchnorm(nn.Sequential(backbone, head), device)
     optimiser = SGD(
         [{"params": backbone.parameters()}, {"params": head.parameters(), "lr": lr * head_multiplier}],
         lr,
@@ -110,8 +110,8 @@ def run_trial(
         "lr": lr,
         "head_multiplier": head_multiplier,
     }
-    partial = Partial(partial_of(out), subject, config["checkpoint_every_s"])
-    label, forward = f"lr {lr:g}, head x{head_multiplier:g}", parallel(network.train())
+    partial = Partial(partial_path(out), subject, config["checkpoint_every_s"])
+    label, forward = f"lr {lr:g}, head x{head_multiplier:g}", data_parallel(network.train())
     training_loss = train_classifier(
         images, targets, forward, network, optimiser, settings, seed, label, partial
     )

@@ -23,7 +23,7 @@ from cld.config import (
     read_yaml,
 )
 from cld.evaluation.protocols import STORE_PROTOCOLS
-from cld.reporting.job_time import job_cost
+from cld.reporting.job_time import job_time
 from cld.reporting.page.curves import curves
 from cld.reporting.page.pictures import embedded
 from cld.reporting.tables.cell import read_json
@@ -238,7 +238,7 @@ def _label(axis: Iterable[Axis], key: str) -> str:
 def _score(places: Places, cell: Cell, subject: str, score: Mapping | None, config: Mapping | None) -> dict:
     """One of the scores that a cell averages: of a run, or of a store alone."""
     folder, file = places / f"runs/{subject}", places / f"scores/{subject}/{cell.protocol}.json"
-    cost = job_cost(places / f"benchmarks/evaluate/{subject}.{cell.protocol}.tsv")
+    cost = job_time(places / f"benchmarks/evaluate/{subject}.{cell.protocol}.tsv")
     if cost is None and score and score["provenance"].get("wall_time_s") is not None:
         cost = {"s": score["provenance"]["wall_time_s"]}
     seed = score["seed"] if score else config["seed"] if config else None
@@ -266,7 +266,7 @@ def _run(places: Places, run: str, config: Mapping | None) -> dict:
     }
     return {
         "curves": curves(folder / "log.csv"),
-        "cost": job_cost(places / f"benchmarks/pretrain/{run}.tsv"),
+        "cost": job_time(places / f"benchmarks/pretrain/{run}.tsv"),
         "command": _by_hand(places, run, config) if config else None,
         "files": places.links(files),
     }

@@ -7,7 +7,7 @@ from statistics import median
 
 import yaml
 
-from cld.reporting.job_time import job_cost
+from cld.reporting.job_time import job_time
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ class CostModel:
 
 def recorded_seconds(path: Path) -> float | None:
     """Wall time in a benchmark file of Snakemake's; None where there is none."""
-    return (job_cost(path) or {}).get("s")
+    return (job_time(path) or {}).get("s")
 
 
 def evaluation_seconds(folder: Path) -> dict[str, float]:

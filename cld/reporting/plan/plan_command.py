@@ -10,7 +10,7 @@ from pathlib import Path
 from cld.config import load_config, load_preset
 from cld.data import read_info
 from cld.reporting.durations import duration
-from cld.reporting.needed_runs import at_hand, needed
+from cld.reporting.needed_runs import available_tables, needed_runs
 from cld.reporting.plan.costs import CostModel, Record, evaluation_seconds, finished_runs, recorded_seconds
 from cld.reporting.plan.work import JPEG_SIDE, n_images, run_macs
 from cld.reporting.tables.spec import Table, load_table, require_tables, table_names
@@ -43,7 +43,7 @@ def main() -> None:
     require_tables(args.tables or [])
     tables = [load_table(name, args.preset) for name in args.tables or table_names()]
     if not args.tables:
-        tables = at_hand(tables, load_config()["data"]["paths"])
+        tables = available_tables(tables, load_config()["data"]["paths"])
     print("\n".join(report(tables, args.preset, Path(args.results), cluster, not args.tables)))
 
 
@@ -57,7 +57,7 @@ def report(
         with_evaluations: whether what ``all_evaluations`` makes counts.
     """
     folder = results / preset
-    wanted = needed(tables, preset, with_evaluations)
+    wanted = needed_runs(tables, preset, with_evaluations)
     stores = cache(partial(_store, folder))
 
     def macs(run: Mapping) -> float | None:

@@ -14,16 +14,16 @@ class Cause:
 
     Attributes:
         what: in a few words.
-        mend: what to do; ``""`` where ``line`` says it.
+        fix: what to do; ``""`` where ``line`` says it.
         line: what told it.
     """
 
     what: str
-    mend: str
+    fix: str
     line: str
 
 
-#: Of the error that names its own mend, see :class:`cld.runtime.errors.InputError`.
+#: Of the error that names its own fix, see :class:`cld.runtime.errors.InputError`.
 BAD_INPUT = "bad data or configuration"
 UNKNOWN = "unknown"
 #: By a signal that leaves no last word. After a cancellation Slurm sends it, too.
@@ -33,10 +33,10 @@ _EXCEPTION = re.compile(r"(?:\[rank\d+\]: )?[\w.]*(?:Error|Exception):")
 _CANCELLED = re.compile(r" CANCELLED AT ")
 _GOES_ON = "it goes on from its last save when Snakemake starts it again"
 _MORE_MEMORY = "raise mem_mb of {rule} in slurm/config.yaml; without Slurm, start fewer jobs at once"
-# What, a pattern, the mend; {rule} is the job's. Patterns: PyTorch's, Slurm's, Snakemake's and our own.
+# What, a pattern, the fix; {rule} is the job's. Patterns: PyTorch's, Slurm's, Snakemake's and our own.
 _CAUSES = [
-    (what, re.compile(pattern), mend)
-    for what, pattern, mend in [
+    (what, re.compile(pattern), fix)
+    for what, pattern, fix in [
         (
             "GPU out of memory",
             r"torch\.(?:cuda\.)?OutOfMemoryError|CUDA (?:error: )?out of memory|CUBLAS_STATUS_ALLOC_FAILED",
@@ -74,7 +74,7 @@ _CAUSES = [
             r"|^error: device '",
             "driver and PyTorch must fit: try nvidia-smi on that node, or ask for another kind of GPU",
         ),
-        ("Slurm refused the job", r"sbatch: error: |sbatch failed", "mend that in slurm/config.yaml"),
+        ("Slurm refused the job", r"sbatch: error: |sbatch failed", "fix that in slurm/config.yaml"),
         (BAD_INPUT, r"^error: ", ""),
         (
             "GPU failed",
@@ -114,12 +114,12 @@ def cause_of(lines: Iterable[str], rule: str) -> Cause | None:
         rule: of the job, whose requests stand in ``slurm/config.yaml``.
     """
     lines = [line.strip() for line in lines]
-    for what, pattern, mend in _CAUSES:
+    for what, pattern, fix in _CAUSES:
         told = [number for number, line in enumerate(lines) if pattern.search(line)]
         if not told or (what == KILLED and any(_CANCELLED.search(line) for line in lines[: told[0]])):
             continue
         line = lines[told[-1]]
         if what == UNKNOWN:  # an exception says more than its traceback's first line
             line = next((line for line in reversed(lines) if _EXCEPTION.match(line)), line)
-        return Cause(what, mend.format(rule=rule), line)
+        return Cause(what, fix.format(rule=rule), line)
     return None

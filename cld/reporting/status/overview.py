@@ -129,7 +129,7 @@ def _plain(sight: Sight) -> dict:
         "when": sight.when,
         "slurm_job": sight.slurm_job,
         "cause": sight.cause.what if sight.cause else None,
-        "mend": sight.cause.mend if sight.cause else None,
+        "fix": sight.cause.fix if sight.cause else None,
         "log": str(sight.job.log),
         "lines": list(sight.lines),
     }

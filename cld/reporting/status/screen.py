@@ -170,8 +170,8 @@ def _failed(heading: str, failed: Sequence[Row], now: float) -> Iterator[Rendera
         when = f"{sight.job.rule}{far}, {duration(max(now - sight.when, 0))} ago"
         what = sight.cause.what if sight.cause.what != UNKNOWN else "nothing tells why"
         yield Text.assemble(f"  {sight.job.name}  ", (what, "bold red"), (f"  ({when})", "dim"))
-        if sight.cause.mend:
-            yield Padding(Text(sight.cause.mend, "yellow"), (0, 0, 0, 4))
+        if sight.cause.fix:
+            yield Padding(Text(sight.cause.fix, "yellow"), (0, 0, 0, 4))
         yield Padding(_quoted(sight), (0, 0, 0, 4))
         yield Padding(Text(str(sight.job.log), "dim"), (0, 0, 0, 4))
         if others:

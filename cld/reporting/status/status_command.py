@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from cld.config import load_config, load_preset
-from cld.reporting.needed_runs import Needed, at_hand, needed
+from cld.reporting.needed_runs import Needed, available_tables, needed_runs
 from cld.reporting.status.overview import as_json, gather
 from cld.reporting.status.slurm_logs import SlurmLogs
 from cld.reporting.status.snakemake_files import SnakemakeFiles
@@ -39,8 +39,8 @@ def main() -> None:
     require_tables(args.tables or [])
     tables = [load_table(name, args.preset) for name in args.tables or table_names()]
     if not args.tables:
-        tables = at_hand(tables, load_config()["data"]["paths"])
-    wanted = needed(tables, args.preset, with_evaluations=not args.tables)
+        tables = available_tables(tables, load_config()["data"]["paths"])
+    wanted = needed_runs(tables, args.preset, with_evaluations=not args.tables)
     if args.run:
         wanted = of_run(wanted, args.run)
     overview = gather(args.preset, Path(args.results), wanted, SnakemakeFiles(), SlurmLogs(), time.time())

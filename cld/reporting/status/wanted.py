@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from cld.config import load_dataset, load_protocol, load_source
-from cld.evaluation.protocols import PROTOCOLS, STORE_PROTOCOLS, partial_of
+from cld.evaluation.protocols import PROTOCOLS, STORE_PROTOCOLS, partial_path
 from cld.reporting.status.job import Job
 
 _DETECTION, _SEMISUP = "detection_", "semisup_"
@@ -38,8 +38,8 @@ def score_jobs(folder: Path, preset: str, score: str, runs: Mapping[str, Mapping
     elif protocol.startswith(_SEMISUP):
         rule = "semisup"
     else:
-        rule = protocol if PROTOCOLS[protocol].goes_on else "evaluate"
-    own = Job(name, rule, output, logs / f"{subject}.{protocol}.log", (partial_of(output),))
+        rule = protocol if PROTOCOLS[protocol].resumable else "evaluate"
+    own = Job(name, rule, output, logs / f"{subject}.{protocol}.log", (partial_path(output),))
     return [*(_semisup_jobs(folder, preset, own, runs[subject]) if rule == "semisup" else []), own]
 
 
@@ -55,7 +55,7 @@ def _semisup_jobs(folder: Path, preset: str, score: Job, run: Mapping) -> list[J
             trial = f"lr{lr}-head{factor}"
             output = score.output.with_suffix("") / f"{trial}.json"
             log = logs / f"{subject}.{protocol}.{trial}.log"
-            jobs.append(Job(score.name, "semisup_trial", output, log, (partial_of(output),)))
+            jobs.append(Job(score.name, "semisup_trial", output, log, (partial_path(output),)))
     return jobs
 
 

@@ -11,16 +11,16 @@ from cld.runtime.errors import InputError
 from cld.runtime.files import write_json
 
 
-def read_json(path: str | Path, mend: str) -> dict:
+def read_json(path: str | Path, fix: str) -> dict:
     """Read a JSON object written by an earlier step.
 
     Raises:
-        InputError: the file is missing or damaged; ``mend`` says how it is made again.
+        InputError: the file is missing or damaged; ``fix`` says how it is made again.
     """
     try:
         return json.loads(Path(path).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise InputError(f"{path}: cannot be read ({error}); {mend}") from None
+        raise InputError(f"{path}: cannot be read ({error}); {fix}") from None
 
 
 def summarise(cell: Cell, preset: str, scores: list[dict]) -> dict:

@@ -319,7 +319,7 @@ def built_cells(table: Table, preset: str, results: str | Path) -> dict[Place, d
     }
 
 
-def cells_at_hand(table: Table, preset: str, results: str | Path) -> dict[Place, dict]:
+def available_cells(table: Table, preset: str, results: str | Path) -> dict[Place, dict]:
     """The cells of which there is at least one score, computed afresh from the scores that are there.
 
     Cells' files are not read: their paths do not tell whether they still are what the table asks for.

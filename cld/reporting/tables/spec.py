@@ -4,7 +4,7 @@ import difflib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from cld.config import CONFIG, load_preset, load_run, read_yaml, run_id, shown, validate
+from cld.config import CONFIG, display_path, load_preset, load_run, read_yaml, run_id, validate
 from cld.evaluation.protocols import STORE_PROTOCOLS
 from cld.runtime.errors import InputError
 
@@ -172,7 +172,7 @@ def load_table(name: str, preset: str) -> Table:
             or a claim that compares what cannot be compared.
     """
     path = CONFIG / "tables" / f"{name}.yaml"
-    where = shown(path)
+    where = display_path(path)
     spec = read_yaml(path)
     validate(spec, "table", where)
     scale = spec.get("presets", {}).get(preset, {})
@@ -301,8 +301,8 @@ def _unknown(section: str, key: str, known: Iterable[str], where: str) -> InputE
     """The error for a key that does not exist, with the nearest one that does; keys may hold points."""
     known = list(known)
     near = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
-    mend = f"did you mean '{section}.{near[0]}'?" if near else f"valid keys: {', '.join(known)}"
-    return InputError(f"{where}: unknown key '{section}.{key}'; {mend}")
+    fix = f"did you mean '{section}.{near[0]}'?" if near else f"valid keys: {', '.join(known)}"
+    return InputError(f"{where}: unknown key '{section}.{key}'; {fix}")
 
 
 def _claim(entry: Mapping, grid: Mapping[Place, object], where: str) -> Claim:

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from cld.config import load_preset
-from cld.reporting.tables.render import FOLDER, FOLDER_NOW, KINDS, built_cells, cells_at_hand, write
+from cld.reporting.tables.render import FOLDER, FOLDER_NOW, KINDS, available_cells, built_cells, write
 from cld.reporting.tables.spec import load_table, require_tables, table_names
 from cld.runtime.progress import progress
 
@@ -29,7 +29,7 @@ def main() -> None:
     with progress("render", len(names), "tables") as bar:
         for name in names:
             table = load_table(name, args.preset)
-            cells = cells_at_hand(table, args.preset, args.results)
+            cells = available_cells(table, args.preset, args.results)
             if cells:
                 write(table, cells, args.preset, args.results, FOLDER_NOW)
             else:  # an earlier call's tables, whose scores are gone

@@ -10,12 +10,12 @@ import pytest
 import safetensors
 import torch
 import yaml
-from cld.checkpoints.__main__ import main
 from safetensors.torch import load_file
 from third_party import randomised, resnet10
 from torch import nn
 from torchvision import models
 
+from cld.__main__ import main
 from cld.checkpoints.exporting import export_run
 from cld.checkpoints.importing import Wanted, import_checkpoint
 from cld.config import load_run, run_id

@@ -8,13 +8,13 @@ import types
 import numpy as np
 import pytest
 import torch
-from cld.checkpoints.__main__ import main
 from safetensors.torch import save_file
 from third_party import DIM, Cosines, D, linear, mlp, named, randomised, resnet10, sequential
 from torch import nn
 from torch.nn.functional import normalize
 from torchvision.models import resnet18, resnet50
 
+from cld.__main__ import main
 from cld.checkpoints.importing import Wanted, import_checkpoint, summary
 from cld.config import run_id
 from cld.evaluation.knn_protocols import score_knn

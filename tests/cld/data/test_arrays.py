@@ -122,7 +122,7 @@ def test_a_store_that_makes_no_sense_is_not_written(tmp_path, change, message):
 @pytest.mark.parametrize(
     ("error", "message"),
     [
-        (PermissionError(13, "denied"), "may not be read; mend its permissions"),
+        (PermissionError(13, "denied"), "may not be read; fix its permissions"),
         (MemoryError("60 GB"), "memory"),
     ],
 )

@@ -12,7 +12,7 @@ from test_linear import PUBLISHED
 from test_semisup import SETTINGS
 
 from cld.evaluation.linear import score_linear_published
-from cld.evaluation.protocols import partial_of
+from cld.evaluation.protocols import partial_path
 from cld.evaluation.semisup.subset import draw_subset, write_subset
 from cld.evaluation.semisup.trial import run_trial, weights_path
 from cld.runtime.errors import InputError
@@ -64,7 +64,7 @@ def test_stopped_and_killed_again_and_again_ends_with_the_same_bits(work, subjec
     for out in outs:
         out.parent.mkdir()
     assert in_process(work, subject, outs[0], None, None) == 0
-    partial, done = partial_of(outs[1]), 0
+    partial, done = partial_path(outs[1]), 0
     for after, number in (
         (2, signal.SIGKILL),  # its second step is lost
         (3, signal.SIGTERM),
@@ -89,7 +89,7 @@ def test_stopped_and_killed_again_and_again_ends_with_the_same_bits(work, subjec
         assert all(torch.equal(values, networks[1][name]) for name, values in networks[0].items())
         assert {path.name for path in partial.parent.iterdir()} == {"out.json", "out.pt"}
     else:  # the command removes it
-        heads = [load_checkpoint(partial_of(out))["trained"] for out in outs]
+        heads = [load_checkpoint(partial_path(out))["trained"] for out in outs]
         assert all(torch.equal(values, heads[1][name]) for name, values in heads[0].items())
 
 

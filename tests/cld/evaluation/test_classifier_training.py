@@ -151,7 +151,7 @@ def test_more_processes_than_images_of_a_batch_are_refused(slopes, tmp_path, mon
     images = open_images(slopes, "train", np.arange(3), read_info(slopes), 8, CPU, 0)
     head = linear_head(192, 3, seed=0)
     optimiser = torch.optim.SGD(head.parameters(), 0.1)
-    monkeypatch.setattr(distributed, "n_processes", lambda: 4)
+    monkeypatch.setattr(distributed, "world_size", lambda: 4)
     with pytest.raises(InputError, match="4 processes cannot share 3 images of a batch: start 3 at most"):
         train_classifier(images, torch.arange(3), head, head, optimiser, SETTINGS, 0, "test", kept(tmp_path))
 
@@ -159,10 +159,10 @@ def test_more_processes_than_images_of_a_batch_are_refused(slopes, tmp_path, mon
 @given(n=st.integers(1, 40), n_processes=st.integers(1, 9))
 def test_slices_of_all_processes_are_the_whole_and_as_equal_as_can_be(n, n_processes):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(distributed, "n_processes", lambda: n_processes)
+        patch.setattr(distributed, "world_size", lambda: n_processes)
         slices = []
         for rank in range(n_processes):
             patch.setattr(distributed, "rank", lambda rank=rank: rank)
-            slices.append(range(n)[distributed.own_slice(n)])
+            slices.append(range(n)[distributed.rank_slice(n)])
     assert [place for part in slices for place in part] == list(range(n))
     assert max(map(len, slices)) - min(map(len, slices)) <= 1

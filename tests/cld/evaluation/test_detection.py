@@ -19,13 +19,13 @@ from torchvision.ops import roi_align
 
 from cld.config import load_protocol, merge, run_id
 from cld.data import read_info
-from cld.evaluation import __main__ as command
+from cld.evaluation import evaluate_command as command
 from cld.evaluation.detection.boxes import Detections
 from cld.evaluation.detection.data import AnnotatedImages, flipped
 from cld.evaluation.detection.model import build_detector
 from cld.evaluation.detection.scoring import count, detect, score_detection
 from cld.evaluation.detection.training import learning_rate
-from cld.evaluation.protocols import partial_of
+from cld.evaluation.protocols import partial_path
 from cld.methods.encoder import build_encoder
 from cld.models.backbones import build_backbone
 from cld.runtime.errors import InputError
@@ -200,15 +200,15 @@ def test_killed_again_and_again_ends_with_the_same_bits(store, checkpoint, tmp_p
     start = partial(in_process, store, checkpoint)
     assert start(scores[0], None, None) == 0
     assert start(scores[1], 2, signal.SIGKILL) == -signal.SIGKILL  # its second iteration is lost
-    assert load_checkpoint(partial_of(scores[1]))["iteration"] == 1
+    assert load_checkpoint(partial_path(scores[1]))["iteration"] == 1
     for number in (signal.SIGTERM, signal.SIGUSR1, signal.SIGURG):
-        done = load_checkpoint(partial_of(scores[1]))["iteration"]
+        done = load_checkpoint(partial_path(scores[1]))["iteration"]
         assert start(scores[1], 1, number) == 128 + number
-        assert load_checkpoint(partial_of(scores[1]))["iteration"] == done + 1
+        assert load_checkpoint(partial_path(scores[1]))["iteration"] == done + 1
         assert not scores[1].exists()
     (scores[1].parent / ".detection.partial.killed.tmp.pt").touch()  # as of a process killed while it wrote
     assert start(scores[1], None, None) == 0
-    theirs, ours = (load_checkpoint(partial_of(score)) for score in scores)
+    theirs, ours = (load_checkpoint(partial_path(score)) for score in scores)
     assert ours["iteration"] == theirs["iteration"] == 6
     for name, values in theirs["detector"].items():
         assert torch.equal(ours["detector"][name], values), name

@@ -9,7 +9,7 @@ import pytest
 
 from cld.config import load_protocol, validate
 from cld.data import Split, write_store
-from cld.evaluation import __main__ as command
+from cld.evaluation import evaluate_command as command
 from cld.evaluation.protocols import PROTOCOLS
 from cld.runtime.errors import InputError, run_command
 from cld.training.loop import train

@@ -16,9 +16,9 @@ from processes import ENVIRONMENT, torchrun
 from test_detection import tiny_settings
 from test_semisup import SETTINGS
 
-from cld.evaluation import __main__ as evaluation
-from cld.evaluation.protocols import partial_of
-from cld.evaluation.semisup import __main__ as semisup
+from cld.evaluation import evaluate_command as evaluation
+from cld.evaluation.protocols import partial_path
+from cld.evaluation.semisup import semisup_command as semisup
 from cld.evaluation.semisup.subset import draw_subset, write_subset
 from cld.evaluation.semisup.trial import run_trial, weights_path
 from cld.runtime.errors import InputError
@@ -113,18 +113,18 @@ def test_two_processes_fine_tune_a_detector_as_one_does_and_each_goes_on_with_th
     assert stopped.value.code == 128 + signal.SIGUSR1
     done = in_two(tmp_path, evaluation, FIVES, two, [1, 4, signal.SIGUSR1])  # one is told, both stop
     assert done.returncode == 1  # torchrun's own
-    assert done.stderr.count(f"stopped: iteration 4 is saved in {partial_of(scores[1])}") == 1
+    assert done.stderr.count(f"stopped: iteration 4 is saved in {partial_path(scores[1])}") == 1
     assert not any(score.exists() for score in scores)
-    kept = [load_checkpoint(partial_of(score)) for score in scores]
+    kept = [load_checkpoint(partial_path(score)) for score in scores]
     assert kept[0]["iteration"] == kept[1]["iteration"] == 4
     assert_close(kept[1]["detector"], kept[0]["detector"], rtol=1e-4)
 
     done = finished_in_two(tmp_path, evaluation, FIVES, one)
-    assert done.stderr.count(f"resumed from iteration 4 of {partial_of(scores[0])}") == 1
+    assert done.stderr.count(f"resumed from iteration 4 of {partial_path(scores[0])}") == 1
     in_one(evaluation, FIVES, two)
     found = [json.loads(score.read_text())["metrics"] for score in scores]
     assert found[1] == pytest.approx(found[0], abs=1)
-    assert not any(partial_of(score).exists() for score in scores)
+    assert not any(partial_path(score).exists() for score in scores)
 
 
 #: Of 27 images: three batches of nine, of which the first process has five and the second four.
@@ -182,7 +182,7 @@ def test_two_processes_run_a_trial_as_one_does(coloured, checkpoint, tmp_path):
 def test_a_trial_stopped_in_two_processes_goes_on(photographed, checkpoint, tmp_path):
     outs = [tmp_path / "1.json", tmp_path / "2.json"]
     report = alone(photographed, checkpoint, outs[0])
-    subject, partial = trial(photographed, checkpoint, outs[1]), partial_of(outs[1])
+    subject, partial = trial(photographed, checkpoint, outs[1]), partial_path(outs[1])
     done = in_two(tmp_path, semisup, NINES, subject, [1, 5, signal.SIGURG])
     assert done.returncode == 1 and not outs[1].exists()
     assert done.stderr.count(f"stopped: step 5 is saved in {partial}") == 1

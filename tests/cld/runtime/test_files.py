@@ -47,12 +47,12 @@ def test_folders_are_made_and_permissions_follow_the_umask(tmp_path):
 
 def test_an_input_error_is_one_line_and_exit_status_2(capsys):
     def main():
-        raise InputError("a.yaml: mend it")
+        raise InputError("a.yaml: fix it")
 
     with pytest.raises(SystemExit) as end:
         run_command(main)
     assert end.value.code == 2
-    assert capsys.readouterr().err == "error: a.yaml: mend it\n"
+    assert capsys.readouterr().err == "error: a.yaml: fix it\n"
 
 
 def test_a_bug_keeps_its_traceback():
@@ -73,15 +73,15 @@ def test_progress_in_a_log_file_is_plain_lines(capsys, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("code", "mend"), [(errno.ENOSPC, "free some space"), (errno.EACCES, "make its folder writable")]
+    ("code", "fix"), [(errno.ENOSPC, "free some space"), (errno.EACCES, "make its folder writable")]
 )
 @pytest.mark.parametrize("as_hdf5", [False, True])
-def test_what_keeps_a_file_from_being_written_is_one_line(tmp_path, code, mend, as_hdf5):
+def test_what_keeps_a_file_from_being_written_is_one_line(tmp_path, code, fix, as_hdf5):
     error = OSError(code, os.strerror(code))
     if as_hdf5:  # HDF5's own words, when a file is closed on a full disk
         error = RuntimeError(f"Can't close file (file write failed: errno = {code}, error message = '…')")
     with (
-        pytest.raises(InputError, match=rf"a\.txt: cannot be written \({os.strerror(code)}\); {mend}"),
+        pytest.raises(InputError, match=rf"a\.txt: cannot be written \({os.strerror(code)}\); {fix}"),
         atomic_path(tmp_path / "a.txt"),
     ):
         raise error

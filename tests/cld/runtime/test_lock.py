@@ -14,23 +14,23 @@ import pytest
 
 from cld.runtime import lock as module
 from cld.runtime.errors import InputError
-from cld.runtime.lock import Lease, leased
+from cld.runtime.lock import Lock, locked
 
 HOLD = """
 import sys
 from pathlib import Path
-from cld.runtime.lock import leased
-with leased(sys.argv[1], "work", "does it"):
+from cld.runtime.lock import locked
+with locked(sys.argv[1], "work", "does it"):
     print("held", flush=True)
     sys.stdin.readline()
 """
 #: Appends what it does, in two writes, so that two at once would mix them.
 TAKE_TURNS = """
 import os, sys, time
-from cld.runtime import lock as lease
-lease.POLL_S = 0.01
+from cld.runtime import lock as lock
+lock.POLL_S = 0.01
 for _ in range(5):
-    with lease.leased(sys.argv[1], "work", "does it"):
+    with lock.locked(sys.argv[1], "work", "does it"):
         for word in ("in", "out"):
             with open(sys.argv[2], "a") as log:
                 log.write(f"{os.getpid()} {word}\\n")
@@ -48,7 +48,7 @@ def quick(monkeypatch):
 
 @pytest.fixture
 def path(tmp_path):
-    return tmp_path / "folder/work.lease"
+    return tmp_path / "folder/work.lock"
 
 
 @pytest.fixture
@@ -74,19 +74,19 @@ def holding(start, path):
 
 
 def elsewhere(path, **changes):
-    """Make the lease look like one of a process of another machine."""
+    """Make the lock look like one of a process of another machine."""
     content = json.loads(path.read_text()) | {"host": "node7", "numbers": "another machine"} | changes
     path.write_text(json.dumps(content))
 
 
 def test_a_lease_is_there_while_it_is_held(path):
-    with leased(path, "work", "does it"):
-        assert Lease(path).try_to_take() == f"process {os.getpid()} of {os.uname().nodename}"
+    with locked(path, "work", "does it"):
+        assert Lock(path).try_to_take() == f"process {os.getpid()} of {os.uname().nodename}"
     assert not list(path.parent.iterdir())
 
 
 def test_a_lease_is_given_back_after_an_error(path):
-    with pytest.raises(ZeroDivisionError), leased(path, "work", "does it"):
+    with pytest.raises(ZeroDivisionError), locked(path, "work", "does it"):
         _ = 1 / 0
     assert not path.exists()
 
@@ -104,7 +104,7 @@ def test_processes_take_turns(start, path, tmp_path):
 def test_who_waits_says_for_whom_and_gets_it_next(start, path, capfd):
     process = holding(start, path)
     threading.Timer(0.3, lambda: (process.stdin.write("\n"), process.stdin.flush())).start()
-    with leased(path, "a run", "trains it"):
+    with locked(path, "a run", "trains it"):
         assert process.wait() == 0
     said = capfd.readouterr().err
     assert said == f"a run: process {process.pid} of {os.uname().nodename} trains it; waiting for it\n"
@@ -114,7 +114,7 @@ def test_a_living_holder_is_named_where_nobody_waits(start, path):
     process = holding(start, path)
     with (
         pytest.raises(InputError, match=f"^x.h5: process {process.pid} of .* builds it; stop it first$"),
-        leased(path, "x.h5", "builds it", "stop it first"),
+        locked(path, "x.h5", "builds it", "stop it first"),
     ):
         pass
 
@@ -125,8 +125,8 @@ def test_what_a_killed_process_held_is_free_at_once(start, path, monkeypatch):
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
     assert path.exists()
-    with leased(path, "x.h5", "builds it", "stop it first"):
-        assert Lease(path).try_to_take() == f"process {os.getpid()} of {os.uname().nodename}"
+    with locked(path, "x.h5", "builds it", "stop it first"):
+        assert Lock(path).try_to_take() == f"process {os.getpid()} of {os.uname().nodename}"
 
 
 def test_one_of_several_takes_over_from_a_killed_one(start, path, tmp_path):
@@ -138,24 +138,24 @@ def test_one_of_several_takes_over_from_a_killed_one(start, path, tmp_path):
 
 def test_a_number_that_another_process_has_by_now_is_no_sign_of_life(path, monkeypatch):
     monkeypatch.setattr(module, "STALE_S", 1e9)
-    holder = Lease(path)
+    holder = Lock(path)
     assert holder.try_to_take() is None
     path.write_text(json.dumps(json.loads(path.read_text()) | {"began": "1"}))
-    assert Lease(path).try_to_take() is None
+    assert Lock(path).try_to_take() is None
 
 
 def test_a_holder_elsewhere_that_renews_its_lease_keeps_it(path):
-    holder = Lease(path)
+    holder = Lock(path)
     assert holder.try_to_take() is None
     elsewhere(path)
-    other = Lease(path)
+    other = Lock(path)
     for _ in range(int(3 * module.STALE_S / module.POLL_S)):
         assert other.try_to_take() == f"process {os.getpid()} of node7"
         time.sleep(module.POLL_S)
     assert other.holder_is_alive
     with (
         pytest.raises(InputError, match="of node7 builds it; stop it first"),
-        leased(path, "x", "builds it", "stop it first"),
+        locked(path, "x", "builds it", "stop it first"),
     ):
         pass
     holder.give_back()
@@ -165,13 +165,13 @@ def test_a_holder_elsewhere_that_renews_its_lease_keeps_it(path):
 @pytest.mark.parametrize("clock", [0, 2**33])
 @pytest.mark.parametrize("content", ["of a process elsewhere", "", "[]", "{"])
 def test_what_nobody_renews_is_taken_over_whatever_the_clocks_say(path, content, clock):
-    with leased(path, "work", "does it"):
+    with locked(path, "work", "does it"):
         text = path.read_text()
     path.write_text(text if content == "of a process elsewhere" else content)
     if content == "of a process elsewhere":
         elsewhere(path)
     os.utime(path, (clock, clock))
-    other = Lease(path)
+    other = Lock(path)
     answers = [other.try_to_take()]
     assert not other.holder_is_alive
     while answers[-1] is not None:
@@ -194,21 +194,21 @@ def test_a_job_that_was_requeued_does_not_wait_for_its_earlier_start(path, monke
     with monkeypatch.context() as patch:
         patch.setenv("SLURM_JOB_ID", "7")
         patch.setenv("SLURM_CLUSTER_NAME", "one")
-        assert Lease(path).try_to_take() is None
+        assert Lock(path).try_to_take() is None
     elsewhere(path)
     for name, value in ours.items():
         monkeypatch.setenv(name, value)
-    assert Lease(path).try_to_take() == (None if is_free else "job 7 on node7")
+    assert Lock(path).try_to_take() == (None if is_free else "job 7 on node7")
 
 
 def test_a_job_waits_for_what_another_of_its_processes_does(path, monkeypatch):
     monkeypatch.setenv("SLURM_JOB_ID", "7")
-    assert Lease(path).try_to_take() is None
-    assert Lease(path).try_to_take() == f"job 7 on {os.uname().nodename}"
+    assert Lock(path).try_to_take() is None
+    assert Lock(path).try_to_take() == f"job 7 on {os.uname().nodename}"
 
 
 def test_who_lost_a_lease_is_told_and_leaves_the_others_alone(path):
-    loser, winner = Lease(path), Lease(path)
+    loser, winner = Lock(path), Lock(path)
     assert loser.try_to_take() is None
     loser.require()
     path.unlink()  # as if it had been found stale
@@ -230,12 +230,12 @@ def test_no_locks_and_no_links_are_needed(path, monkeypatch):
 
     for place, name in ((fcntl, "flock"), (fcntl, "lockf"), (os, "link"), (os, "symlink")):
         monkeypatch.setattr(place, name, missing)
-    with leased(path, "work", "does it"):
-        assert Lease(path).try_to_take() is not None
+    with locked(path, "work", "does it"):
+        assert Lock(path).try_to_take() is not None
 
 
 def test_a_file_that_is_replaced_while_it_is_read_is_looked_at_again(path, monkeypatch):
-    holder = Lease(path)
+    holder = Lock(path)
     assert holder.try_to_take() is None
     real, failures = os.fstat, [errno.ESTALE, errno.ESTALE]
 
@@ -245,7 +245,7 @@ def test_a_file_that_is_replaced_while_it_is_read_is_looked_at_again(path, monke
         return real(file)
 
     monkeypatch.setattr(module.os, "fstat", stale)
-    assert Lease(path).try_to_take() is not None
+    assert Lock(path).try_to_take() is not None
     assert not failures
 
 
@@ -253,6 +253,6 @@ def test_a_folder_that_cannot_be_written_is_one_line(tmp_path):
     (tmp_path / "file").touch()
     with (
         pytest.raises(InputError, match=r"^file/x.h5: cannot be written \(File exists\)"),
-        leased(tmp_path / "file/work.lease", "file/x.h5", "builds it"),
+        locked(tmp_path / "file/work.lock", "file/x.h5", "builds it"),
     ):
         pass

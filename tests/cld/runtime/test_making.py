@@ -15,7 +15,7 @@ from cld.runtime.making import keep_others_off, require_missing
 HOLD = """
 import sys
 from cld.runtime.making import keep_others_off
-lease = keep_others_off("shared", ["shared/a", "shared/b"], ["shared/c", "/elsewhere/d"])
+lock = keep_others_off("shared", ["shared/a", "shared/b"], ["shared/c", "/elsewhere/d"])
 print("held", flush=True)
 sys.stdin.readline()
 """
@@ -52,24 +52,24 @@ def test_workflows_that_would_disturb_each_other(other, makes, reads, tmp_path):
 
 @pytest.mark.parametrize(("makes", "reads"), [(["x"], ["c"]), (["x/a"], []), (["../elsewhere/d"], [])])
 def test_workflows_that_do_not(other, makes, reads, tmp_path):
-    lease = keep_others_off(
+    lock = keep_others_off(
         "shared", [f"shared/{path}" for path in makes], [f"shared/{path}" for path in reads]
     )
-    assert lease.path.exists()
-    lease.give_back()
+    assert lock.path.exists()
+    lock.give_back()
     assert len(list((tmp_path / "shared/.workflows").iterdir())) == 1
 
 
 def test_a_workflow_that_was_killed_is_in_nobody_s_way(other, tmp_path):
     os.kill(other.pid, signal.SIGKILL)
     other.wait()
-    lease = keep_others_off("shared", ["shared/a"], [])
-    assert list((tmp_path / "shared/.workflows").iterdir()) == [tmp_path / lease.path]
+    lock = keep_others_off("shared", ["shared/a"], [])
+    assert list((tmp_path / "shared/.workflows").iterdir()) == [tmp_path / lock.path]
 
 
 def test_a_workflow_whose_note_is_half_written_makes_nothing_yet(tmp_path):
     (tmp_path / ".workflows").mkdir()
-    (tmp_path / ".workflows/node7-1.lease").write_text(json.dumps({"makes": ["a"]})[:-3])
+    (tmp_path / ".workflows/node7-1.lock").write_text(json.dumps({"makes": ["a"]})[:-3])
     keep_others_off(tmp_path, [str(tmp_path / "a")], []).give_back()
 
 

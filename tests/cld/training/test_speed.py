@@ -13,7 +13,7 @@ from cld.runtime.errors import InputError
 from cld.training.checkpoint import load_checkpoint
 from cld.training.loop import train
 from cld.training.optimiser import SGD
-from cld.training.speed import made_fast
+from cld.training.speed import apply_speed_options
 
 #: At so low a rate the weights stay the same, and only the switch tells two runs apart.
 STILL = {"optimiser.lr": 1e-6, "optimiser.min_lr": 0, "optimiser.epochs": 1}
@@ -62,9 +62,9 @@ def test_a_compiled_backbone_gives_the_same_features_and_names(tiny_run):
     compiled, settings = copy.deepcopy(plain), {"channels_last": False, "compile": True}
     if not any(map(shutil.which, ("c++", "g++", "clang++"))):
         with pytest.raises(InputError, match=r"speed\.compile: needs a C\+\+ compiler"):
-            made_fast(compiled, settings, torch.device("cpu"))
+            apply_speed_options(compiled, settings, torch.device("cpu"))
         return
-    made_fast(compiled, settings, torch.device("cpu"))
+    apply_speed_options(compiled, settings, torch.device("cpu"))
     images = torch.randn(4, 3, 8, 8)
     with torch.no_grad():
         torch.testing.assert_close(compiled(images), plain(images), rtol=1e-4, atol=1e-5)
@@ -74,7 +74,9 @@ def test_a_compiled_backbone_gives_the_same_features_and_names(tiny_run):
 def test_compiling_without_a_compiler_is_told_before_training(tiny_run, monkeypatch):
     monkeypatch.setattr(shutil, "which", lambda _: None)
     with pytest.raises(InputError, match=r"speed\.compile: needs a C\+\+ compiler on a CPU; install g\+\+"):
-        made_fast(torch.nn.Linear(1, 1), {"channels_last": False, "compile": True}, torch.device("cpu"))
+        apply_speed_options(
+            torch.nn.Linear(1, 1), {"channels_last": False, "compile": True}, torch.device("cpu")
+        )
 
 
 def test_speed_and_watching_are_no_part_of_a_runs_identity_and_precision_is(tiny_run):

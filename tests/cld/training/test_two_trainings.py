@@ -16,7 +16,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from cld.config import format_overrides, overrides_of
 from cld.runtime import lock as lease_module
 from cld.runtime.errors import InputError
-from cld.runtime.lock import Lease
+from cld.runtime.lock import Lock
 from cld.training.checkpoint import load_checkpoint, save_checkpoint
 from cld.training.loop import LEASE, train
 
@@ -144,7 +144,7 @@ def test_what_is_removed_while_who_waits_waits_is_there_in_the_end(start, tiny_r
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1, signal.SIGURG])
 def test_who_waits_can_be_told_to_end(start, tiny_run, tmp_path, number):
     run = tmp_path / "run"
-    holder = Lease(run / LEASE)
+    holder = Lock(run / LEASE)
     assert holder.try_to_take() is None
     process = start(tiny_run("npid"), run)
     waits_for(process, run, f"process {os.getpid()} of {os.uname().nodename}")
@@ -157,7 +157,7 @@ def test_who_waits_can_be_told_to_end(start, tiny_run, tmp_path, number):
 
 def test_processes_that_train_together_wait_together(start, tiny_run, tmp_path):
     run = tmp_path / "run"
-    holder = Lease(run / LEASE)
+    holder = Lock(run / LEASE)
     assert holder.try_to_take() is None
     process = start(
         tiny_run("npid", {"optimiser.parts": 2, "cld.n_groups": 3}),
@@ -192,7 +192,7 @@ with process_group():
     assert path == run / "partial.pt"
     told = f"step {checkpoint['step']} after {len(answers)}"
     Path(run, f"told-by-{distributed.rank()}").write_text(told)
-    distributed.wait_for_all()
+    distributed.barrier()
 """
 
 
@@ -219,16 +219,16 @@ def test_a_run_that_was_taken_over_ends_with_one_line(tiny_run, tiny_store, tmp_
     append, leases = TrainingLog.append, []
 
     def make_lease(path):
-        leases.append(Lease(path))
+        leases.append(Lock(path))
         return leases[0]
 
     def append_and_lose(log, row):
         append(log, row)
-        lease = tmp_path / LEASE
-        lease.write_text(json.dumps(json.loads(lease.read_text()) | {"token": "another", "host": "node7"}))
+        lock = tmp_path / LEASE
+        lock.write_text(json.dumps(json.loads(lock.read_text()) | {"token": "another", "host": "node7"}))
         wait_until(lambda: leases[0].was_lost)
 
-    monkeypatch.setattr("cld.training.loop.Lease", make_lease)
+    monkeypatch.setattr("cld.training.loop.Lock", make_lease)
     monkeypatch.setattr(TrainingLog, "append", append_and_lose)
     with pytest.raises(InputError, match=rf"{tmp_path}: process \d+ of node7 has taken over, since"):
         train(tiny_run("npid"), tiny_store, tmp_path, "cpu")

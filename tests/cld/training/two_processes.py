@@ -12,15 +12,15 @@ torch.set_num_threads(1)
 
 from cld.methods import build_method  # noqa: E402
 from cld.runtime.distributed import (  # noqa: E402
-    averaged,
+    all_gather,
+    all_gather_objects,
+    all_reduce_max,
+    all_reduce_mean,
+    convert_sync_batchnorm,
+    data_parallel,
     encode_shuffled,
-    everyones,
-    gathered,
-    greatest,
-    own_slice,
-    parallel,
     rank,
-    synchronise_norms,
+    rank_slice,
 )
 from cld.runtime.torchrun import process_group  # noqa: E402
 
@@ -32,11 +32,11 @@ def own(rows):
 
 def check_collectives():
     rows = torch.arange(12.0).view(6, 2)
-    assert everyones([rank(), "a"]) == [[0, "a"], [1, "a"]]
-    assert torch.equal(torch.cat(everyones(rows[own_slice(5)])), rows[:5])
-    assert torch.equal(gathered(own(rows)), rows)
-    assert averaged(own(rows)).tolist() == rows.view(2, 3, 2).mean(dim=0).tolist()
-    assert greatest(rank(), 3 - rank()) == (1, 3)
+    assert all_gather_objects([rank(), "a"]) == [[0, "a"], [1, "a"]]
+    assert torch.equal(torch.cat(all_gather_objects(rows[rank_slice(5)])), rows[:5])
+    assert torch.equal(all_gather(own(rows)), rows)
+    assert all_reduce_mean(own(rows)).tolist() == rows.view(2, 3, 2).mean(dim=0).tolist()
+    assert all_reduce_max(rank(), 3 - rank()) == (1, 3)
 
 
 def check_synchronised_norm():
@@ -47,13 +47,13 @@ def check_synchronised_norm():
     for norm in norms:
         nn.init.uniform_(norm.weight)
         nn.init.uniform_(norm.bias)
-    synced = synchronise_norms(copy.deepcopy(plain), torch.device("cpu"))
+    synced = convert_sync_batchnorm(copy.deepcopy(plain), torch.device("cpu"))
     assert synced.state_dict().keys() == plain.state_dict().keys()
     target = torch.randn(6, 4)
     (plain(images) - target).square().mean().backward()
     (synced(own(images)) - own(target)).square().mean().backward()
     for ours, theirs in zip(synced.parameters(), plain.parameters(), strict=True):
-        torch.testing.assert_close(averaged(ours.grad), theirs.grad, rtol=1e-4, atol=1e-6)
+        torch.testing.assert_close(all_reduce_mean(ours.grad), theirs.grad, rtol=1e-4, atol=1e-6)
     for name, value in plain.state_dict().items():
         torch.testing.assert_close(synced.state_dict()[name], value, rtol=1e-5, atol=1e-6)
     torch.testing.assert_close(synced.eval()(images), plain.eval()(images))
@@ -63,12 +63,12 @@ def check_synchronised_norm_of_unequal_slices():
     torch.manual_seed(0)
     images, target = torch.randn(5, 3, 4, 4) * 3 + 1, torch.randn(5, 3, 4, 4)
     plain = nn.BatchNorm2d(3)
-    synced = synchronise_norms(nn.Sequential(copy.deepcopy(plain)), torch.device("cpu"))
+    synced = convert_sync_batchnorm(nn.Sequential(copy.deepcopy(plain)), torch.device("cpu"))
     (plain(images) - target).square().sum().backward()
-    own = own_slice(5)
+    own = rank_slice(5)
     (synced(images[own]) - target[own]).square().sum().backward()
     for ours, theirs in zip(synced.parameters(), plain.parameters(), strict=True):
-        torch.testing.assert_close(2 * averaged(ours.grad), theirs.grad, rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(2 * all_reduce_mean(ours.grad), theirs.grad, rtol=1e-4, atol=1e-5)
     for name, value in plain.state_dict().items():
         torch.testing.assert_close(synced[0].state_dict()[name], value, rtol=1e-5, atol=1e-6)
 
@@ -98,12 +98,12 @@ def check_a_method_with_synchronised_norm_sees_one_batch():
         torch.manual_seed(0)
         alone = build_method(config, 20)
         torch.manual_seed(0)
-        shared = parallel(synchronise_norms(build_method(config, 20), torch.device("cpu")))
+        shared = data_parallel(convert_sync_batchnorm(build_method(config, 20), torch.device("cpu")))
         torch.manual_seed(1)
         views, index = [torch.randn(8, 3, 8, 8) for _ in range(2)], torch.randperm(20)[:8]
         whole = alone(views, index)
         half = shared([own(view) for view in views], own(index))
-        torch.testing.assert_close(averaged(half.loss), whole.loss.detach(), rtol=1e-5, atol=1e-6)
+        torch.testing.assert_close(all_reduce_mean(half.loss), whole.loss.detach(), rtol=1e-5, atol=1e-6)
         whole.loss.backward()
         half.loss.backward()
         for ours, theirs in zip(shared.module.parameters(), alone.parameters(), strict=True):

@@ -10,7 +10,7 @@ import pytest
 from results_tree import write, write_cell
 
 from cld.reporting.durations import duration
-from cld.reporting.job_time import job_cost
+from cld.reporting.job_time import job_time
 from cld.reporting.page.content import Places, gather
 from cld.reporting.page.curves import MAX_POINTS, curves
 from cld.reporting.page.html import render
@@ -217,8 +217,8 @@ def test_a_log_without_epochs_has_no_curves(tmp_path):
 
 def test_a_job_costs_the_time_of_its_benchmark(tmp_path):
     (tmp_path / "job.tsv").write_text("s\th:m:s\tmax_rss\n0.40\t0:00:00\tNA\n")
-    assert job_cost(tmp_path / "job.tsv") == {"s": 0.4}
-    assert job_cost(tmp_path / "none.tsv") is None
+    assert job_time(tmp_path / "job.tsv") == {"s": 0.4}
+    assert job_time(tmp_path / "none.tsv") is None
 
 
 @pytest.mark.parametrize(("seconds", "text"), [(0, "0 s"), (119, "119 s"), (120, "2 min"), (12240, "3.4 h")])

@@ -3,7 +3,6 @@
 import pytest
 import torch
 import yaml
-from cld.reporting.plan.__main__ import report
 from hypothesis import given
 from hypothesis import strategies as st
 from torch.utils.flop_counter import FlopCounterMode
@@ -12,6 +11,7 @@ from cld.config import CONFIG, load_run
 from cld.evaluation.protocols import PROTOCOLS
 from cld.models.backbones import build_backbone
 from cld.reporting.plan.costs import CostModel, Record, evaluation_seconds, recorded_seconds
+from cld.reporting.plan.plan_command import report
 from cld.reporting.plan.work import n_images, resnet_macs, run_macs
 from cld.reporting.tables.spec import load_table
 

@@ -14,8 +14,8 @@ from cld.reporting.status.snakemake_files import SnakemakeFiles
 
 #: The trainer, telling more often how far it is than every 10 s.
 TRAINER = (
-    "import runpy, cld.runtime.progress; cld.runtime.progress.LOG_INTERVAL_S = 0.05;"
-    "runpy.run_module('cld.training', run_name='__main__', alter_sys=True)"
+    "import sys, cld.runtime.progress, cld.__main__; cld.runtime.progress.LOG_INTERVAL_S = 0.05;"
+    "sys.argv[1:1] = ['train']; cld.__main__.main()"
 )
 
 

@@ -92,7 +92,7 @@ def test_the_cause_is_told_by_what_was_said(what, said):
 
 
 def test_a_mend_names_the_rule_and_an_unknown_cause_its_exception():
-    assert "mem_mb of evaluate in slurm/config.yaml" in cause_of([OOM_KILL], "evaluate").mend
+    assert "mem_mb of evaluate in slurm/config.yaml" in cause_of([OOM_KILL], "evaluate").fix
     unknown = cause_of(
         [*TRACEBACK.splitlines(), "ZeroDivisionError: division by zero", SRUN_ENDS], "pretrain"
     )

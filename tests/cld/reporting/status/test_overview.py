@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from cld.config import load_run, run_id
-from cld.reporting.needed_runs import needed
+from cld.reporting.needed_runs import needed_runs
 from cld.reporting.status.job import State
 from cld.reporting.status.overview import as_json
 from cld.reporting.status.screen import show
@@ -183,7 +183,7 @@ def command(*arguments: str, folder: Path) -> subprocess.CompletedProcess:
 def test_the_command_needs_no_torch_and_counts_what_the_preset_needs(tmp_path):
     done = command("--preset", "demo", "--tables", "table_a1", folder=tmp_path)
     assert done.returncode == 0, done.stderr
-    wanted = needed([load_table("table_a1", "demo")], "demo", with_evaluations=False)
+    wanted = needed_runs([load_table("table_a1", "demo")], "demo", with_evaluations=False)
     n_runs, n_scores = len(wanted.runs), len(wanted.scores)
     lines = done.stdout.splitlines()
     assert lines[0] == f"demo: {n_runs} not begun of {n_runs} runs"
@@ -192,7 +192,7 @@ def test_the_command_needs_no_torch_and_counts_what_the_preset_needs(tmp_path):
 
 
 def test_one_run_is_shown_by_a_part_of_its_name(tmp_path):
-    run = next(iter(needed([load_table("table_a1", "demo")], "demo", with_evaluations=False).runs))
+    run = next(iter(needed_runs([load_table("table_a1", "demo")], "demo", with_evaluations=False).runs))
     done = command("--preset", "demo", "--run", run[-8:], "--json", folder=tmp_path)
     assert [found["name"] for found in json.loads(done.stdout)["runs"]] == [run]
 
