@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cld.evaluation.statistics import LEVEL, Interval, bootstrap, unpacked
+from cld.evaluation.statistics import LEVEL, Interval, bootstrap, paired_differences
 from cld.reporting.tables.spec import Claim, Contrast, Place, Table
 
 SUPPORTED, NOT_SUPPORTED, UNDECIDED, UNCHECKED = "supported", "not supported", "undecided", "not checked"
@@ -58,26 +58,9 @@ def check(claim: Claim, cells: Mapping[Place, dict], table: Table) -> Check:
 
 
 def paired(contrast: Contrast, cells: Mapping[Place, dict]) -> np.ndarray | None:
-    """A contrast by seed and image, in percentage points: (S, N), or (S, 1) where images are not known.
-
-    None where the cells share no seed, or were not scored on the same data.
-    """
-    of_cells = {
-        place: {score["seed"]: score for score in cells[place]["scores"]} for place in contrast.places
-    }
-    seeds = sorted(set.intersection(*map(set, of_cells.values())), key=str)
-    scores = [by_seed[seed] for by_seed in of_cells.values() for seed in seeds]
-    if not seeds or len({score["provenance"]["data_checksum"] for score in scores}) > 1:
-        return None
-    has_images = all(score["hits"] for score in scores) and len({score["n"] for score in scores}) == 1
-
-    def values(place: Place) -> np.ndarray:
-        own = [of_cells[place][seed] for seed in seeds]
-        if has_images:
-            return 100.0 * np.array([unpacked(score["hits"], score["n"]) for score in own])
-        return np.array([[score["value"]] for score in own])
-
-    return sum(map(values, contrast.plus)) - sum(map(values, contrast.minus))
+    """A contrast by seed and image, see :func:`cld.evaluation.statistics.paired_differences`."""
+    plus, minus = ([cells[place]["scores"] for place in side] for side in (contrast.plus, contrast.minus))
+    return paired_differences(plus, minus)
 
 
 def signed(value: float) -> str:

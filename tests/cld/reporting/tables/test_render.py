@@ -17,10 +17,10 @@ from matplotlib.image import imread
 
 from cld.evaluation.statistics import packed_hits
 from cld.reporting.tables import render
-from cld.reporting.tables.cell import read_json, summarise
+from cld.reporting.tables.cell import summarise
 from cld.reporting.tables.spec import METRICS, load_table, table_names
 from cld.runtime.errors import InputError
-from cld.runtime.files import write_json
+from cld.runtime.files import read_json, write_json
 
 CODE = {"version": "0.1.0", "commit": "89abcdef01234567", "dirty": True}
 
