@@ -8,7 +8,7 @@ from torch import nn
 
 from cld.data import StoreInfo, read_labels
 from cld.data.features import extract_features
-from cld.evaluation.knn import knn_accuracy, knn_classify
+from cld.nearest_neighbours import knn_classify, top_accuracy
 from cld.runtime.errors import InputError
 
 #: Splits of a store that queries come from: held-out training images where there are some.
@@ -70,4 +70,4 @@ class KNNMonitor:
             self.settings["k"],
             self.config["temperature"],
         )
-        return {"knn_top1": knn_accuracy(ranked, labels[1])["top1"]}
+        return {"knn_top1": top_accuracy(ranked, labels[1])["top1"]}

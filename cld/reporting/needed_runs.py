@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from cld.config import is_available, load_preset, load_run, run_id
-from cld.evaluation.protocols import RUN_PROTOCOLS, SEMISUP_PERCENT, STORE_PROTOCOLS
+from cld.evaluation.protocol_names import RUN_PROTOCOLS, SEMISUP_PERCENT, STORE_PROTOCOLS
 from cld.reporting.tables.spec import Table, score_path
 
 

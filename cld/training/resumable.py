@@ -20,7 +20,7 @@ class Partial:
     """Where a training is kept.
 
     Args:
-        path: see :func:`cld.evaluation.protocols.partial_path`.
+        path: see :func:`cld.evaluation.protocol_names.partial_path`.
         subject: what is trained on what, and how; what was kept of another subject is refused.
         every_s: seconds from one save to the next.
     """

@@ -18,7 +18,7 @@ from cld import config as settings
 from cld.runtime import making, warm
 from cld.runtime.errors import InputError
 from data_prep.common.settings import build_settings, generator_settings
-from cld.evaluation.protocols import PROTOCOLS, RUN_PROTOCOLS, SEMISUP_PERCENT, STORE_PROTOCOLS
+from cld.evaluation.protocol_names import RESUMABLE, RUN_PROTOCOLS, SEMISUP_PERCENT, STORE_PROTOCOLS
 from cld.reporting.needed_runs import available_tables, needed_runs, scores_of_evaluations
 from cld.reporting.tables.spec import load_table, table_names
 from cld.training.shares import processes_for, require_shares

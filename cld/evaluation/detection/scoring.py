@@ -15,8 +15,9 @@ from cld.evaluation.detection.average_precision import coco_average_precision, v
 from cld.evaluation.detection.boxes import Detections, Truth
 from cld.evaluation.detection.data import AnnotatedImages
 from cld.evaluation.detection.model import build_detector, require_stages
+from cld.evaluation.detection.pictures import save_pictures
 from cld.evaluation.detection.training import fine_tune
-from cld.evaluation.protocols import partial_path
+from cld.evaluation.protocol_names import partial_path
 from cld.runtime.device import resolve_device
 from cld.runtime.distributed import all_gather_objects, local_device, rank, rank_slice
 from cld.runtime.errors import InputError
@@ -73,8 +74,6 @@ def score_detection(
     detections = detect(detector, test, settings, run["workers"], device)
     if rank():
         return None
-
-    from cld.evaluation.detection.pictures import save_pictures  # no other protocol needs matplotlib
 
     save_pictures(Path(score).with_suffix(".png"), test, detections, info, run_id(run))
     return {

@@ -1,8 +1,8 @@
 """Fine-tuning of a detector, resumable: what is random in an iteration follows from (seed, iteration).
 
-Several processes that torchrun has started share out the images of each iteration. They draw the flips,
-scales, anchors and proposals that one process draws, pad to the same size, normalise over the same images and
-take the same step, but for the order in which sums are taken.
+Several processes that torchrun has started share out the images of each iteration: plain data parallelism.
+Each draws the flips, scales, anchors and proposals of its own images, and pads them to one size. Batch
+normalisation is over the images of all.
 """
 
 import math
@@ -12,11 +12,11 @@ from itertools import islice
 
 import torch
 from torch import Tensor, nn
+from torch.optim import Optimizer
 from torchvision.models.detection import FasterRCNN
 
 from cld.data.view_batches import Schedule
 from cld.evaluation.detection.data import AnnotatedImages, flipped
-from cld.evaluation.detection.slices import batch_loss
 from cld.runtime.distributed import (
     all_reduce_mean,
     data_parallel,
@@ -24,11 +24,11 @@ from cld.runtime.distributed import (
     rank,
     rank_slice,
     require_at_most,
+    world_size,
 )
 from cld.runtime.errors import InputError
 from cld.runtime.progress import no_progress, progress
 from cld.runtime.rng import STEPS, stream_seed
-from cld.training.optimiser import SGD
 from cld.training.resumable import Partial
 
 #: Batches of images that are decoded or under way before they are needed.
@@ -42,7 +42,7 @@ class FineTuning:
     """A fine-tuning between two iterations."""
 
     detector: FasterRCNN
-    optimiser: SGD
+    optimiser: Optimizer
     iteration: int = 0
 
     def state(self) -> dict:
@@ -111,7 +111,7 @@ def fine_tune(
         slices = zip(*[pixels] * n_own, strict=True)
         for (iteration, rows), batch in zip(batches, slices, strict=True):
             targets = [images.target(row, device) for row in rows]
-            torch.manual_seed(stream_seed(seed, STEPS, iteration))
+            torch.manual_seed(stream_seed(seed, STEPS, iteration, rank()))
             loss = train_step(tuning, forward, batch, targets, batch_size, learning_rate(iteration, settings))
             bar.advance(note=f"loss {loss:.3f}")
             after_step(f"iteration {tuning.iteration}")
@@ -140,12 +140,14 @@ def train_step(
     Raises:
         InputError: it is not finite.
     """
-    flips = (torch.rand(batch_size) < 0.5)[rank_slice(batch_size)].tolist()
+    flips = (torch.rand(len(images)) < 0.5).tolist()
     pairs = [
         flipped(image, target) if flip else (image, target)
         for image, target, flip in zip(images, targets, flips, strict=True)
     ]
-    loss = batch_loss(tuning.detector, forward(*map(list, zip(*pairs, strict=True))))
+    losses = forward(*map(list, zip(*pairs, strict=True)))
+    # a mean over the slice, of which the mean over the processes is that over the batch
+    loss = sum(losses.values()) * (world_size() * len(images) / batch_size)
     mean = all_reduce_mean(loss).item()
     if not math.isfinite(mean):
         raise InputError(
@@ -161,12 +163,12 @@ def train_step(
     return mean
 
 
-def build_optimiser(detector: nn.Module, settings: Mapping) -> SGD:
+def build_optimiser(detector: nn.Module, settings: Mapping) -> Optimizer:
     """SGD on every weight; those of norms do not decay, as in Detectron2."""
     norms = [
         weights
         for module in detector.modules()
-        if isinstance(module, nn.modules.batchnorm._BatchNorm)
+        if hasattr(module, "running_mean")  # batch normalisation, of whatever kind
         for weights in module.parameters()
     ]
     of_norms = set(map(id, norms))
@@ -175,7 +177,7 @@ def build_optimiser(detector: nn.Module, settings: Mapping) -> SGD:
         {"params": others, "weight_decay": settings["weight_decay"]},
         {"params": norms, "weight_decay": 0.0},
     ]
-    return SGD(groups, settings["lr"], settings["momentum"])
+    return torch.optim.SGD(groups, settings["lr"], settings["momentum"])
 
 
 def learning_rate(iteration: int, settings: Mapping) -> float:

@@ -13,20 +13,20 @@ from torch.nn import functional as F
 from cld.config import run_id
 from cld.data import StoreInfo, read_info
 from cld.data.checksums import file_sha256
+from cld.evaluation.accuracy import by_logits
 from cld.evaluation.classifier.backbone import load_backbone
-from cld.evaluation.classifier.grades import accuracy
 from cld.evaluation.classifier.training import linear_head, logits_of, train_classifier
 from cld.evaluation.classifier.views import open_images
 from cld.evaluation.labels import complete_labels
-from cld.evaluation.protocols import partial_path
+from cld.evaluation.protocol_names import partial_path
 from cld.evaluation.semisup.subset import read_subset
 from cld.models.backbones import build_backbone
+from cld.nearest_neighbours import top_accuracy
 from cld.runtime.device import resolve_device
 from cld.runtime.distributed import convert_sync_batchnorm, data_parallel, local_device, rank, require_at_most
 from cld.runtime.errors import InputError
 from cld.runtime.files import write_json
 from cld.training.checkpoint import load_checkpoint, save_checkpoint, trained_by
-from cld.training.optimiser import SGD
 from cld.training.resumable import Partial
 
 
@@ -89,7 +89,7 @@ def run_trial(
     seed = config["seed"]
     head = linear_head(backbone.out_features, len(info.classes), seed).to(device)
     network = convert_sync_batchnorm(nn.Sequential(backbone, head), device)
-    optimiser = SGD(
+    optimiser = torch.optim.SGD(
         [{"params": backbone.parameters()}, {"params": head.parameters(), "lr": lr * head_multiplier}],
         lr,
         settings["momentum"],
@@ -128,7 +128,7 @@ def run_trial(
         head_multiplier=head_multiplier,
         diverged=diverged,
         training_loss=None if diverged else training_loss,
-        held_out=None if diverged else {**accuracy(logits, other_targets), "loss": loss},
+        held_out=None if diverged else {**top_accuracy(by_logits(logits), other_targets), "loss": loss},
     )
     if rank() == 0:
         report = asdict(trial)

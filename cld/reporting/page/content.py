@@ -22,7 +22,7 @@ from cld.config import (
     parse_yaml,
     read_yaml,
 )
-from cld.evaluation.protocols import STORE_PROTOCOLS
+from cld.evaluation.protocol_names import STORE_PROTOCOLS
 from cld.reporting.job_time import job_time
 from cld.reporting.page.curves import curves
 from cld.reporting.page.pictures import embedded

@@ -5,23 +5,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from cld.config import CONFIG, display_path, load_preset, load_run, read_yaml, run_id, validate
-from cld.evaluation.protocols import STORE_PROTOCOLS
+from cld.evaluation.protocol_names import METRICS, STORE_PROTOCOLS
 from cld.runtime.errors import InputError
 
 #: The row under which a table's references have their cells.
 REFERENCE_ROW = "reference"
-
-_ACCURACIES = ("top1", "top5")
-_PRECISIONS = ("ap50", "ap", "ap75", "ap50_07", "ap_07")
-#: What each protocol measures.
-METRICS = {
-    **dict.fromkeys(("knn", "linear", "linear_published", "semisup_1", "semisup_10"), _ACCURACIES),
-    **dict.fromkeys(STORE_PROTOCOLS, _ACCURACIES),
-    **dict.fromkeys(("detection_voc07", "detection_voc0712"), _PRECISIONS),
-    "nmi": ("nmi",),
-    "retrieval": ("top1", "precision_at_k"),
-    "unsupervised": ("view_nmi", "view_retrieval"),
-}
 
 #: A cell's place: the keys of its row and its column.
 Place = tuple[str, str]

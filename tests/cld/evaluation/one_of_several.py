@@ -16,12 +16,11 @@ sys.path.insert(0, str(Path(__file__).parents[3]))
 torch.set_num_threads(1)
 
 from cld.runtime.errors import run_command  # noqa: E402
-from cld.training.optimiser import SGD  # noqa: E402
 
 
 def signalling_step(after, number):
     """SGD's step, which sends this process a signal the ``after``-th time."""
-    steps, original = [], SGD.step
+    steps, original = [], torch.optim.SGD.step
 
     def step(*args, **options):
         original(*args, **options)
@@ -36,7 +35,7 @@ if __name__ == "__main__":
     case = json.loads(Path(sys.argv[1]).read_text())
     rank, after, number = case["signal"] or (None, None, None)
     if rank == int(os.environ["RANK"]):
-        SGD.step = signalling_step(after, number)
+        torch.optim.SGD.step = signalling_step(after, number)
     command = import_module(case["module"])
     command.load_protocol = lambda *_: case["settings"]
     sys.argv[1:] = sys.argv[2:]

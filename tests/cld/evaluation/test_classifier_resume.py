@@ -12,12 +12,11 @@ from test_linear import PUBLISHED
 from test_semisup import SETTINGS
 
 from cld.evaluation.linear import score_linear_published
-from cld.evaluation.protocols import partial_path
+from cld.evaluation.protocol_names import partial_path
 from cld.evaluation.semisup.subset import draw_subset, write_subset
 from cld.evaluation.semisup.trial import run_trial, weights_path
 from cld.runtime.errors import InputError
 from cld.training.checkpoint import load_checkpoint
-from cld.training.optimiser import SGD
 
 # Processes are forked from a server that has imported PyTorch but never computed with it.
 PROCESSES = multiprocessing.get_context("forkserver")
@@ -45,9 +44,9 @@ def linear_published(subject, out, settings=PUBLISHED):
 
 
 def until(work, subject, out, after, number):
-    """Work in this process, which sends itself a signal after so many steps of SGD."""
+    """Work in this process, which sends itself a signal after so many steps of torch.optim.SGD."""
     torch.set_num_threads(1)
-    SGD.step = signalling_step(after, number)
+    torch.optim.SGD.step = signalling_step(after, number)
     work(subject, out)
 
 
@@ -103,7 +102,7 @@ def test_a_trial_that_has_diverged_before_it_was_killed_stays_so(subject, tmp_pa
         patch.setattr("cld.evaluation.semisup.trial.logits_of", killed)
         trial(subject, out, lr=1e30)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(SGD, "step", killed)  # there is nothing left to train
+        patch.setattr(torch.optim.SGD, "step", killed)  # there is nothing left to train
         trial(subject, out, lr=1e30)
     assert json.loads(out.read_text())["diverged"]
 

@@ -25,12 +25,11 @@ from cld.evaluation.detection.data import AnnotatedImages, flipped
 from cld.evaluation.detection.model import build_detector
 from cld.evaluation.detection.scoring import count, detect, score_detection
 from cld.evaluation.detection.training import learning_rate
-from cld.evaluation.protocols import partial_path
+from cld.evaluation.protocol_names import partial_path
 from cld.methods.encoder import build_encoder
 from cld.models.backbones import build_backbone
 from cld.runtime.errors import InputError
 from cld.training.checkpoint import load_checkpoint, save_checkpoint
-from cld.training.optimiser import SGD
 
 # Processes are forked from a server that has imported PyTorch but never computed with it.
 PROCESSES = multiprocessing.get_context("forkserver")
@@ -181,9 +180,9 @@ def test_what_is_detected_depends_neither_on_neighbours_nor_on_processes(store, 
 
 
 def score_until(store: Path, checkpoint: str, score: Path, step: int | None, number: int | None) -> None:
-    """Score in this process, which sends itself a signal after the ``step``-th step of SGD."""
+    """Score in this process, which sends itself a signal after the ``step``-th step of torch.optim.SGD."""
     torch.set_num_threads(1)
-    SGD.step = signalling_step(step, number)
+    torch.optim.SGD.step = signalling_step(step, number)
     result = score_detection(store, tiny_settings(), checkpoint, "cpu", score=score)
     score.write_text(json.dumps(result))
 

@@ -13,9 +13,9 @@ from linear_subjects import FACTS, coloured, write_checkpoint, write_colours, wr
 from cld.config import load_protocol
 from cld.data import Split, read_info, read_labels, write_store
 from cld.evaluation.semisup import semisup_command as command
-from cld.evaluation.semisup.choice import score_winner, winner
 from cld.evaluation.semisup.subset import draw_subset, read_subset, write_subset
 from cld.evaluation.semisup.trial import Trial, run_trial, weights_path
+from cld.evaluation.semisup.trial_selection import score_winner, winner
 from cld.runtime.errors import InputError
 from cld.training.checkpoint import load_checkpoint
 

@@ -17,13 +17,12 @@ from test_detection import tiny_settings
 from test_semisup import SETTINGS
 
 from cld.evaluation import evaluate_command as evaluation
-from cld.evaluation.protocols import partial_path
+from cld.evaluation.protocol_names import partial_path
 from cld.evaluation.semisup import semisup_command as semisup
 from cld.evaluation.semisup.subset import draw_subset, write_subset
 from cld.evaluation.semisup.trial import run_trial, weights_path
 from cld.runtime.errors import InputError
 from cld.training.checkpoint import load_checkpoint
-from cld.training.optimiser import SGD
 
 SCRIPT = str(Path(__file__).parent / "one_of_several.py")
 
@@ -108,7 +107,7 @@ def test_two_processes_fine_tune_a_detector_as_one_does_and_each_goes_on_with_th
     scores = [tmp_path / "1.json", tmp_path / "2.json"]
     one, two = (detection(pictured, checkpoint, score) for score in scores)
     with monkeypatch.context() as patch, pytest.raises(SystemExit) as stopped:
-        patch.setattr(SGD, "step", signalling_step(4, signal.SIGUSR1))
+        patch.setattr(torch.optim.SGD, "step", signalling_step(4, signal.SIGUSR1))
         in_one(evaluation, FIVES, one)
     assert stopped.value.code == 128 + signal.SIGUSR1
     done = in_two(tmp_path, evaluation, FIVES, two, [1, 4, signal.SIGUSR1])  # one is told, both stop

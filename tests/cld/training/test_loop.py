@@ -18,8 +18,8 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from cld.augment.views import normalise
 from cld.data import Split, read_info, read_split, write_store
-from cld.evaluation.knn import knn_accuracy, knn_classify
 from cld.methods import METHODS
+from cld.nearest_neighbours import knn_classify, top_accuracy
 from cld.runtime.errors import InputError
 from cld.runtime.rng import epoch_batches, stream_seed
 from cld.training.checkpoint import load_checkpoint, load_encoder
@@ -305,7 +305,7 @@ def knn_top1(checkpoint, store):
             for split in (train_split, test_split)
         ]
     labels = [torch.from_numpy(split.labels) for split in (train_split, test_split)]
-    return knn_accuracy(knn_classify(features[0], labels[0], features[1], 4, 10, 0.1), labels[1])["top1"]
+    return top_accuracy(knn_classify(features[0], labels[0], features[1], 4, 10, 0.1), labels[1])["top1"]
 
 
 @pytest.mark.parametrize("method", sorted(METHODS))

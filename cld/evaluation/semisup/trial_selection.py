@@ -10,7 +10,7 @@ import torch
 
 from cld.data import read_info
 from cld.data.features import extract_features
-from cld.evaluation.classifier.grades import graded
+from cld.evaluation.accuracy import accuracy, by_logits
 from cld.evaluation.labels import complete_labels
 from cld.evaluation.semisup.trial import Trial, load_network
 from cld.runtime.device import resolve_device
@@ -98,7 +98,7 @@ def score_winner(
     logits = extract_features(
         network, store, settings["split"], info, device, config["image_size"], config["workers"]
     )
-    grades = graded(logits.cpu(), labels)
+    grades = accuracy(by_logits(logits.cpu()), labels)
     grid = [{name: asdict(trial)[name] for name in GRID} for trial in trials]
     return {
         "run": trials[best].run,
