@@ -94,7 +94,8 @@ def jpegs_against_image_folder(n: int, workers: int) -> tuple[str, str, float]:
     from torchvision import datasets
 
     from cld.data import EncodedSplit, write_encoded_store
-    from cld.data.view_batches import Schedule, view_batches
+    from cld.data.epoch_sampler import EpochSampler
+    from cld.data.view_batches import view_batches
 
     side, batch, rng = 224, 32, np.random.default_rng(0)
     config = {
@@ -129,8 +130,8 @@ def jpegs_against_image_folder(n: int, workers: int) -> tuple[str, str, float]:
         )
 
         def stream() -> None:
-            schedule = Schedule(0, n, batch, 0, n // batch)
-            with view_batches(folder / "s.h5", info, config, schedule, torch.device("cpu")) as batches:
+            sampler = EpochSampler(0, n, batch, stop=n // batch)
+            with view_batches(folder / "s.h5", info, config, sampler, torch.device("cpu")) as batches:
                 for [(_, draw_views)] in batches:
                     draw_views(torch.default_generator)
 
