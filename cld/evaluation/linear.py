@@ -26,7 +26,7 @@ from cld.evaluation.logistic_regression import fit_logistic_regression, standard
 from cld.evaluation.protocol_names import partial_path
 from cld.runtime.device import resolve_device
 from cld.runtime.errors import InputError
-from cld.training.resumable import Partial
+from cld.training.resumable import Resumable
 
 
 def score_linear(store: str, settings: Mapping, checkpoint: str, device_name: str | None = None) -> dict:
@@ -75,7 +75,7 @@ def score_linear_published(
         "data": info.checksum,
         "settings": dict(settings),
     }
-    partial = Partial(partial_path(score), subject, config["checkpoint_every_s"])
+    partial = Resumable(partial_path(score), subject, config["checkpoint_every_s"])
     loss = train_classifier(
         images, train_labels, classify, head, optimiser, settings, seed, "linear_published", partial
     )
