@@ -69,8 +69,8 @@ def score_detection(
         "data": info.checksum,
         "settings": settings,
     }
-    partial = Resumable(partial_path(score), subject, run["checkpoint_every_s"])
-    fine_tune(detector, train, settings, run, partial)
+    resumable = Resumable(partial_path(score), subject, run["checkpoint_every_s"])
+    fine_tune(detector, train, settings, run, resumable)
     detections = detect(detector, test, settings, run["workers"], device)
     if rank():
         return None
