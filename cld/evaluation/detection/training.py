@@ -93,13 +93,7 @@ def fine_tune(
     seed, device = run["seed"], next(detector.parameters()).device
     first, own = tuning.iteration, rank_slice(batch_size)
     n_own = own.stop - own.start
-    rate = LearningRate(
-        settings["lr"],
-        warmup_steps=settings["warmup_iterations"],
-        warmup_start=settings["lr"] * WARMUP_START,
-        milestones=settings["schedule"]["steps"],
-        gamma=settings["gamma"],
-    )
+    rate = learning_rate(settings)
     sampler = EpochSampler(seed, len(images.rows), batch_size, first, n_iterations)
     jobs = (row for _, index in sampler for row in images.rows[index[own].numpy()].tolist())
     detector.train().transform.min_size = tuple(settings["scales"]["train"])
@@ -180,3 +174,14 @@ def build_optimiser(detector: nn.Module, settings: Mapping) -> Optimizer:
         {"params": norms, "weight_decay": 0.0},
     ]
     return torch.optim.SGD(groups, settings["lr"], settings["momentum"])
+
+
+def learning_rate(settings: Mapping) -> LearningRate:
+    """By iteration: a linear warm-up, then times ``gamma`` at each of the schedule's steps."""
+    return LearningRate(
+        settings["lr"],
+        warmup_steps=settings["warmup_iterations"],
+        warmup_start=settings["lr"] * WARMUP_START,
+        milestones=settings["schedule"]["steps"],
+        gamma=settings["gamma"],
+    )

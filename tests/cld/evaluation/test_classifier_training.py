@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 import torch
+from classifier_stores import plain_photos, write_plain_photos
+from cld.evaluation.classifier.views import open_images
 from hypothesis import given
 from hypothesis import strategies as st
-from linear_subjects import plain_photos, write_plain_photos
 
 from cld.data import Split, read_info, write_store
 from cld.evaluation.classifier.training import Epochs, linear_head, train_classifier
-from cld.evaluation.classifier.views import open_images
 from cld.runtime import distributed
 from cld.runtime.errors import InputError
 from cld.training.resumable import Resumable
