@@ -87,5 +87,5 @@ def test_the_state_of_another_trial_is_refused(subject, tmp_path, interrupted):
 
 def test_a_linear_classifier_that_diverges_leaves_nothing_behind(subject, tmp_path):
     with pytest.raises(InputError, match=r"diverged; lower linear_published\.lr \(1e\+37\)"):
-        linear_published(subject, tmp_path / "out.json", lr=1e37, epochs=12)
+        linear_published(subject, tmp_path / "out.json", lr=1e37, epochs=12, milestones=[8, 10])
     assert not list(tmp_path.iterdir())

@@ -1,18 +1,20 @@
 """Scoring by the command: runs, raw pixels and chance, each against a slow and obvious reference."""
 
 import json
-import subprocess
 import sys
 
 import numpy as np
 import pytest
-from cld.evaluation.knn_protocols import score_chance, score_knn, score_pixel_knn
+from classifier_stores import write_checkpoint
 from sklearn.neighbors import KNeighborsClassifier
 
 from cld.config import run_id
 from cld.data import Split, read_info, read_split, write_store
-from cld.runtime.errors import InputError
-from cld.training.loop import train
+from cld.evaluation import evaluate_command
+from cld.evaluation.chance import score_chance
+from cld.evaluation.knn import score_knn
+from cld.evaluation.pixel_knn import score_pixel_knn
+from cld.runtime.errors import InputError, run_command
 
 
 @pytest.fixture(scope="module")
@@ -60,8 +62,8 @@ def test_pixels_agree_with_scikit_learn(store):
 
 
 def test_a_runs_score_uses_its_temperature_and_names_it(store, tiny_run, tmp_path):
-    config = tiny_run(overrides={"optimiser.epochs": 1, "temperature": 0.37}, seed=3)
-    checkpoint = train(config, store, tmp_path, "cpu")
+    config = tiny_run(overrides={"temperature": 0.37}, seed=3)
+    checkpoint = write_checkpoint(tmp_path / "checkpoint.pt", config)
     score = score_knn(store, {"k": 5, "temperature": None, "split": "test"}, str(checkpoint))
     assert score["run"] == run_id(config) and score["seed"] == 3
     assert score["settings"]["temperature"] == 0.37
@@ -69,15 +71,22 @@ def test_a_runs_score_uses_its_temperature_and_names_it(store, tiny_run, tmp_pat
     assert named["metrics"] == score["metrics"]
 
 
-def evaluate(store, out, *arguments):
-    command = [sys.executable, "-m", "cld", "evaluate", *arguments]
-    command += ["--preset", "demo", "--store", str(store), "--score", str(out)]
-    return subprocess.run(command, capture_output=True, text=True)
+@pytest.fixture
+def evaluate(store, tmp_path, monkeypatch):
+    """Run the command in this process; gives the score's path."""
+
+    def run(*arguments):
+        out = tmp_path / "score.json"
+        files = ["--preset", "demo", "--store", str(store), "--score", str(out)]
+        monkeypatch.setattr(sys, "argv", ["evaluate", *arguments, *files])
+        run_command(evaluate_command.main)
+        return out
+
+    return run
 
 
-def test_the_command_writes_a_score_with_its_provenance(store, tmp_path):
-    assert evaluate(store, tmp_path / "score.json", "chance").returncode == 0
-    score = json.loads((tmp_path / "score.json").read_text())
+def test_the_command_writes_a_score_with_its_provenance(store, evaluate):
+    score = json.loads(evaluate("chance").read_text())
     assert score["provenance"]["data_checksum"] == read_info(store).checksum
     assert {"code", "libraries", "device", "threads", "date", "wall_time_s"} <= set(score["provenance"])
 
@@ -90,11 +99,13 @@ def test_the_command_writes_a_score_with_its_provenance(store, tmp_path):
         (["knn", "--checkpoint", "none.pt", "--device", "abacus"], "error: device 'abacus' cannot be used"),
     ],
 )
-def test_bad_input_is_one_line(store, tmp_path, arguments, message):
-    failed = evaluate(store, tmp_path / "score.json", *arguments)
-    assert failed.returncode == 2
-    assert failed.stderr.startswith(message) and failed.stderr.count("\n") == 1
-    assert not (tmp_path / "score.json").exists()
+def test_bad_input_is_one_line(evaluate, tmp_path, capsys, arguments, message):
+    with pytest.raises(SystemExit) as ended:
+        evaluate(*arguments)
+    printed = capsys.readouterr().err
+    assert ended.value.code == 2
+    assert printed.startswith(message) and printed.count("\n") == 1
+    assert not list(tmp_path.iterdir())
 
 
 def test_of_large_splits_the_same_sample_takes_part_every_time(store):
@@ -106,7 +117,7 @@ def test_of_large_splits_the_same_sample_takes_part_every_time(store):
 
 def test_images_without_labels_cannot_be_scored(tmp_path):
     images = np.zeros((4, 8, 8, 3), np.uint8)
-    splits = {"train": Split(images, np.array([0, 1, -1, -1])), "test": Split(images, np.zeros(4, int))}
+    splits = {"train": Split(images, np.array([0, 1, -1, -1])), "test": Split(images, np.array([0, 1, 0, 1]))}
     path = tmp_path / "s.h5"
     write_store(path, splits, classes=["a", "b"], dataset="d", preset="demo", sources={}, config={})
     for score in (score_chance, score_pixel_knn):

@@ -169,7 +169,6 @@ def test_protocols_and_metrics_are_those_of_the_evaluation():
     for protocol in spec.METRICS:
         base = protocol if protocol in PROTOCOLS else protocol.rpartition("_")[0]
         assert base in {*PROTOCOLS, "semisup"}
-    assert set(spec.STORE_PROTOCOLS) == {name for name, one in PROTOCOLS.items() if not one.needs_run}
 
 
 def test_the_guides_table_is_one(load):
