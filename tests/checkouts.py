@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[1]
 
 TINY = """
 title: tiny scale
@@ -95,6 +95,11 @@ class Checkout:
         done = self.snakemake(*arguments)
         assert done.returncode == 0, done.stdout
         return done.stdout
+
+    def cld(self, *arguments: str) -> subprocess.CompletedProcess:
+        """Run a ``cld`` command in the checkout."""
+        command = [sys.executable, "-m", "cld", *arguments]
+        return subprocess.run(command, cwd=self.folder, capture_output=True, text=True)
 
     def planned(self, *arguments: str) -> dict[str, int]:
         """How many jobs of each rule a run would start."""
