@@ -1,8 +1,6 @@
 """Streams of random numbers: what is random in a run follows from its seed and a place in one of these."""
 
 import numpy as np
-import torch
-from torch import Tensor
 
 #: What is random in a part of a step, an epoch's order, where the images of a step are cut, and how its keys
 #: are shuffled: may not coincide.
@@ -12,10 +10,3 @@ STEPS, ORDERS, CROPS, SHUFFLES = range(4)
 def stream_seed(seed: int, stream: int, *position: int) -> int:
     """A generator seed (32 bits, all that PyTorch's CPU generator takes in) for one place in a stream."""
     return int(np.random.SeedSequence((seed, stream, *position)).generate_state(1)[0])
-
-
-def epoch_batches(seed: int, epoch: int, n_images: int, batch_size: int) -> Tensor:
-    """The epoch's order of training images, in batches (steps, B) int64; the incomplete one is left out."""
-    generator = torch.Generator().manual_seed(stream_seed(seed, ORDERS, epoch))
-    order = torch.randperm(n_images, generator=generator)
-    return order[: n_images - n_images % batch_size].view(-1, batch_size)

@@ -19,7 +19,8 @@ from torch import Generator, Tensor, nn
 from torch.amp import GradScaler
 
 from cld.data import read_info
-from cld.data.view_batches import Schedule, view_batches
+from cld.data.epoch_sampler import EpochSampler
+from cld.data.view_batches import view_batches
 from cld.evaluation.knn_monitor import KNNMonitor
 from cld.methods import build_method
 from cld.methods.base import StepOutput
@@ -142,11 +143,11 @@ def _train(config: dict, store: str | Path, run_dir: Path, device: torch.device,
     forward = data_parallel(state.method)
 
     n_steps = n_epochs * steps_per_epoch
-    schedule = Schedule(config["seed"], n_images, batch_size, state.step, n_steps, rank(), world_size())
+    sampler = EpochSampler(config["seed"], n_images, batch_size, state.step, n_steps)
     began, saved = time.monotonic() - state.wall_time_s, time.monotonic()
     with ExitStack() as stack:
         # first: before there are threads
-        batches = stack.enter_context(view_batches(store, info, config, schedule, device))
+        batches = stack.enter_context(view_batches(store, info, config, sampler, device))
         log = stack.enter_context(TrainingLog(run_dir, state.rows)) if is_first else None
         shown = progress(run_dir.name, n_steps, "steps", done=state.step) if is_first else no_progress()
         bar, stopped_by = stack.enter_context(shown), stack.enter_context(stop_signal())

@@ -8,13 +8,12 @@ take the same step, but for the order in which sums are taken.
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from itertools import islice
 
 import torch
 from torch import Tensor, nn
 from torchvision.models.detection import FasterRCNN
 
-from cld.data.view_batches import Schedule
+from cld.data.epoch_sampler import EpochSampler
 from cld.evaluation.detection.data import AnnotatedImages, flipped
 from cld.evaluation.detection.slices import batch_loss
 from cld.runtime.distributed import (
@@ -93,12 +92,8 @@ def fine_tune(
     seed, device = run["seed"], next(detector.parameters()).device
     first, own = tuning.iteration, rank_slice(batch_size)
     n_own = own.stop - own.start
-    schedule = Schedule(seed, len(images.rows), batch_size, first, n_iterations)
-    # it ends with an epoch, and fine-tuning anywhere in one
-    batches = [
-        (iteration, images.rows[index[own].numpy()].tolist())
-        for iteration, index in islice(schedule, n_iterations - first)
-    ]
+    sampler = EpochSampler(seed, len(images.rows), batch_size, first, n_iterations)
+    batches = [(iteration, images.rows[index[own].numpy()].tolist()) for iteration, index in sampler]
     jobs = (row for _, rows in batches for row in rows)
     detector.train().transform.min_size = tuple(settings["scales"]["train"])
     forward = data_parallel(detector)

@@ -8,17 +8,13 @@ from pathlib import Path
 
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 from processes import ENVIRONMENT, torchrun
 from torch import nn
 
 from cld.config import format_overrides, load_run, overrides_of
-from cld.data.view_batches import Schedule
 from cld.methods import METHODS
 from cld.runtime.distributed import encode_shuffled
 from cld.runtime.errors import InputError
-from cld.runtime.rng import epoch_batches
 from cld.training.checkpoint import load_checkpoint
 from cld.training.loop import Part, start, train, train_step
 
@@ -133,20 +129,6 @@ def test_synchronised_norm_takes_as_many_processes_as_parts(tiny_run, tiny_store
 def test_parts_that_do_not_fit_the_batch_are_refused(tiny_run, overrides, told):
     with pytest.raises(InputError, match=told):
         tiny_run("npid", overrides)
-
-
-@given(
-    st.integers(0, 100), st.integers(8, 60), st.sampled_from([1, 2, 4]), st.integers(1, 2), st.integers(0, 12)
-)
-def test_processes_share_each_batch_exactly(seed, n_images, n, size, first):
-    batch = n * size
-    stop = first + 5
-    slices = [list(Schedule(seed, n_images, batch, first, stop, rank, n)) for rank in range(n)]
-    whole = [index for _, index in Schedule(seed, n_images, batch, first, stop)]
-    for position, index in enumerate(whole):
-        assert torch.cat([part[position][1] for part in slices]).tolist() == index.tolist()
-    epoch, done = divmod(first, n_images // batch)
-    assert torch.equal(whole[0], epoch_batches(seed, epoch, n_images, batch)[done])
 
 
 def test_keys_are_encoded_in_parts_of_a_shuffled_batch():
