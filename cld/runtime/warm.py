@@ -63,7 +63,7 @@ def start() -> None:
             return
         listening.listen(128)
         server = subprocess.Popen(
-            [sys.executable, "-m", "cld.runtime.warm", "--serve", str(listening.fileno()), folder],
+            [sys.executable, "-m", "cld.runtime.warm", "--listen", str(listening.fileno()), folder],
             stdin=subprocess.PIPE,
             pass_fds=[listening.fileno()],
             env={**os.environ, **ONE_THREAD},
@@ -73,7 +73,7 @@ def start() -> None:
     os.environ[ADDRESS] = f"{folder}/socket"
 
 
-def serve(listening: socket.socket, folder: str) -> None:
+def listen(listening: socket.socket, folder: str) -> None:
     """Load the libraries, then fork for each command until stdin ends."""
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # leaves no zombies
     for name in LIBRARIES:
@@ -148,8 +148,8 @@ def run(command: list[str]) -> None:
 
 def main() -> None:
     """Run a command, in a fork of the server if there is one."""
-    if sys.argv[1:2] == ["--serve"]:
-        serve(socket.socket(fileno=int(sys.argv[2])), sys.argv[3])
+    if sys.argv[1:2] == ["--listen"]:
+        listen(socket.socket(fileno=int(sys.argv[2])), sys.argv[3])
     elif (status := run_in_fork(sys.argv[1:])) is None:
         run(sys.argv[1:])
     else:
