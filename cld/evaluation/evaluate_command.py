@@ -9,9 +9,9 @@ from cld.data.staging import local_copy
 from cld.evaluation.protocols import PROTOCOLS, partial_path
 from cld.evaluation.score import write_score
 from cld.runtime.caches import own_caches
+from cld.runtime.distributed import process_group, require_one_process
 from cld.runtime.errors import InputError
 from cld.runtime.signals import ended_by_signals
-from cld.runtime.torchrun import process_group, require_one_process
 
 
 @own_caches()

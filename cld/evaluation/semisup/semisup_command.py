@@ -9,8 +9,8 @@ from cld.data.staging import local_copy
 from cld.evaluation.score import write_score
 from cld.evaluation.semisup.subset import draw_subset, write_subset
 from cld.runtime.caches import own_caches
+from cld.runtime.distributed import process_group, require_one_process
 from cld.runtime.signals import ended_by_signals
-from cld.runtime.torchrun import process_group, require_one_process
 
 SECTION = "semisup"
 
