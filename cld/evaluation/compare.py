@@ -9,9 +9,8 @@ import numpy as np
 
 from cld.config import validate
 from cld.evaluation.statistics import LEVEL, RESAMPLES, Interval, bootstrap, mean_sd, unpacked
-from cld.reporting.tables.cell import read_json
 from cld.runtime.errors import InputError
-from cld.runtime.files import write_json
+from cld.runtime.files import read_json, write_json
 
 
 def read_score(path: str | Path) -> dict:

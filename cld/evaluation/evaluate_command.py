@@ -8,13 +8,11 @@ from cld.data import read_info
 from cld.data.staging import local_copy
 from cld.evaluation.protocols import PROTOCOLS, partial_path
 from cld.evaluation.score import write_score
-from cld.runtime.caches import own_caches
 from cld.runtime.distributed import process_group, require_one_process
 from cld.runtime.errors import InputError
 from cld.runtime.signals import ended_by_signals
 
 
-@own_caches()
 def main() -> None:
     """Score a run (--checkpoint), or a store alone, by one protocol."""
     parser = argparse.ArgumentParser(prog="cld evaluate", description=main.__doc__)

@@ -1,26 +1,12 @@
 """A cell: the mean of one metric over its runs' scores, with everything needed to trace it."""
 
 import argparse
-import json
-from pathlib import Path
 from statistics import fmean, stdev
 
 from cld.config import is_generated, load_preset
 from cld.reporting.tables.spec import Cell, load_table
 from cld.runtime.errors import InputError
-from cld.runtime.files import write_json
-
-
-def read_json(path: str | Path, fix: str) -> dict:
-    """Read a JSON object written by an earlier step.
-
-    Raises:
-        InputError: the file is missing or damaged; ``fix`` says how it is made again.
-    """
-    try:
-        return json.loads(Path(path).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: cannot be read ({error}); {fix}") from None
+from cld.runtime.files import read_json, write_json
 
 
 def summarise(cell: Cell, preset: str, scores: list[dict]) -> dict:

@@ -10,10 +10,10 @@ from pathlib import Path
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
 from cld.config import is_generated, load_preset
-from cld.reporting.tables.cell import read_json, summarise
+from cld.reporting.tables.cell import summarise
 from cld.reporting.tables.claims import check, signed
 from cld.reporting.tables.spec import REFERENCE_ROW, Cell, Place, Table
-from cld.runtime.files import write_text
+from cld.runtime.files import read_json, write_text
 
 COLUMNS = (
     "table",

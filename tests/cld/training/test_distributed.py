@@ -22,15 +22,6 @@ HERE = Path(__file__).parent
 PARTS = {"optimiser.parts": 2}
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    """As the processes that torchrun starts: more would add up in another order."""
-    n = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(n)
-
-
 def training(config: dict, store: Path, run: Path) -> list[str]:
     overrides = format_overrides(overrides_of(config, "demo"))
     command = ["-m", "cld", "train", "--preset", "demo", "--dataset", config["dataset"]]
@@ -71,7 +62,7 @@ def test_collectives_synchronised_norm_and_shuffled_keys():
     assert done.stdout.count(" passed in process ") == 10
 
 
-@pytest.mark.parametrize("method", sorted(METHODS))
+@pytest.mark.parametrize("method", ["npid", "moco", "infomin", "byol"])
 def test_two_processes_and_one_with_two_parts_train_the_same(tiny_run, tiny_store, tmp_path, method):
     config = tiny_run(method, {**PARTS, "optimiser.epochs": 2, "sync_bn": False})
     together = in_two_processes(config, tiny_store, tmp_path / "together")
