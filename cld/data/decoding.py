@@ -21,14 +21,14 @@ from cld.data import EncodedImages, StoreInfo
 from cld.runtime.errors import InputError
 from cld.runtime.worker_pool import call, worker_pool
 
-#: Side of what a network sees of images that have sizes of their own.
+#: Side of what a network sees of JPEGs, which differ in size.
 JPEG_SIDE = 224
 
 Job = TypeVar("Job")
 
 
 def view_side(image_size: int | str, info: StoreInfo) -> int:
-    """Side of the views in pixels; ``auto``: the images' own, or JPEG_SIDE where they have many."""
+    """Side of the views in pixels; ``auto``: that of the images, or JPEG_SIDE where images differ in size."""
     return (info.image_size or JPEG_SIDE) if image_size == "auto" else image_size
 
 
@@ -37,13 +37,13 @@ def cut(
 ) -> np.ndarray:
     """Decode one JPEG, once, and resize regions of it bilinearly, with antialiasing.
 
-    It is decoded at 1/2, 1/4 or 1/8 of its size where every region still has ``side`` pixels each way.
+    The JPEG is decoded at 1/2, 1/4 or 1/8 of its size if every region still has ``side`` pixels each way.
 
     Args:
         images: a split.
         row: which of its images.
         regions_of: from the image's height and width to its regions (R, 4): top, left, height, width in
-            pixels, fractions too.
+            pixels, which may be fractions.
         side: height and width of the result.
 
     Returns:
@@ -58,7 +58,7 @@ def cut(
         regions = regions_of(height, width)
         reduction = max((s for s in (1, 2, 4, 8) if regions[:, 2:].min() >= s * side), default=1)
         if reduction > 1 and (drafted := image.draft("RGB", (width // reduction, height // reduction))):
-            # a reduced image may end in pixels that are only partly covered: the draft says where
+            # the last pixels of a reduced image may be covered only in part: draft returns the covered box
             regions = regions * (drafted[1][2] / width)
         image = image.convert("RGB")
         return np.stack(
