@@ -135,9 +135,7 @@ def test_a_damaged_store_is_one_line_and_has_no_copy(store, disk):
     with open(store, "r+b") as file:
         file.seek(-100, os.SEEK_END)
         file.write(b"damage")
-    with pytest.raises(
-        InputError, match=r"some.h5: its content does not match some.h5.sha256"
-    ):
+    with pytest.raises(InputError, match=r"some.h5: its content does not match some.h5.sha256"):
         local_copy(store)
     with pytest.raises(InputError):
         verify(store)
