@@ -1,4 +1,4 @@
-"""Features of a store's split under a run's encoder, with the transforms of testing (no augmentation)."""
+"""Features of a split under a run's encoder, with test-time transforms (no augmentation)."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -19,7 +19,7 @@ BATCH = 512
 #: JPEGs a process decodes at a time, and the network takes in at a time.
 JPEG_BATCH = 64
 AHEAD_BATCHES = 4
-#: Side of the central square that the network sees, of the shorter side: 224 of 256 pixels, as everywhere.
+#: Side of the central square that the network sees, as a share of the shorter side.
 CENTRE = 224 / 256
 
 
@@ -36,11 +36,11 @@ def extract_features(
 ) -> Tensor:
     """Encode images of ``split``, each once, in order.
 
-    Of arrays the network sees whole images, of JPEGs the central square, after their shorter side has been
+    The network sees whole arrays; of a JPEG it sees the central square, after the shorter side has been
     resized to 256/224 of ``image_size``.
 
     Args:
-        info: what the store says of itself.
+        info: the store's description.
         image_size: side of what the network sees, or ``auto``, see :func:`cld.data.decoding.view_side`.
         workers: processes that decode JPEGs; 0: this one does.
         rows: which images of the split; None: all.
@@ -49,7 +49,7 @@ def extract_features(
         features (N, dim), on ``device``.
 
     Raises:
-        InputError: the store cannot be read, an image cannot be decoded, or a process died.
+        InputError: the store cannot be read, an image cannot be decoded, or a worker died.
     """
     encoder, side = encoder.to(device).eval(), view_side(image_size, info)
 
@@ -81,7 +81,7 @@ def centres(images: EncodedImages, side: int, rows: Sequence[int]) -> np.ndarray
 
 
 def _centre(side: int, height: int, width: int) -> np.ndarray:
-    """Where torchvision's Resize and CenterCrop look; (1, 4), top, left, height, width."""
+    """The region of torchvision's Resize and CenterCrop, (1, 4): top, left, height, width."""
     shorter, target = min(height, width), round(side / CENTRE)
     sizes = np.array([height, width])
     scaled = sizes * target // shorter

@@ -1,9 +1,9 @@
-"""Streams of random numbers: what is random in a run follows from its seed and a place in one of these."""
+"""Seeds of random generators: every random draw follows from a run's seed, a stream and a place in it."""
 
 import numpy as np
 
-#: What is random in a part of a step, an epoch's order, where the images of a step are cut, and how its keys
-#: are shuffled: may not coincide.
+#: The streams of pre-training: draws in a part of a step, the order of an epoch, crops of JPEGs, and the
+#: shuffle of a step's keys. The numbers are part of every result.
 STEPS, ORDERS, CROPS, SHUFFLES = range(4)
 
 

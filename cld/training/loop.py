@@ -27,7 +27,7 @@ from cld.methods import build_method
 from cld.methods.base import StepOutput
 from cld.runtime import distributed
 from cld.runtime.device import resolve_device
-from cld.runtime.distributed import data_parallel, print_rank0, rank, world_size
+from cld.runtime.distributed import data_parallel, print_rank0, process_group, rank, world_size
 from cld.runtime.errors import InputError
 from cld.runtime.files import write_text, writing
 from cld.runtime.lock import POLL_S, Lock
@@ -35,7 +35,6 @@ from cld.runtime.progress import no_progress, progress
 from cld.runtime.provenance import provenance
 from cld.runtime.rng import SHUFFLES, STEPS, stream_seed
 from cld.runtime.signals import stop_signal
-from cld.runtime.torchrun import process_group
 from cld.training.checkpoint import load_checkpoint
 from cld.training.log import LOG, TrainingLog, write_log
 from cld.training.schedule import pretraining_rate

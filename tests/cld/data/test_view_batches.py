@@ -57,9 +57,8 @@ def same_weights(*paths):
     return all(torch.equal(value, other[name]) for other in others for name, value in first.items())
 
 
-@pytest.mark.parametrize("method", ["npid", "moco"])
-def test_a_run_does_not_depend_on_the_number_of_processes(photo_run, store, tmp_path, method):
-    finals = [train(photo_run(method, {"workers": n}), store, tmp_path / str(n), "cpu") for n in range(3)]
+def test_a_run_does_not_depend_on_the_number_of_workers(photo_run, store, tmp_path):
+    finals = [train(photo_run("moco", {"workers": n}), store, tmp_path / str(n), "cpu") for n in (0, 1, 2)]
     logged = [losses(final.parent) for final in finals]
     assert logged[0] == logged[1] == logged[2] and len(logged[0]) == 2
     assert all(math.isfinite(float(loss)) for loss in logged[0])
@@ -67,14 +66,8 @@ def test_a_run_does_not_depend_on_the_number_of_processes(photo_run, store, tmp_
     assert load_checkpoint(finals[0])["step"] == 2 * N // BATCH
 
 
-def test_the_loss_falls(photo_run, store, tmp_path):
-    train(photo_run("npid", {"optimiser.epochs": 12, "cld.weight": 0}), store, tmp_path, "cpu")
-    first, *_, last = map(float, losses(tmp_path))
-    assert last < first
-
-
-@pytest.mark.parametrize("stop_at", [3, 5])  # in the middle of an epoch, and at its end
-def test_a_run_that_was_stopped_ends_with_the_same_weights(photo_run, store, tmp_path, stop_at, monkeypatch):
+def test_a_stopped_run_ends_with_the_same_weights(photo_run, store, tmp_path, monkeypatch):
+    stop_at = 3
     whole = train(photo_run("moco"), store, tmp_path / "whole", "cpu")
     step, calls = SGD.step, []
 

@@ -29,8 +29,8 @@ def training(config: dict, store: Path, run: Path) -> list[str]:
     return [*command, *overrides]
 
 
-def in_processes(n: int, config: dict, store: Path, run: Path) -> Path:
-    command = torchrun(n, *training(config, store, run))
+def in_two_processes(config: dict, store: Path, run: Path) -> Path:
+    command = torchrun(2, *training(config, store, run))
     done = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return run / "checkpoint.pt"
@@ -62,11 +62,11 @@ def test_collectives_synchronised_norm_and_shuffled_keys():
     assert done.stdout.count(" passed in process ") == 10
 
 
-@pytest.mark.parametrize("method", sorted(METHODS))
+@pytest.mark.parametrize("method", ["npid", "moco", "infomin", "byol"])
 def test_two_processes_and_one_with_two_parts_train_the_same(tiny_run, tiny_store, tmp_path, method):
     config = tiny_run(method, {**PARTS, "optimiser.epochs": 2, "sync_bn": False})
-    together = in_processes(2, config, tiny_store, tmp_path / "together")
-    alone = in_processes(1, config, tiny_store, tmp_path / "alone")
+    together = in_two_processes(config, tiny_store, tmp_path / "together")
+    alone = train(config, tiny_store, tmp_path / "alone", "cpu")
     assert_same_run(together, alone)
     assert {path.name for path in together.parent.iterdir()} == {
         "checkpoint.pt",
@@ -94,8 +94,8 @@ def test_a_run_stopped_in_two_processes_goes_on_in_one(tiny_run, tiny_store, tmp
     for name in ("one", "two"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "partial.pt").write_bytes((run / "partial.pt").read_bytes())
-    one = in_processes(1, config, tiny_store, tmp_path / "one")
-    two = in_processes(2, config, tiny_store, tmp_path / "two")
+    one = train(config, tiny_store, tmp_path / "one", "cpu")
+    two = in_two_processes(config, tiny_store, tmp_path / "two")
     assert load_checkpoint(one)["step"] == load_checkpoint(two)["step"] == 120
     ours, theirs = logged(one), logged(two)
     assert [row["epoch"] for row in ours] == [row["epoch"] for row in theirs] == [*range(1, 31)]
