@@ -23,7 +23,7 @@ def read_score(path: str | Path) -> dict:
     """A score file, checked.
 
     Raises:
-        InputError: it cannot be read, or is no score.
+        InputError: it cannot be read or is not a score.
     """
     score = read_json(path, "evaluate that run again")
     validate(score, "score", str(path))
@@ -109,11 +109,11 @@ def _summary(scores: Sequence[dict]) -> dict:
 
 def _note(interval: Interval, n_seeds: int, has_images: bool) -> str:
     if interval.low is None:
-        return "no interval: one seed, and its scores do not say which images were right"
+        return "no interval: one seed, and no record of which images were right"
     if not has_images:
-        return "seeds drawn again; the scores do not say which images were right"
+        return "seeds drawn again; no record of which images were right"
     if n_seeds == 1:
-        return "images drawn again; one seed says nothing of others"
+        return "images drawn again; one seed cannot show how seeds differ"
     return "seeds and images drawn again"
 
 

@@ -1,4 +1,4 @@
-"""What a protocol asks of a store's labels, checked before anything slow begins."""
+"""Checks of a store's labels, made before anything slow begins."""
 
 from collections.abc import Sequence
 

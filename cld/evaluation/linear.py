@@ -50,8 +50,8 @@ def score_linear_published(
     """The published protocol on random views; its details have the faster kind's result on the same run.
 
     Args:
-        score: the score's file, which the caller writes; it then removes what lies beside it, from which a
-            stopped training goes on.
+        score: the score's file, which the caller writes; it then removes the state beside it, from which
+            a stopped training resumes.
     """
     device, info = resolve_device(device_name), read_info(store)
     train_labels, test_labels = _labels(store, settings["split"], info, device)

@@ -41,7 +41,7 @@ def unpacked(text: str, n: int) -> np.ndarray:
 
 
 def one_metric(score: Mapping, metric: str) -> dict:
-    """What a score says of one metric: which run, its value in percent, and the hits if they are known.
+    """One metric of a score: the run, its value in percent, and its hits if they are known.
 
     Args:
         score: the content of a score's file.
@@ -71,7 +71,7 @@ def paired_differences(
         plus, minus: methods, each as its scores by :func:`one_metric`, one a seed.
 
     Returns:
-        (S, N), or (S, 1) where some score does not tell its hits or has another number of images. The S
+        (S, N), or (S, 1) where a score has no hits or another number of images. The S
         seeds are those that all methods have. None if there is no such seed, or the scores are of different
         data.
     """

@@ -34,7 +34,7 @@ class TrainingImages:
 
     Attributes:
         rows: (N,) int64, which images of the split.
-        info: what the store says of itself.
+        info: the store's description.
         side: height and width of the views.
         device: of the views.
         workers: processes that decode JPEGs; 0: this one does.

@@ -39,7 +39,7 @@ def score_detection(
 ) -> dict | None:
     """Average precision of Faster R-CNN, fine-tuned from a run's backbone (supplement, section 2, item 4).
 
-    Beside the score's file ``x.json`` lie ``x.partial.pt``, from which a stopped fine-tuning goes on, and at
+    Beside the score's file ``x.json`` lie ``x.partial.pt``, from which a stopped fine-tuning resumes, and at
     the end the pictures ``x.png``. Every process that torchrun has started calls this, and the first one
     writes.
 

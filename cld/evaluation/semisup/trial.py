@@ -49,7 +49,7 @@ class Trial:
         subset: see :meth:`cld.evaluation.semisup.subset.Subset.facts`.
         trained_by: see :func:`cld.training.checkpoint.trained_by`.
         lr: rate of the backbone; the head's is ``head_multiplier`` times as high.
-        diverged: whether the loss became no number; the fields below are None then.
+        diverged: whether the loss became infinite or NaN; the fields below are None then.
         training_loss: mean cross-entropy of the last epoch.
         held_out: ``top1`` and ``top5`` in percent and ``loss`` on the held-out images.
     """
@@ -85,7 +85,7 @@ def run_trial(
 
     The head's first weights, the order of the images and their views follow from the run's seed. A batch is
     normalised as a whole, also where processes that torchrun has started share it: each calls this, and the
-    first one writes. Until it is done, what a stopped trial goes on from lies beside ``out``.
+    first one writes. Until it is done, the state that a stopped trial resumes from is beside ``out``.
 
     Raises:
         InputError: bad input; see :func:`cld.evaluation.classifier.backbone.load_backbone` and

@@ -76,7 +76,7 @@ def test_pairing_by_image_narrows_the_interval(sides):
 def test_without_hits_seeds_alone_are_drawn_and_it_says_so(sides):
     del sides[0][0]["details"]
     found = compare(*sides, "top1")
-    assert found["n_images"] is None and "do not say which images were right" in found["note"]
+    assert found["n_images"] is None and "no record of which images were right" in found["note"]
     gains = 100 * (HITS[2:].mean(axis=1) - HITS[:2].mean(axis=1))
     assert found["difference"]["low"] == pytest.approx(gains.min())
     assert found["difference"]["high"] == pytest.approx(gains.max())

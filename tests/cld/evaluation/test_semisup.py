@@ -57,7 +57,7 @@ def grid(tmp_path_factory, store, checkpoint, subset):
     return paths
 
 
-@settings(max_examples=25)
+@settings(max_examples=10)
 @given(
     counts=st.lists(st.integers(2, 40), min_size=3, max_size=3),
     share=st.sampled_from([0.001, 0.01, 0.1, 0.5]),
@@ -131,13 +131,6 @@ def test_all_layers_are_trained_and_the_head_at_its_own_rate(tmp_path, store, ch
     backbone, faster = changed(1e-20, 1e19)
     assert not any(backbone.values())
     assert faster.std() > 2 * head.std()
-
-
-def test_a_trial_is_the_same_every_time(tmp_path, store, checkpoint, subset):
-    first, second = (
-        run_trial(checkpoint, store, subset, SETTINGS, 0.1, 1, tmp_path / f"{n}.json", "cpu") for n in "ab"
-    )
-    assert first == second
 
 
 def test_batches_larger_than_the_subset(tmp_path, store, checkpoint):

@@ -1,4 +1,4 @@
-"""Detection and semi-supervised trials in two processes: what one computes, stopped, gone on with, killed."""
+"""Detection and semi-supervised trials in two processes: as one computes them, stopped, resumed, killed."""
 
 import json
 import signal
@@ -90,7 +90,7 @@ def test_two_processes_fine_tune_stop_together_and_detect_bit_by_bit_what_one_de
     settings = tiny_settings(4, images_per_step=5, boxes={"least_score": 0.0})
     scores = [tmp_path / "1.json", tmp_path / "2.json"]
     one, two = (detection(pictured, checkpoint, score) for score in scores)
-    done = in_two(tmp_path, evaluation, settings, two, [1, 4, signal.SIGUSR1])  # one is told, both stop
+    done = in_two(tmp_path, evaluation, settings, two, [1, 4, signal.SIGUSR1])  # one receives it, both stop
     assert done.returncode == 1  # torchrun's own
     assert done.stderr.count(f"stopped: iteration 4 is saved in {partial_path(scores[1])}") == 1
     assert not scores[1].exists()
