@@ -121,7 +121,7 @@ def run_forked(client: socket.socket) -> None:
 
 def run_in_fork(command: list[str]) -> int | None:
     """Run a command in a fork of the server; gives its exit status, None if it could not be started."""
-    if any(os.environ.get(name) != value for name, value in ONE_THREAD.items()):
+    if ADDRESS not in os.environ or not ONE_THREAD.items() <= os.environ.items():
         return None
     with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as server:
         signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)  # until they can be passed on
@@ -132,7 +132,7 @@ def run_in_fork(command: list[str]) -> int | None:
             process = int(server.recv(64))
             for number in SIGNALS:
                 signal.signal(number, lambda number, _: os.kill(process, number))
-        except (KeyError, OSError, ValueError):
+        except (OSError, ValueError):
             return None
         finally:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
