@@ -22,6 +22,7 @@ import subprocess
 import sys
 import tempfile
 import traceback
+from contextlib import suppress
 from importlib import import_module
 
 from cld.runtime.signals import STOPPING
@@ -121,7 +122,7 @@ def run_forked(client: socket.socket) -> None:
 
 def run_in_fork(command: list[str]) -> int | None:
     """Run a command in a fork of the server; gives its exit status, None if it could not be started."""
-    if any(os.environ.get(name) != value for name, value in ONE_THREAD.items()):
+    if ADDRESS not in os.environ or not ONE_THREAD.items() <= os.environ.items():
         return None
     with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as server:
         signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)  # until they can be passed on
@@ -131,13 +132,19 @@ def run_in_fork(command: list[str]) -> int | None:
             socket.send_fds(server, [request], [0, 1, 2])
             process = int(server.recv(64))
             for number in SIGNALS:
-                signal.signal(number, lambda number, _: os.kill(process, number))
-        except (KeyError, OSError, ValueError):
+                signal.signal(number, lambda number, _: pass_on(number, process))
+        except (OSError, ValueError):
             return None
         finally:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
         status = server.recv(64)  # nothing from a fork that was killed
     return int(status or 128 + signal.SIGKILL)
+
+
+def pass_on(number: int, process: int) -> None:
+    """Send a signal to a fork, which may just have ended."""
+    with suppress(ProcessLookupError):
+        os.kill(process, number)
 
 
 def run(command: list[str]) -> None:
