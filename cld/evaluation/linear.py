@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.optim import SGD
 
 from cld.config import run_id
 from cld.data import StoreInfo, read_info
@@ -26,7 +27,6 @@ from cld.evaluation.logistic_regression import fit_logistic_regression, standard
 from cld.evaluation.protocols import partial_path
 from cld.runtime.device import resolve_device
 from cld.runtime.errors import InputError
-from cld.training.optimiser import SGD
 from cld.training.resumable import Partial
 
 #: How far ``linear`` is from ``linear_published``, in points of accuracy, as measured at its full 100 epochs.

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+from torch.optim import LBFGS
 
 from cld.runtime.progress import progress
-from cld.training.optimiser import LBFGS
 
 #: Rows whose logits are in memory at a time: 1,000 classes take 0.25 GB.
 CHUNK = 2**16

@@ -17,6 +17,7 @@ import torch
 import yaml
 from torch import Generator, Tensor, nn
 from torch.amp import GradScaler
+from torch.optim import SGD
 
 from cld.data import read_info
 from cld.data.view_batches import Schedule, view_batches
@@ -36,7 +37,6 @@ from cld.runtime.signals import stop_signal
 from cld.runtime.torchrun import process_group
 from cld.training.checkpoint import load_checkpoint
 from cld.training.log import LOG, TrainingLog, write_log
-from cld.training.optimiser import SGD
 from cld.training.schedule import learning_rate
 from cld.training.shares import require_shares
 from cld.training.speed import apply_speed_options

@@ -12,6 +12,7 @@ from itertools import islice
 
 import torch
 from torch import Tensor, nn
+from torch.optim import SGD
 from torchvision.models.detection import FasterRCNN
 
 from cld.data.view_batches import Schedule
@@ -28,7 +29,6 @@ from cld.runtime.distributed import (
 from cld.runtime.errors import InputError
 from cld.runtime.progress import no_progress, progress
 from cld.runtime.rng import STEPS, stream_seed
-from cld.training.optimiser import SGD
 from cld.training.resumable import Partial
 
 #: Batches of images that are decoded or under way before they are needed.

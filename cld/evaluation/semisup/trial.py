@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional as F
+from torch.optim import SGD
 
 from cld.config import run_id
 from cld.data import StoreInfo, read_info
@@ -26,7 +27,6 @@ from cld.runtime.distributed import convert_sync_batchnorm, data_parallel, local
 from cld.runtime.errors import InputError
 from cld.runtime.files import write_json
 from cld.training.checkpoint import load_checkpoint, save_checkpoint, trained_by
-from cld.training.optimiser import SGD
 from cld.training.resumable import Partial
 
 

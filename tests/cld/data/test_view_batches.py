@@ -14,6 +14,7 @@ import pytest
 import torch
 from photos import encoded, photos, write_photos
 from PIL import Image
+from torch.optim import SGD
 
 from cld.augment.views import Augment
 from cld.data import Split, read_info, write_store
@@ -22,7 +23,6 @@ from cld.runtime.errors import InputError
 from cld.runtime.rng import epoch_batches
 from cld.training.checkpoint import load_checkpoint
 from cld.training.loop import train
-from cld.training.optimiser import SGD
 
 N, BATCH = 40, 8
 #: Views that are cropped, perhaps mirrored, and nothing else.

@@ -15,8 +15,9 @@ import torch
 sys.path.insert(0, str(Path(__file__).parents[3]))
 torch.set_num_threads(1)
 
+from torch.optim import SGD  # noqa: E402
+
 from cld.runtime.errors import run_command  # noqa: E402
-from cld.training.optimiser import SGD  # noqa: E402
 
 
 def signalling_step(after, number):

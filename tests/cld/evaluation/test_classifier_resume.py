@@ -10,6 +10,7 @@ from linear_subjects import write_checkpoint, write_colours
 from one_of_several import signalling_step
 from test_linear import PUBLISHED
 from test_semisup import SETTINGS
+from torch.optim import SGD
 
 from cld.evaluation.linear import score_linear_published
 from cld.evaluation.protocols import partial_path
@@ -17,7 +18,6 @@ from cld.evaluation.semisup.subset import draw_subset, write_subset
 from cld.evaluation.semisup.trial import run_trial, weights_path
 from cld.runtime.errors import InputError
 from cld.training.checkpoint import load_checkpoint
-from cld.training.optimiser import SGD
 
 # Processes are forked from a server that has imported PyTorch but never computed with it.
 PROCESSES = multiprocessing.get_context("forkserver")

@@ -15,6 +15,7 @@ from detection_stores import pictures, without_objects, write_pictures
 from one_of_several import signalling_step
 from PIL import Image
 from torch import nn
+from torch.optim import SGD
 from torchvision.ops import roi_align
 
 from cld.config import load_protocol, merge, run_id
@@ -30,7 +31,6 @@ from cld.methods.encoder import build_encoder
 from cld.models.backbones import build_backbone
 from cld.runtime.errors import InputError
 from cld.training.checkpoint import load_checkpoint, save_checkpoint
-from cld.training.optimiser import SGD
 
 # Processes are forked from a server that has imported PyTorch but never computed with it.
 PROCESSES = multiprocessing.get_context("forkserver")

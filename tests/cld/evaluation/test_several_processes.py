@@ -15,6 +15,7 @@ from one_of_several import signalling_step
 from processes import ENVIRONMENT, torchrun
 from test_detection import tiny_settings
 from test_semisup import SETTINGS
+from torch.optim import SGD
 
 from cld.evaluation import evaluate_command as evaluation
 from cld.evaluation.protocols import partial_path
@@ -23,7 +24,6 @@ from cld.evaluation.semisup.subset import draw_subset, write_subset
 from cld.evaluation.semisup.trial import run_trial, weights_path
 from cld.runtime.errors import InputError
 from cld.training.checkpoint import load_checkpoint
-from cld.training.optimiser import SGD
 
 SCRIPT = str(Path(__file__).parent / "one_of_several.py")
 
