@@ -27,7 +27,7 @@ from cld.evaluation.logistic_regression import fit_logistic_regression, standard
 from cld.evaluation.protocols import partial_path
 from cld.runtime.device import resolve_device
 from cld.runtime.errors import InputError
-from cld.training.resumable import Partial
+from cld.training.resumable import Resumable
 
 #: How far ``linear`` is from ``linear_published``, in points of accuracy, as measured at its full 100 epochs.
 MINUS_PUBLISHED = {
@@ -88,7 +88,7 @@ def score_linear_published(
         "data": info.checksum,
         "settings": dict(settings),
     }
-    partial = Partial(partial_path(score), subject, config["checkpoint_every_s"])
+    partial = Resumable(partial_path(score), subject, config["checkpoint_every_s"])
     loss = train_classifier(
         images, train_labels, classify, head, optimiser, settings, seed, "linear_published", partial
     )

@@ -74,6 +74,15 @@ def all_gather_objects(value: Value) -> list[Value]:
     return values
 
 
+def broadcast_object(value: Value) -> Value:
+    """What the first process has, in every process; anything that can be pickled."""
+    if world_size() == 1:
+        return value
+    values = [value]
+    dist.broadcast_object_list(values, device=torch.device("cpu"))
+    return values[0]
+
+
 def all_gather(rows: Tensor) -> Tensor:
     """The rows (N, ...) of all processes, (processes · N, ...), by rank; without gradient."""
     if world_size() == 1:

@@ -37,7 +37,7 @@ from cld.runtime.signals import stop_signal
 from cld.runtime.torchrun import process_group
 from cld.training.checkpoint import load_checkpoint
 from cld.training.log import LOG, TrainingLog, write_log
-from cld.training.schedule import learning_rate
+from cld.training.schedule import pretraining_rate
 from cld.training.shares import require_shares
 from cld.training.speed import apply_speed_options
 from cld.training.state import TrainingState, require_same_run
@@ -141,7 +141,7 @@ def _train(config: dict, store: str | Path, run_dir: Path, device: torch.device,
     watch = KNNMonitor(config["watch"], store, info, config, device)
     forward = data_parallel(state.method)
 
-    n_steps = n_epochs * steps_per_epoch
+    n_steps, rate = n_epochs * steps_per_epoch, pretraining_rate(settings, steps_per_epoch)
     schedule = Schedule(config["seed"], n_images, batch_size, state.step, n_steps, rank(), world_size())
     began, saved = time.monotonic() - state.wall_time_s, time.monotonic()
     with ExitStack() as stack:
@@ -152,7 +152,7 @@ def _train(config: dict, store: str | Path, run_dir: Path, device: torch.device,
         bar, stopped_by = stack.enter_context(shown), stack.enter_context(stop_signal())
         epoch_began, epoch_from = time.monotonic(), state.step
         for drawn in batches:
-            lr, note = learning_rate(state.step, steps_per_epoch, settings), ""
+            lr, note = rate.at(state.step), ""
             train_step(state, forward, draw_parts(state, drawn), lr, state.step / n_steps)
             if state.step % steps_per_epoch == 0:
                 means = state.end_epoch(steps_per_epoch)  # waits for the device

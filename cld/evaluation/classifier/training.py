@@ -27,7 +27,7 @@ from cld.runtime.distributed import (
 )
 from cld.runtime.progress import no_progress, progress
 from cld.runtime.rng import stream_seed
-from cld.training.resumable import Partial
+from cld.training.resumable import Resumable
 
 #: Streams of random numbers, apart from those of pre-training and of the views.
 ORDERS, HEADS, NETWORKS = 18, 19, 20
@@ -121,7 +121,7 @@ def train_classifier(
     settings: Mapping,
     seed: int,
     label: str,
-    partial: Partial,
+    partial: Resumable,
 ) -> float:
     """Train to the end of the last epoch, or until the loss is no number, from where it was left before.
 
@@ -148,7 +148,7 @@ def train_classifier(
     require_at_most(schedule.least, "images of a batch")
     decay = MultiStepLR(optimiser, settings["milestones"], settings["gamma"])
     training = ClassifierTraining(trained, optimiser, decay, torch.zeros((), device=labels.device))
-    if kept := partial.read():
+    if kept := partial.load():
         training.restore(kept)
         print_rank0(f"resumed from step {training.step} of {partial.path}")
     schedule = replace(schedule, first=training.step)
@@ -158,7 +158,7 @@ def train_classifier(
     with (
         images.random_views(schedule, settings["crop_scale"], seed) as batches,
         shown if rank() == 0 else no_progress() as bar,
-        partial.kept(training.state) as after_step,
+        partial.saving(training.state) as after_step,
     ):
         for (step, places), views in zip(schedule, batches, strict=True):
             torch.manual_seed(stream_seed(seed, NETWORKS, step, rank()))

@@ -22,7 +22,7 @@ from cld.runtime.distributed import all_gather_objects, local_device, rank, rank
 from cld.runtime.errors import InputError
 from cld.runtime.progress import no_progress, progress
 from cld.training.checkpoint import load_encoder
-from cld.training.resumable import Partial
+from cld.training.resumable import Resumable
 
 #: Images that are decoded or under way before they are needed.
 AHEAD = 8
@@ -68,7 +68,7 @@ def score_detection(
         "data": info.checksum,
         "settings": settings,
     }
-    partial = Partial(partial_path(score), subject, run["checkpoint_every_s"])
+    partial = Resumable(partial_path(score), subject, run["checkpoint_every_s"])
     fine_tune(detector, train, settings, run, partial)
     detections = detect(detector, test, settings, run["workers"], device)
     if rank():

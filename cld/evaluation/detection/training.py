@@ -29,7 +29,7 @@ from cld.runtime.distributed import (
 from cld.runtime.errors import InputError
 from cld.runtime.progress import no_progress, progress
 from cld.runtime.rng import STEPS, stream_seed
-from cld.training.resumable import Partial
+from cld.training.resumable import Resumable
 
 #: Batches of images that are decoded or under way before they are needed.
 AHEAD = 2
@@ -65,7 +65,7 @@ def fine_tune(
     images: AnnotatedImages,
     settings: Mapping,
     run: Mapping,
-    partial: Partial,
+    partial: Resumable,
 ) -> None:
     """Train all of a detector, in place, from where it was left if it was started before.
 
@@ -87,7 +87,7 @@ def fine_tune(
         )
     require_at_most(batch_size, "images of a step (detection.images_per_step)")
     tuning = FineTuning(detector, build_optimiser(detector, settings))
-    if kept := partial.read():
+    if kept := partial.load():
         tuning.restore(kept)
         print_rank0(f"resumed from iteration {tuning.iteration} of {partial.path}")
     seed, device = run["seed"], next(detector.parameters()).device
@@ -106,7 +106,7 @@ def fine_tune(
     with (
         images.decoded(jobs, run["workers"], AHEAD * n_own, device) as pixels,
         shown if rank() == 0 else no_progress() as bar,
-        partial.kept(tuning.state) as after_step,
+        partial.saving(tuning.state) as after_step,
     ):
         slices = zip(*[pixels] * n_own, strict=True)
         for (iteration, rows), batch in zip(batches, slices, strict=True):

@@ -27,7 +27,7 @@ from cld.runtime.distributed import convert_sync_batchnorm, data_parallel, local
 from cld.runtime.errors import InputError
 from cld.runtime.files import write_json
 from cld.training.checkpoint import load_checkpoint, save_checkpoint, trained_by
-from cld.training.resumable import Partial
+from cld.training.resumable import Resumable
 
 
 @dataclass(frozen=True)
@@ -110,7 +110,7 @@ def run_trial(
         "lr": lr,
         "head_multiplier": head_multiplier,
     }
-    partial = Partial(partial_path(out), subject, config["checkpoint_every_s"])
+    partial = Resumable(partial_path(out), subject, config["checkpoint_every_s"])
     label, forward = f"lr {lr:g}, head x{head_multiplier:g}", data_parallel(network.train())
     training_loss = train_classifier(
         images, targets, forward, network, optimiser, settings, seed, label, partial

@@ -12,7 +12,7 @@ from cld.evaluation.classifier.training import Epochs, linear_head, train_classi
 from cld.evaluation.classifier.views import open_images
 from cld.runtime import distributed
 from cld.runtime.errors import InputError
-from cld.training.resumable import Partial
+from cld.training.resumable import Resumable
 
 CPU = torch.device("cpu")
 SETTINGS = {"batch_size": 4, "epochs": 3, "milestones": [1, 2], "gamma": 0.1, "crop_scale": [0.08, 1.0]}
@@ -95,7 +95,7 @@ def test_views_of_jpegs_do_not_depend_on_processes(tmp_path):
 
 
 def kept(folder):
-    return Partial(folder / "t.partial.pt", {}, every_s=60)
+    return Resumable(folder / "t.partial.pt", {}, every_s=60)
 
 
 def test_the_rate_falls_at_the_milestones_for_every_group(slopes, tmp_path):
@@ -140,7 +140,7 @@ def test_what_the_network_draws_follows_from_the_seed(slopes, tmp_path):
         head = linear_head(192, 3, seed=0)
         network = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Dropout(), head)
         optimiser, seed = torch.optim.SGD(head.parameters(), 0.1), int(number == 3)
-        partial = Partial(tmp_path / f"{number}.partial.pt", {}, every_s=60)
+        partial = Resumable(tmp_path / f"{number}.partial.pt", {}, every_s=60)
         labels = torch.arange(3)
         train_classifier(images, labels, network, network, optimiser, SETTINGS, seed, "test", partial)
         weights.append(head.weight.detach())
