@@ -6,12 +6,12 @@ import numpy as np
 import torch
 from torch.nn.functional import normalize
 
-from cld.config import run_id
 from cld.data import StoreInfo, read_info, thumbnails
 from cld.data.features import extract_features
 from cld.evaluation.knn import knn_accuracy, knn_classify, knn_hits
 from cld.evaluation.labels import class_labels, require_classes, require_k
 from cld.evaluation.statistics import packed_hits
+from cld.run_id import run_id
 from cld.runtime.device import resolve_device
 from cld.training.checkpoint import load_encoder
 

@@ -14,7 +14,6 @@ import torch
 from torch import Tensor, nn
 from torch.optim import SGD
 
-from cld.config import run_id
 from cld.data import StoreInfo, read_info
 from cld.data.checksums import file_sha256
 from cld.data.features import extract_features
@@ -25,6 +24,7 @@ from cld.evaluation.classifier.views import open_images
 from cld.evaluation.labels import complete_labels
 from cld.evaluation.logistic_regression import fit_logistic_regression, standardised
 from cld.evaluation.protocols import partial_path
+from cld.run_id import run_id
 from cld.runtime.device import resolve_device
 from cld.runtime.errors import InputError
 from cld.training.resumable import Resumable

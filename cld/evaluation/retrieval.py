@@ -8,12 +8,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from cld.config import run_id
 from cld.data import read_info
 from cld.data.features import extract_features
 from cld.evaluation.knn import BUDGET_BYTES, nearest, plan_chunks
 from cld.evaluation.labels import class_labels, require_classes, require_k
 from cld.evaluation.statistics import packed_hits
+from cld.run_id import run_id
 from cld.runtime.device import resolve_device
 from cld.training.checkpoint import load_encoder
 

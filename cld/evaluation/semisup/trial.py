@@ -11,7 +11,6 @@ from torch import nn
 from torch.nn import functional as F
 from torch.optim import SGD
 
-from cld.config import run_id
 from cld.data import StoreInfo, read_info
 from cld.data.checksums import file_sha256
 from cld.evaluation.classifier.backbone import load_backbone
@@ -22,6 +21,7 @@ from cld.evaluation.labels import complete_labels
 from cld.evaluation.protocols import partial_path
 from cld.evaluation.semisup.subset import read_subset
 from cld.models.backbones import build_backbone
+from cld.run_id import run_id
 from cld.runtime.device import resolve_device
 from cld.runtime.distributed import convert_sync_batchnorm, data_parallel, local_device, rank, require_at_most
 from cld.runtime.errors import InputError

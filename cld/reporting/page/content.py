@@ -13,15 +13,7 @@ from pathlib import Path
 from string import ascii_lowercase
 from urllib.parse import quote
 
-from cld.config import (
-    flat,
-    format_overrides,
-    is_generated,
-    load_preset,
-    overrides_of,
-    parse_yaml,
-    read_yaml,
-)
+from cld.config import flat, format_overrides, is_generated, load_preset, parse_yaml, read_yaml
 from cld.evaluation.protocols import STORE_PROTOCOLS
 from cld.reporting.job_time import job_time
 from cld.reporting.page.curves import curves
@@ -30,6 +22,7 @@ from cld.reporting.tables.cell import read_json
 from cld.reporting.tables.claims import check
 from cld.reporting.tables.render import KINDS, METRICS, best_places, code_version, percent
 from cld.reporting.tables.spec import REFERENCE_ROW, Axis, Cell, Place, Table
+from cld.run_id import overrides_of
 from cld.runtime.provenance import provenance
 from cld.training.run_folder import stage
 

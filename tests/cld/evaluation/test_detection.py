@@ -18,7 +18,7 @@ from torch import nn
 from torch.optim import SGD
 from torchvision.ops import roi_align
 
-from cld.config import load_protocol, merge, run_id
+from cld.config import load_protocol, merge
 from cld.data import read_info
 from cld.evaluation import evaluate_command as command
 from cld.evaluation.detection.boxes import Detections
@@ -29,6 +29,7 @@ from cld.evaluation.detection.training import learning_rate
 from cld.evaluation.protocols import partial_path
 from cld.methods.encoder import build_encoder
 from cld.models.backbones import build_backbone
+from cld.run_id import run_id
 from cld.runtime.errors import InputError
 from cld.training.checkpoint import load_checkpoint, save_checkpoint
 

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from sklearn.neighbors import KNeighborsClassifier
 
-from cld.config import run_id
 from cld.data import Split, read_info, read_split, write_store
 from cld.evaluation.knn_protocols import score_chance, score_knn, score_pixel_knn
+from cld.run_id import run_id
 from cld.runtime.errors import InputError
 from cld.training.loop import train
 

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from cld.config import format_overrides, overrides_of
+from cld.config import format_overrides
+from cld.run_id import overrides_of
 from cld.runtime.caches import CACHES, LONGEST, own_caches
 
 

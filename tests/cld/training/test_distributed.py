@@ -13,14 +13,16 @@ from hypothesis import strategies as st
 from processes import ENVIRONMENT, torchrun
 from torch import nn
 
-from cld.config import format_overrides, load_run, overrides_of
+from cld.config import format_overrides, load_run
 from cld.data.view_batches import Schedule
 from cld.methods import METHODS
+from cld.run_id import overrides_of
 from cld.runtime.distributed import encode_shuffled
 from cld.runtime.errors import InputError
 from cld.runtime.rng import epoch_batches
 from cld.training.checkpoint import load_checkpoint
-from cld.training.loop import Part, start, train, train_step
+from cld.training.loop import start, train
+from cld.training.step import Part, train_step
 
 HERE = Path(__file__).parent
 PARTS = {"optimiser.parts": 2}
