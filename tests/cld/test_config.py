@@ -1,5 +1,11 @@
 """Configuration: layers, closed keys, and what makes two runs the same."""
 
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -225,3 +231,25 @@ def test_what_a_preset_says_of_one_dataset_stands_over_what_it_says_of_all():
     small, imagenet = (config.load_run("demo", name, "npid") for name in ("cifar10", "imagenet100"))
     assert (small["image_size"], imagenet["image_size"]) == (24, 40)
     assert imagenet["backbone"] == small["backbone"]
+
+
+@pytest.mark.parametrize("how", ["variable", "folder"])
+def test_an_installed_package_takes_the_configuration_that_is_named(tmp_path, how):
+    """Run from another folder: $CLD_CONFIG, or ./config, stands over what lies beside the package."""
+    folder = tmp_path / ("config" if how == "folder" else "theirs")
+    shutil.copytree(config.CONFIG, folder)
+    (folder / "methods/npid.yaml").write_text("about: {sections: [bank]}\ntemperature: 0.123\n")
+    environment = {**os.environ, "PYTHONPATH": str(Path(config.__file__).parents[1])}
+    if how == "variable":
+        environment["CLD_CONFIG"] = str(folder)
+    command = [sys.executable, "-m", "cld", "config", "--preset", "demo", "--dataset", "kitchen_hc"]
+    done = subprocess.run(
+        [*command, "--method", "npid"], cwd=tmp_path, env=environment, capture_output=True, text=True
+    )
+    assert "temperature: 0.123\n" in done.stdout, done.stderr
+
+
+def test_a_folder_without_configuration_is_one_line(tmp_path, monkeypatch):
+    monkeypatch.setattr(config, "CONFIG", tmp_path)
+    with pytest.raises(InputError, match=r"no run\.yaml there; start in a checkout, or set CLD_CONFIG"):
+        config.load_preset("demo")
