@@ -9,9 +9,10 @@ import safetensors.torch
 import torch
 import yaml
 
-from cld.config import CONFIG, is_generated, load_preset, run_id
+from cld.config import CONFIG, is_generated, load_preset
 from cld.data import StoreInfo, read_info
 from cld.models.backbones import RESNETS
+from cld.run_id import run_id
 from cld.runtime.errors import InputError
 from cld.runtime.files import atomic_path, write_text
 from cld.training.checkpoint import load_checkpoint, load_encoder

@@ -4,12 +4,12 @@ from collections.abc import Mapping
 
 import torch
 
-from cld.config import run_id
 from cld.data import read_info
 from cld.data.features import extract_features
 from cld.evaluation.accuracy import accuracy
 from cld.evaluation.labels import neighbour_labels, require_k
 from cld.nearest_neighbours import knn_classify
+from cld.run_id import run_id
 from cld.runtime.device import resolve_device
 from cld.training.checkpoint import load_encoder
 

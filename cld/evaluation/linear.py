@@ -13,7 +13,6 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from cld.config import run_id
 from cld.data import StoreInfo, read_info
 from cld.data.checksums import file_sha256
 from cld.data.features import extract_features
@@ -24,6 +23,7 @@ from cld.evaluation.classifier.training import linear_head, train_classifier
 from cld.evaluation.labels import complete_labels
 from cld.evaluation.logistic_regression import fit_logistic_regression, standardised
 from cld.evaluation.protocol_names import partial_path
+from cld.run_id import run_id
 from cld.runtime.device import resolve_device
 from cld.runtime.errors import InputError
 from cld.training.resumable import Resumable

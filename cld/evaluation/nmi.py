@@ -10,10 +10,10 @@ from torch import Generator, Tensor
 from torch.nn import functional as F
 
 from cld.clustering import spherical_kmeans
-from cld.config import run_id
 from cld.data import read_info
 from cld.data.features import extract_features
 from cld.evaluation.labels import class_labels
+from cld.run_id import run_id
 from cld.runtime.device import resolve_device
 from cld.runtime.errors import InputError
 from cld.runtime.progress import progress

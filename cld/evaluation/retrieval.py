@@ -8,12 +8,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from cld.config import run_id
 from cld.data import read_info
 from cld.data.features import extract_features
 from cld.evaluation.labels import neighbour_labels, require_k
 from cld.evaluation.statistics import packed_hits
 from cld.nearest_neighbours import nearest_neighbours
+from cld.run_id import run_id
 from cld.runtime.device import resolve_device
 from cld.training.checkpoint import load_encoder
 

@@ -13,7 +13,6 @@ import torch
 from torch import Tensor, nn
 
 from cld.augment.views import Augment
-from cld.config import run_id
 from cld.data import EncodedImages, StoreInfo, read_info
 from cld.data.arrays import read_images
 from cld.data.decoding import decoded, view_side
@@ -22,6 +21,7 @@ from cld.data.store_format import JPEG
 from cld.evaluation.nmi import best_grouping, mutual_information, require_groups
 from cld.evaluation.retrieval import nearest_rows
 from cld.evaluation.statistics import packed_hits
+from cld.run_id import run_id
 from cld.runtime.device import resolve_device
 from cld.runtime.errors import InputError
 from cld.runtime.progress import progress

@@ -8,7 +8,6 @@ import numpy as np
 import torch
 from torchvision.models.detection import FasterRCNN
 
-from cld.config import run_id
 from cld.data import StoreInfo, read_info
 from cld.data.checksums import file_sha256
 from cld.evaluation.detection.average_precision import coco_average_precision, voc_average_precision
@@ -18,6 +17,7 @@ from cld.evaluation.detection.model import build_detector, require_stages
 from cld.evaluation.detection.pictures import save_pictures
 from cld.evaluation.detection.training import fine_tune
 from cld.evaluation.protocol_names import partial_path
+from cld.run_id import run_id
 from cld.runtime.device import resolve_device
 from cld.runtime.distributed import all_gather_objects, local_device, rank, rank_slice
 from cld.runtime.errors import InputError

@@ -10,7 +10,6 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from cld.config import run_id
 from cld.data import StoreInfo, read_info
 from cld.data.checksums import file_sha256
 from cld.data.features import extract_features
@@ -23,6 +22,7 @@ from cld.evaluation.protocol_names import partial_path
 from cld.evaluation.semisup.subset import read_subset
 from cld.models.backbones import build_backbone
 from cld.nearest_neighbours import top_accuracy
+from cld.run_id import run_id
 from cld.runtime.device import resolve_device
 from cld.runtime.distributed import (
     all_gather_objects,

@@ -4,8 +4,9 @@ import difflib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from cld.config import CONFIG, display_path, load_preset, load_run, read_yaml, run_id, validate
+from cld.config import CONFIG, display_path, load_preset, load_run, read_yaml, validate
 from cld.evaluation.protocol_names import METRICS, STORE_PROTOCOLS
+from cld.run_id import run_id
 from cld.runtime.errors import InputError
 
 #: The row under which a table's references have their cells.

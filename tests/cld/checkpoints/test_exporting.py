@@ -18,9 +18,10 @@ from torchvision import models
 from cld.__main__ import main
 from cld.checkpoints.exporting import export_run
 from cld.checkpoints.importing import Wanted, import_checkpoint
-from cld.config import load_run, run_id
+from cld.config import load_run
 from cld.data import read_info
 from cld.methods.encoder import build_encoder
+from cld.run_id import run_id
 from cld.runtime.errors import InputError, run_command
 from cld.runtime.provenance import provenance
 from cld.training.checkpoint import load_encoder, save_checkpoint

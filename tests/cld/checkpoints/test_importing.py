@@ -16,8 +16,8 @@ from torchvision.models import resnet18, resnet50
 
 from cld.__main__ import main
 from cld.checkpoints.importing import Wanted, import_checkpoint, summary
-from cld.config import run_id
 from cld.evaluation.knn import score_knn
+from cld.run_id import run_id
 from cld.runtime.errors import InputError, run_command
 from cld.training.checkpoint import load_encoder, save_checkpoint
 

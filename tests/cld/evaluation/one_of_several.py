@@ -15,6 +15,7 @@ import torch
 sys.path.insert(0, str(Path(__file__).parents[3]))
 torch.set_num_threads(1)
 
+
 from cld.runtime.errors import run_command  # noqa: E402
 
 

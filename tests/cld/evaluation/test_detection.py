@@ -14,7 +14,7 @@ from PIL import Image
 from torch import nn
 from torchvision.ops import roi_align
 
-from cld.config import load_protocol, merge, run_id
+from cld.config import load_protocol, merge
 from cld.data import read_info
 from cld.evaluation import evaluate_command as command
 from cld.evaluation.detection.boxes import Detections
@@ -25,6 +25,7 @@ from cld.evaluation.detection.training import learning_rate
 from cld.evaluation.protocol_names import partial_path
 from cld.methods.encoder import build_encoder
 from cld.models.backbones import build_backbone
+from cld.run_id import run_id
 from cld.runtime import distributed
 from cld.runtime.errors import InputError
 from cld.training.checkpoint import load_checkpoint, save_checkpoint

@@ -8,12 +8,12 @@ import pytest
 from classifier_stores import write_checkpoint
 from sklearn.neighbors import KNeighborsClassifier
 
-from cld.config import run_id
 from cld.data import Split, read_info, read_split, write_store
 from cld.evaluation import evaluate_command
 from cld.evaluation.chance import score_chance
 from cld.evaluation.knn import score_knn
 from cld.evaluation.pixel_knn import score_pixel_knn
+from cld.run_id import run_id
 from cld.runtime.errors import InputError, run_command
 
 

@@ -10,13 +10,14 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from cld.config import load_protocol, run_id
+from cld.config import load_protocol
 from cld.data import Split, read_info, read_labels, write_store
 from cld.data.features import extract_features
 from cld.evaluation import linear
 from cld.evaluation.classifier.backbone import load_backbone
 from cld.evaluation.linear import score_linear, score_linear_published
 from cld.evaluation.statistics import unpacked
+from cld.run_id import run_id
 from cld.runtime.errors import InputError
 from cld.training.checkpoint import load_checkpoint, save_checkpoint
 

@@ -11,12 +11,14 @@ import torch
 from processes import ENVIRONMENT, torchrun
 from torch import nn
 
-from cld.config import format_overrides, load_run, overrides_of
+from cld.config import format_overrides, load_run
 from cld.methods import METHODS
+from cld.run_id import overrides_of
 from cld.runtime.distributed import encode_shuffled
 from cld.runtime.errors import InputError
 from cld.training.checkpoint import load_checkpoint
-from cld.training.loop import Part, start, train, train_step
+from cld.training.loop import start, train
+from cld.training.step import Part, train_step
 
 HERE = Path(__file__).parent
 PARTS = {"optimiser.parts": 2}

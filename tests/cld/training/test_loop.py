@@ -22,7 +22,8 @@ from cld.nearest_neighbours import knn_classify, top_accuracy
 from cld.runtime.errors import InputError
 from cld.runtime.rng import stream_seed
 from cld.training.checkpoint import load_checkpoint, load_encoder
-from cld.training.loop import feature_spread, train
+from cld.training.loop import train
+from cld.training.step import feature_spread
 
 
 def read_log(run):
@@ -154,11 +155,10 @@ def test_a_folder_of_another_run_is_refused(tiny_run, tiny_store, other_store, t
     name = r"checkpoint\.pt" if complete else r"partial\.pt"
     changed = tiny_run("npid", {"optimiser.lr": 0.06, "cld.n_groups": 4})
     keys = r"cld\.n_groups 3 there, 4 here, optimiser\.lr 0\.03 there, 0\.06 here"
-    with pytest.raises(
-        InputError, match=rf"{name}: belongs to another run \({keys}\); delete it to start afresh"
-    ):
+    belongs = rf"{name}: belongs to another training"
+    with pytest.raises(InputError, match=rf"{belongs} \({keys}\); delete it to start afresh"):
         train(changed, tiny_store, tmp_path, "cpu")
-    with pytest.raises(InputError, match=rf"{name}: was trained on other data .* delete it to start afresh"):
+    with pytest.raises(InputError, match=rf"{belongs} \(store \w{{12}} there, \w{{12}} here\); delete it"):
         train(tiny_run(), other_store, tmp_path, "cpu")
     assert (tmp_path / "config.yaml").read_text() == before
 
@@ -194,7 +194,7 @@ def test_divergence_names_the_term_and_keeps_the_last_good_state(tiny_run, tiny_
         assert all(value.isfinite().all() for value in state.values())
 
 
-def test_collapse_ends_the_run_and_says_what_mends_it(tiny_run, tiny_store, tmp_path):
+def test_collapse_ends_the_run_and_says_the_fix(tiny_run, tiny_store, tmp_path):
     # without its slow target, and pulled to zero by weight decay, BYOL's features become one point
     settings = {"cld.weight": 0, "byol.momentum": 0.0, "optimiser.weight_decay": 3.0, "optimiser.lr": 0.3}
     config = tiny_run("byol", settings | {"optimiser.epochs": 30, "optimiser.warmup_epochs": 0})

@@ -1,12 +1,12 @@
-"""How many processes may train a run together: they share out the parts of its batches."""
+"""How many processes may train a run together: each takes as many of the parts of its batches."""
 
 from collections.abc import Mapping
 
 from cld.runtime.errors import InputError
 
 
-def require_shares(config: Mapping, n: int) -> None:
-    """Refuse a number of processes that cannot share out the parts of a run's batches.
+def require_process_count(config: Mapping, n: int) -> None:
+    """Refuse a number of processes that cannot share the parts of a run's batches equally.
 
     Args:
         config: resolved configuration of the run.
@@ -28,7 +28,7 @@ def require_shares(config: Mapping, n: int) -> None:
         )
 
 
-def processes_for(config: Mapping, most: int) -> int:
+def process_count_for(config: Mapping, most: int) -> int:
     """The greatest number of processes up to ``most`` that may train a run; with sync_bn the only one."""
     parts = config["optimiser"]["parts"]
     if config["sync_bn"]:

@@ -1,4 +1,4 @@
-"""Switches that make a step faster and leave what it computes as it is, up to the rounding of sums."""
+"""Options that make a step faster and leave what it computes as it is, up to the rounding of sums."""
 
 import shutil
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ from cld.runtime.errors import InputError
 
 
 def apply_speed_options(method: nn.Module, settings: Mapping, device: torch.device) -> nn.Module:
-    """``method`` with the switches of a run's section ``speed``; names and values of its state stay.
+    """``method`` with the options of a run's section ``speed``; names and values of its state stay.
 
     Raises:
         InputError: ``compile`` on a CPU without a C++ compiler.
