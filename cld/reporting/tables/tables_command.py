@@ -5,7 +5,7 @@ from pathlib import Path
 
 from cld.config import load_preset
 from cld.reporting.tables.render import FOLDER, FOLDER_NOW, KINDS, available_cells, built_cells, write
-from cld.reporting.tables.spec import load_table, require_tables, table_names
+from cld.reporting.tables.spec import load_table, table_names
 from cld.runtime.progress import progress
 
 
@@ -18,7 +18,6 @@ def main() -> None:
     parser.add_argument("--now", action="store_true", help=f"from the scores so far, into {FOLDER_NOW}/")
     args = parser.parse_args()
     load_preset(args.preset)
-    require_tables(args.tables or [])
     names = args.tables or table_names()
     if not args.now:
         for name in names:

@@ -252,12 +252,12 @@ def test_the_methods_have_every_dataset_and_protocol():
         ({"presets": {"demo": {"drop": ["65"]}}}, "unknown key 'presets.demo.drop.65'; did you mean"),
         ({"presets": {"demo": {"drop": ["a", "b"]}}}, "presets.demo.drop leaves no cell"),
         ({"presets": {"demo": {"drops": ["a"]}}}, "did you mean 'presets.demo.drop'?"),
-        ({"claims": [{"text": "t"}]}, "claim 1 ('t') is no one claim"),
+        ({"claims": [{"text": "t"}]}, "claims.0: {'text': 't'} is not valid under any of the given schemas; it is one claim"),
         ({"claims": [{"text": "t", "better": "10/a"}]}, "than"),
         ({"claims": [{"text": "t", "beter": "10/a"}]}, "did you mean 'claims.0.better'?"),
         (
             {"claims": [{"text": "t", "better": "10/a", "than": "10/c"}]},
-            "claim 1: unknown key 'claims.10/c'; did you mean",
+            "unknown key 'claims.0.10/c'; did you mean 'claims.0.10/b'",
         ),
         (
             {
@@ -266,8 +266,8 @@ def test_the_methods_have_every_dataset_and_protocol():
             },
             "the claim 't' compares 10/a, 10/b, which differ in dataset, protocol or metric",
         ),
-        ({"rows": [{"key": "a"}, {"key": "a"}]}, "row 'a' stands twice"),
-        ({"rows": [{"key": "reference"}]}, "row key 'reference' is taken"),
+        ({"rows": [{"key": "a"}, {"key": "a"}]}, "rows: key 'a' stands twice"),
+        ({"rows": [{"key": "reference"}]}, "rows.0.key: 'reference' should not be valid"),
         ({"rows": [{"key": "../x"}]}, "rows.0.key"),
         ({"rows": [{"key": 10}]}, "quote numbers"),
         ({"cells": {"64/c": {"cld.n_iters": 9}}}, "unknown key 'cells.64/c'"),
