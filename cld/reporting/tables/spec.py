@@ -141,6 +141,19 @@ def table_names() -> list[str]:
     return sorted(path.stem for path in (CONFIG / "tables").glob("table_*.yaml"))
 
 
+def require_tables(names: Iterable[str]) -> None:
+    """Refuse tables that have no file, named on a command line.
+
+    Raises:
+        InputError: names the first, and those that exist.
+    """
+    for name in names:
+        if name not in table_names():
+            raise InputError(
+                f"--tables {name}: there is no such file; tables that exist: {', '.join(table_names())}"
+            )
+
+
 def load_table(name: str, preset: str) -> Table:
     """Read, validate and expand ``config/tables/<name>.yaml``.
 
@@ -241,7 +254,7 @@ def _columns(spec: Mapping, scale: Mapping) -> list[_Line]:
 
 
 def _merged(layers: Iterable[Mapping]) -> dict:
-    """A cell's dataset, method, protocol, metric and overrides: later layers replace what earlier ones set."""
+    """A cell's dataset, method, protocol, metric and overrides; later layers go over earlier ones."""
     setting: dict = {"overrides": {}}
     for layer in layers:
         setting |= {key: layer[key] for key in ("dataset", "method", "protocol", "metric") if key in layer}
