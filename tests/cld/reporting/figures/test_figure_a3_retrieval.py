@@ -14,7 +14,7 @@ from PIL import Image
 
 from cld.data import read_info, read_labels, thumbnails
 from cld.evaluation.retrieval import retrieve
-from cld.reporting.figures.gallery import RIGHT, WRONG, choose_queries, draw, main
+from cld.reporting.figures.figure_a3_retrieval import RIGHT, WRONG, choose_queries, draw, main
 from cld.reporting.style import plt
 from cld.runtime.errors import run_command
 from cld.training.loop import train

@@ -7,7 +7,7 @@ import sys
 import pandas as pd
 import pytest
 
-from cld.reporting.figures.choice import draw, tabulate
+from cld.reporting.figures.figure_label_free_choice import draw, tabulate
 from cld.reporting.style import plt
 from cld.runtime.errors import InputError
 

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from cld.data import EncodedSplit, Objects, Split, read_info, write_encoded_store, write_store
-from cld.reporting.figures import card
+from cld.reporting.figures import store_card as card
 from cld.reporting.style import save
 
 FACTS = {"preset": "demo", "sources": {"root": "files", "sha256": "0" * 64}, "config": {"expect": None}}
