@@ -1,13 +1,12 @@
 """How others name the tensors of their checkpoints: key layouts as data.
 
-Names are written as they stand after wrappers (``WRAPPERS``) are taken out of them and before the network's
-own names begin: of ``module.encoder_q.layer1.0.conv1.weight`` the network's prefix is ``encoder_q.``.
+Names are written without wrappers (see :mod:`cld.checkpoints.weights_file`) and up to where the network's own
+names begin: of ``module.encoder_q.layer1.0.conv1.weight`` the network's prefix is ``encoder_q.``.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
-#: Parts of a name that a wrapper adds, anywhere in it: DistributedDataParallel, torch.compile.
-WRAPPERS = frozenset({"module", "_orig_mod"})
 #: What a training module may put before a layout's own prefixes.
 LEADS = ("", "model.", "net.", "network.")
 #: Other names for parts of a residual block.
@@ -19,19 +18,6 @@ MOMENTUM_WORDS = frozenset({"k", "key", "momentum", "teacher", "target", "ema"})
 CLASSIFIER_NAMES = frozenset({"fc", "linear"})
 CLASSIFIER_OUTPUTS = frozenset({10, 100, 1000})
 MAX_PROJECTION = 512
-
-#: Objects that publishers save beside the weights. They hold no weights of a network: a placeholder that runs
-#: none of their code stands in for each.
-SET_ASIDE = (
-    "lib.LinearAverage.LinearAverage",  # the published CLD and NPID code: its memory bank, as a module
-    "lib.NCEAverage.NCEAverage",
-    "lib.alias_multinomial.AliasMethod",
-    "numpy.core.multiarray.scalar",  # an accuracy or a rate
-    "numpy._core.multiarray.scalar",
-    "numpy.dtype",
-    "pytorch_lightning.callbacks.model_checkpoint.ModelCheckpoint",
-    "pytorch_lightning.utilities.parsing.AttributeDict",
-)
 
 
 @dataclass(frozen=True)
@@ -144,3 +130,36 @@ LAYOUTS = {
         marks=("conv1",),
     ),
 }
+
+
+def places_by_layout(prefix: str) -> dict[str, tuple[str, str]]:
+    """The layouts that keep a backbone under ``prefix``: by name, its own prefix and the lead before it."""
+    found = {}
+    for name, layout in LAYOUTS.items():
+        for own in layout.networks:
+            lead = prefix.removesuffix(own)
+            if prefix == lead + own and lead in LEADS:
+                found.setdefault(name, (own, lead))
+    return found
+
+
+def find_layout(prefix: str, names: Iterable[str], entries: Iterable[str], asked: str) -> str | None:
+    """The layout asked for, else the first that keeps a backbone under ``prefix`` and has a mark in the file.
+
+    Args:
+        names: of the tensors, without wrappers.
+        entries: of the file.
+        asked: a layout's name, or ``auto``.
+
+    Returns:
+        None where none keeps a backbone there.
+    """
+    places = places_by_layout(prefix)
+    if asked != "auto":
+        return asked if asked in places else None
+    names = [f"{name}." for name in names]
+    for layout, (_, lead) in places.items():
+        marks = tuple(f"{lead}{mark}." for mark in LAYOUTS[layout].marks)
+        if set(LAYOUTS[layout].entries) & set(entries) or any(name.startswith(marks) for name in names):
+            return layout
+    return next(iter(places), None)
