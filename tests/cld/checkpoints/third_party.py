@@ -61,8 +61,3 @@ def named(prefix: str, module: nn.Module, rename: dict[str, str] | None = None) 
             name = name.replace(part, other)
         state[prefix + name] = tensor.clone()
     return state
-
-
-def sequential(prefix: str, network: ResNet) -> dict[str, Tensor]:
-    """The network as ``nn.Sequential(*list(resnet.children())[:-1])``."""
-    return named(prefix, nn.Sequential(*list(network.children())[:-1]))
