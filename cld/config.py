@@ -215,7 +215,7 @@ def load_config() -> dict:
 
 
 def add_results_arguments(parser: argparse.ArgumentParser) -> None:
-    """``--preset`` and ``--results``, by default those of ``config/config.yaml``: for commands that report."""
+    """``--preset`` and ``--results`` of a command that reports; defaults: those of ``config/config.yaml``."""
     config = load_config()
     preset, results = config["preset"], config["results"]
     parser.add_argument("--preset", default=preset, help=f"a file of config/presets; default: {preset}")
