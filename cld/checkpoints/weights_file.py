@@ -119,7 +119,7 @@ def _load_torch(path: Path) -> object:
 
 
 def _line(error: Exception) -> str:
-    reason = str(error).rpartition("WeightsUnpickler error:")[2]  # what stands before it is advice
+    reason = str(error).rpartition("WeightsUnpickler error:")[2]  # what precedes it is advice
     lines = reason.strip().splitlines() or [type(error).__name__]
     return lines[0][:120]
 

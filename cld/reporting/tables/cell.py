@@ -13,8 +13,8 @@ from cld.runtime.files import read_json, write_json
 def summarise(cell: Cell, preset: str, scores: list[dict]) -> dict:
     """A cell's number from its scores, in percent: mean and sample deviation over seeds.
 
-    Of each score it keeps what :func:`cld.evaluation.statistics.one_metric` returns: what it takes to compare
-    two cells.
+    Of each score it keeps what :func:`cld.evaluation.statistics.one_metric` returns, which suffices to
+    compare two cells.
 
     Raises:
         InputError: a score lacks the metric.

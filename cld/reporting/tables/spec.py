@@ -158,7 +158,7 @@ def load_table(name: str, preset: str) -> Table:
     """Read, validate and expand ``config/tables/<name>.yaml``.
 
     Raises:
-        InputError: a key, row or column that does not exist or stands twice, a protocol without the metric,
+        InputError: a key, row or column that does not exist or occurs twice, a protocol without the metric,
             or a claim that compares what cannot be compared.
     """
     path = CONFIG / "tables" / f"{name}.yaml"
@@ -178,7 +178,7 @@ def load_table(name: str, preset: str) -> Table:
 
     def cell(row: str, column: str, layers: Iterable[Mapping], published: float | None = None) -> Cell:
         setting = _merged([spec, scale, *layers])
-        if setting["protocol"] in STORE_PROTOCOLS:  # nothing of a run's plays a part
+        if setting["protocol"] in STORE_PROTOCOLS:  # a run's settings do not matter
             setting |= {"seeds": (), "overrides": {}}
         else:
             setting |= {"seeds": seeds}
@@ -266,7 +266,7 @@ def _require_unique_keys(spec: Mapping, where: str) -> None:
     for section in ("row_groups", "rows", "columns", "references"):
         counts = Counter(entry["key"] for entry in spec.get(section, []))
         if repeated := [key for key, n in counts.items() if n > 1]:
-            raise InputError(f"{where}: {section}: key '{repeated[0]}' stands twice; rename one of the two")
+            raise InputError(f"{where}: {section}: key '{repeated[0]}' occurs twice; rename one of the two")
 
 
 def _require_known_keys(spec: Mapping, rows: list[_Line], columns: list[_Line], where: str) -> None:

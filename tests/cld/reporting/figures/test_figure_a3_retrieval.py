@@ -14,7 +14,7 @@ from PIL import Image
 
 from cld.data import read_info, read_labels, thumbnails
 from cld.evaluation.retrieval import retrieve
-from cld.reporting.figures.figure_a3_retrieval import RIGHT, WRONG, choose_queries, draw, main
+from cld.reporting.figures.figure_a3_retrieval import RIGHT, WRONG, choose_queries, draw, hits_table, main
 from cld.reporting.style import plt
 from cld.runtime.errors import run_command
 from cld.training.loop import train
@@ -52,9 +52,14 @@ def case(request, tiny_store, tiny_run, tmp_path_factory):
 def test_hits_lie_in_order_with_their_colour(case):
     store, checkpoints = case
     info, k = read_info(store), 8
-    found = [retrieve(store, "test", "train", k, checkpoint, "cpu") for checkpoint in checkpoints]
+    found = {
+        name: retrieve(store, "test", "train", k, checkpoint, "cpu")
+        for name, checkpoint in zip("AB", checkpoints, strict=True)
+    }
     queries = np.array([3, 0])
-    figure = draw(store, info, ("test", "train"), queries, found, ["A", "B"])
+    labels = read_labels(store, "test"), read_labels(store, "train")
+    shown = hits_table(queries, found, labels, info.classes)
+    figure = draw(store, info, ("test", "train"), shown, {"A": 50.0, "B": 50.0})
     (axis,) = figure.axes
     side = info.image_size or 96
     frames = [patch for patch in axis.patches if isinstance(patch, Rectangle)]
@@ -66,7 +71,7 @@ def test_hits_lie_in_order_with_their_colour(case):
         shown = by_place[row * 17 : (row + 1) * 17]
         pictures = [thumbnails(store, "test", [query], side)[0]]
         colours = ["#000000"]
-        for method in found:
+        for method in found.values():
             pictures += list(thumbnails(store, "train", method.rows[query], side))
             colours += [RIGHT if right else WRONG for right in method.is_right[query]]
         for (image, frame), picture, colour in zip(shown, pictures, colours, strict=True):
@@ -77,31 +82,26 @@ def test_hits_lie_in_order_with_their_colour(case):
     plt.close(figure)
 
 
-def test_the_command_draws_and_tells_what_cannot_be_drawn(case, tmp_path, monkeypatch, capsys):
+def test_the_command_draws_or_refuses_in_one_line(case, tmp_path, monkeypatch, capsys):
     store, checkpoints = case
     out = [tmp_path / "a.png", tmp_path / "a.pdf"]
     arguments = ["--store", store, "--checkpoints", *checkpoints, "--labels", "NPID", "NPID+CLD"]
     arguments += ["--device", "cpu", "--figure", *out, "--csv", tmp_path / "a.csv", "--queries"]
 
-    def gallery(queries):
-        monkeypatch.setattr(sys, "argv", ["gallery", *map(str, arguments), queries])
+    def figure_a3(queries):
+        monkeypatch.setattr(sys, "argv", ["figure-a3", *map(str, arguments), queries])
         run_command(main)
 
-    gallery("3")
+    figure_a3("3")
     assert Image.open(out[0]).size[0] > 1000 and out[1].stat().st_size
     shown = pd.read_csv(tmp_path / "a.csv")
-    assert (
-        len(shown) == 3 * 2 * 8
-        and shown.groupby(["place", "method"])["rank"]
-        .apply(list)
-        .map(lambda ranks: ranks == list(range(1, 9)))
-        .all()
-    )
+    assert len(shown) == 3 * 2 * 8
+    assert set(shown.groupby(["place", "method"])["rank"].apply(tuple)) == {tuple(range(1, 9))}
     labels = [read_labels(store, split) for split in ("test", "train")]
     assert (shown["is_right"] == (labels[0][shown["query"]] == labels[1][shown["hit"]])).all()
     assert (shown["is_right"] == (shown["query_class"] == shown["hit_class"])).all()
     capsys.readouterr()
     with pytest.raises(SystemExit, match="2"):
-        gallery("99")
-    told = capsys.readouterr().err
-    assert told.startswith("error: --queries 99 is outside 1..") and told.count("\n") == 1
+        figure_a3("99")
+    refusal = capsys.readouterr().err
+    assert refusal.startswith("error: --queries 99 is outside 1..") and refusal.count("\n") == 1

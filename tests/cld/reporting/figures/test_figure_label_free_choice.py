@@ -83,9 +83,9 @@ def test_the_figure_shows_means_and_rings_each_scores_choice(scores):
 )
 def test_what_cannot_be_shown_is_one_line(scores, change, key, message):
     change(scores)
-    with pytest.raises(InputError, match=message) as told:
+    with pytest.raises(InputError, match=message) as error:
         tabulate(scores, key, "top1")
-    assert "\n" not in str(told.value)
+    assert "\n" not in str(error.value)
 
 
 def test_the_command_writes_figure_and_numbers(scores, tmp_path, monkeypatch):

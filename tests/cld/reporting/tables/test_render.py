@@ -115,7 +115,7 @@ def test_markdown_has_ours_the_published_number_and_the_difference():
         ("table_a1", "row", {(group, "kmeans") for group in ("10", "64", "128", "256")}),
         ("table_a1", "table", {("256", "kmeans")}),
         ("table_a1", "none", set()),
-        # in A.4 a row has two datasets, which nobody compares
+        # in A.4 a row has two datasets, which are not comparable
         ("table_a4", "row", set()),
     ],
 )

@@ -254,7 +254,7 @@ def test_the_methods_have_every_dataset_and_protocol():
             },
             "the claim 't' compares 10/a, 10/b, which differ in dataset, protocol or metric",
         ),
-        ({"rows": [{"key": "a"}, {"key": "a"}]}, "rows: key 'a' stands twice"),
+        ({"rows": [{"key": "a"}, {"key": "a"}]}, "rows: key 'a' occurs twice"),
         ({"rows": [{"key": "reference"}]}, "rows.0.key: 'reference' should not be valid"),
         ({"rows": [{"key": "../x"}]}, "rows.0.key"),
         ({"rows": [{"key": 10}]}, "quote numbers"),
