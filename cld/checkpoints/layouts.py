@@ -20,8 +20,8 @@ CLASSIFIER_OUTPUTS = frozenset({10, 100, 1000})
 MAX_PROJECTION = 512
 
 
-#: A projection head by the names of its layers: one linear layer, two with ReLU between them, or three: a linear
-#: layer, batch normalisation (then ReLU), and a linear layer.
+#: A projection head by the names of its layers: one linear layer; two with ReLU between them; or three, of
+#: which the middle one is batch normalisation, before the ReLU.
 Head = tuple[str, ...]
 #: Heads of two layers without ReLU between them, which none of ours is.
 WITHOUT_RELU = (("pre_fc.0", "linear"),)

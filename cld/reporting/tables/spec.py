@@ -170,7 +170,7 @@ def load_table(name: str, preset: str) -> Table:
     _require_unique_keys(spec, where)
     _require_known_keys(spec, rows, columns, where)
     dropped = set(scale.get("drop", []))
-    rows, columns = ([line for line in lines if not dropped & line.names] for lines in (rows, columns))
+    rows, columns = ([line for line in lines if dropped.isdisjoint(line.names)] for lines in (rows, columns))
     if not rows or not columns:
         raise InputError(f"{where}: presets.{preset}.drop leaves no cell; drop fewer rows or columns")
     seeds = tuple(scale.get("seeds") or spec.get("seeds") or load_preset(preset)["seeds"])
@@ -224,7 +224,7 @@ class _Line:
     """A row or a column: the keys by which ``drop`` names it, and its settings, in the order they apply."""
 
     axis: Axis
-    names: set[str]
+    names: list[str]
     layers: list[Mapping]
 
 
@@ -240,7 +240,7 @@ def _rows(spec: Mapping, scale: Mapping) -> list[_Line]:
                 label = (row | scaled_row).get("label", row["key"])
                 axis = Axis(key, label, (group | scaled_group).get("label", ""))
                 layers = [group, scaled_group, row, scaled_row]
-                lines.append(_Line(axis, {key, row["key"], group["key"]}, layers))
+                lines.append(_Line(axis, [key, row["key"], group["key"]], layers))
     return lines
 
 
@@ -249,7 +249,7 @@ def _columns(spec: Mapping, scale: Mapping) -> list[_Line]:
     for column in spec["columns"]:
         scaled = scale.get("columns", {}).get(column["key"], {})
         axis = Axis(column["key"], (column | scaled).get("label", column["key"]))
-        lines.append(_Line(axis, {column["key"]}, [column, scaled]))
+        lines.append(_Line(axis, [column["key"]], [column, scaled]))
     return lines
 
 
@@ -274,7 +274,7 @@ def _require_known_keys(spec: Mapping, rows: list[_Line], columns: list[_Line], 
     grid = [f"{row.axis.key}/{column.axis.key}" for row in rows for column in columns]
     published = [f"{row}/{column}" for row, values in spec.get("published", {}).items() for column in values]
     known = {kind: [e["key"] for e in spec.get(kind, [])] for kind in ("row_groups", "rows", "columns")}
-    droppable = list(set().union(*(line.names for line in [*rows, *columns])))
+    droppable = [name for line in [*rows, *columns] for name in line.names]
     used = [("skip", spec.get("skip", []), grid), ("cells", spec.get("cells", {}), grid)]
     used += [("published", published, grid)]
     used += [
