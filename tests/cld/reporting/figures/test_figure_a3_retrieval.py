@@ -14,10 +14,12 @@ from PIL import Image
 
 from cld.data import read_info, read_labels, thumbnails
 from cld.evaluation.retrieval import retrieve
+from cld.methods.encoder import build_encoder
 from cld.reporting.figures.figure_a3_retrieval import RIGHT, WRONG, choose_queries, draw, hits_table, main
 from cld.reporting.style import plt
 from cld.runtime.errors import run_command
-from cld.training.loop import train
+from cld.runtime.provenance import provenance
+from cld.training.checkpoint import save_checkpoint
 
 
 @given(st.lists(st.tuples(st.integers(0, 8), st.integers(0, 3)), min_size=1, max_size=40), st.data())
@@ -39,14 +41,19 @@ def test_queries_stand_for_the_whole_range_and_for_many_classes():
 
 @pytest.fixture(scope="module", params=["arrays", "jpeg"])
 def case(request, tiny_store, tiny_run, tmp_path_factory):
-    """A store and two runs' checkpoints."""
-    folder = tmp_path_factory.mktemp("gallery")
+    """A store and two checkpoints of random networks."""
+    folder = tmp_path_factory.mktemp("retrieval")
     store = tiny_store
     if request.param == "jpeg":
         store = write_photos(folder / "s.h5", {"train": photos(24), "test": photos(9, seed=1)})
-    overrides = {"optimiser.epochs": 1, "image_size": 16, "workers": 0}
-    runs = [tiny_run(overrides={**overrides, "cld.weight": weight}) for weight in (0, 1)]
-    return store, [train(run, store, folder / str(i), "cpu") for i, run in enumerate(runs)]
+    run, checkpoints = (
+        tiny_run(overrides={"image_size": 16, "workers": 0}),
+        [folder / "a.pt", folder / "b.pt"],
+    )
+    for path in checkpoints:
+        content = {"config": run, "encoder": build_encoder(run).state_dict(), "provenance": provenance()}
+        save_checkpoint(path, content)
+    return store, checkpoints
 
 
 def test_hits_lie_in_order_with_their_colour(case):
