@@ -22,7 +22,7 @@ from cld.runtime.errors import InputError
 from cld.runtime.progress import progress
 
 BLOCK_BYTES = 16 * 2**20
-#: Channel statistics of ImageNet, with which its images are normalised everywhere.
+#: Channel statistics of ImageNet, as commonly used to normalise its images.
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
@@ -65,7 +65,7 @@ def write_encoded_store(path: str | Path, splits: Mapping[str, EncodedSplit], **
             for name, split in splits.items():
                 group = store.create_group(name)
                 n_bytes = int(split.lengths.sum())
-                # contiguous: readers take a JPEG from its place in the file, past HDF5
+                # contiguous: readers take a JPEG from its place in the file, without HDF5
                 jpeg = group.create_dataset("jpeg", (n_bytes,), dtype="uint8")
                 position = 0
                 for part in split.parts:
@@ -95,8 +95,8 @@ def write_encoded_store(path: str | Path, splits: Mapping[str, EncodedSplit], **
 class EncodedImages:
     """The JPEGs of one split: ``images[i]`` is the i-th one's bytes.
 
-    Reading is one ``pread``: no HDF5, no lock, no position shared between threads or processes. Copies that
-    go to other processes open the file for themselves.
+    Reading is one ``pread``: no HDF5, no lock and no file position that threads or processes share. A pickled
+    copy opens the file again.
 
     Attributes:
         labels: int64 (N,), -1 where an image has none.
@@ -124,7 +124,7 @@ class EncodedImages:
         return len(self.labels)
 
     def __getitem__(self, index: int) -> bytes:
-        if not 0 <= index < len(self):  # also what ends a loop over the images
+        if not 0 <= index < len(self):  # also ends a loop over the images
             raise IndexError(f"{self.path}: no image {index}; there are {len(self)}")
         if self._file is None:
             self._file = os.open(self.path, os.O_RDONLY)

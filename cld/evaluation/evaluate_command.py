@@ -9,14 +9,12 @@ from cld.data.staging import local_copy
 from cld.evaluation.protocol_names import MULTI_PROCESS, RESUMABLE, STORE_PROTOCOLS, partial_path
 from cld.evaluation.protocols import PROTOCOLS
 from cld.evaluation.score import write_score
-from cld.runtime.caches import own_caches
+from cld.runtime.distributed import process_group, require_one_process
 from cld.runtime.errors import InputError
 from cld.runtime.signals import ended_by_signals
-from cld.runtime.torchrun import process_group, require_one_process
 from cld.training.checkpoint import trained_by
 
 
-@own_caches()
 def main() -> None:
     """Score a run (--checkpoint), or a store alone, by one protocol."""
     parser = argparse.ArgumentParser(prog="cld evaluate", description=main.__doc__)

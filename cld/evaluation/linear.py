@@ -19,14 +19,14 @@ from cld.data.checksums import file_sha256
 from cld.data.features import extract_features
 from cld.evaluation.accuracy import accuracy, by_logits
 from cld.evaluation.classifier.backbone import load_backbone
+from cld.evaluation.classifier.random_views import TrainingImages
 from cld.evaluation.classifier.training import linear_head, train_classifier
-from cld.evaluation.classifier.views import open_images
 from cld.evaluation.labels import complete_labels
 from cld.evaluation.logistic_regression import fit_logistic_regression, standardised
 from cld.evaluation.protocol_names import partial_path
 from cld.runtime.device import resolve_device
 from cld.runtime.errors import InputError
-from cld.training.resumable import Partial
+from cld.training.resumable import Resumable
 
 
 def score_linear(store: str, settings: Mapping, checkpoint: str, device_name: str | None = None) -> dict:
@@ -58,7 +58,7 @@ def score_linear_published(
     backbone, config, side = load_backbone(checkpoint, info, device)
 
     rows, seed = np.arange(len(train_labels)), config["seed"]
-    images = open_images(store, "train", rows, info, side, device, config["workers"])
+    images = TrainingImages(store, "train", rows, info, side, device, config["workers"])
     head = linear_head(backbone.out_features, len(info.classes), seed).to(device)
     optimiser = torch.optim.SGD(
         head.parameters(), settings["lr"], settings["momentum"], weight_decay=settings["weight_decay"]
@@ -75,12 +75,12 @@ def score_linear_published(
         "data": info.checksum,
         "settings": dict(settings),
     }
-    partial = Partial(partial_path(score), subject, config["checkpoint_every_s"])
+    resumable = Resumable(partial_path(score), subject, config["checkpoint_every_s"])
     loss = train_classifier(
-        images, train_labels, classify, head, optimiser, settings, seed, "linear_published", partial
+        images, train_labels, classify, head, optimiser, settings, seed, "linear_published", resumable
     )
     if not math.isfinite(loss):
-        partial.remove()
+        resumable.remove()
         raise InputError(
             f"{checkpoint}: the linear classifier diverged; lower linear_published.lr ({settings['lr']})"
         )

@@ -17,15 +17,17 @@ import torch
 import yaml
 from torch import Generator, Tensor, nn
 from torch.amp import GradScaler
+from torch.optim import SGD
 
 from cld.data import read_info
-from cld.data.view_batches import Schedule, view_batches
+from cld.data.epoch_sampler import EpochSampler
+from cld.data.view_batches import view_batches
 from cld.evaluation.knn_monitor import KNNMonitor
 from cld.methods import build_method
 from cld.methods.base import StepOutput
 from cld.runtime import distributed
 from cld.runtime.device import resolve_device
-from cld.runtime.distributed import data_parallel, print_rank0, rank, world_size
+from cld.runtime.distributed import data_parallel, print_rank0, process_group, rank, world_size
 from cld.runtime.errors import InputError
 from cld.runtime.files import write_text, writing
 from cld.runtime.lock import POLL_S, Lock
@@ -33,11 +35,9 @@ from cld.runtime.progress import no_progress, progress
 from cld.runtime.provenance import provenance
 from cld.runtime.rng import SHUFFLES, STEPS, stream_seed
 from cld.runtime.signals import stop_signal
-from cld.runtime.torchrun import process_group
 from cld.training.checkpoint import load_checkpoint
 from cld.training.log import LOG, TrainingLog, write_log
-from cld.training.optimiser import SGD
-from cld.training.schedule import learning_rate
+from cld.training.schedule import pretraining_rate
 from cld.training.shares import require_shares
 from cld.training.speed import apply_speed_options
 from cld.training.state import TrainingState, require_same_run
@@ -141,18 +141,18 @@ def _train(config: dict, store: str | Path, run_dir: Path, device: torch.device,
     watch = KNNMonitor(config["watch"], store, info, config, device)
     forward = data_parallel(state.method)
 
-    n_steps = n_epochs * steps_per_epoch
-    schedule = Schedule(config["seed"], n_images, batch_size, state.step, n_steps, rank(), world_size())
+    n_steps, rate = n_epochs * steps_per_epoch, pretraining_rate(settings, steps_per_epoch)
+    sampler = EpochSampler(config["seed"], n_images, batch_size, state.step, n_steps)
     began, saved = time.monotonic() - state.wall_time_s, time.monotonic()
     with ExitStack() as stack:
         # first: before there are threads
-        batches = stack.enter_context(view_batches(store, info, config, schedule, device))
+        batches = stack.enter_context(view_batches(store, info, config, sampler, device))
         log = stack.enter_context(TrainingLog(run_dir, state.rows)) if is_first else None
         shown = progress(run_dir.name, n_steps, "steps", done=state.step) if is_first else no_progress()
         bar, stopped_by = stack.enter_context(shown), stack.enter_context(stop_signal())
         epoch_began, epoch_from = time.monotonic(), state.step
         for drawn in batches:
-            lr, note = learning_rate(state.step, steps_per_epoch, settings), ""
+            lr, note = rate.at(state.step), ""
             train_step(state, forward, draw_parts(state, drawn), lr, state.step / n_steps)
             if state.step % steps_per_epoch == 0:
                 means = state.end_epoch(steps_per_epoch)  # waits for the device

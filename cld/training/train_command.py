@@ -4,10 +4,8 @@ import argparse
 
 from cld.config import add_run_arguments, load_run, parse_overrides
 from cld.data.staging import local_copy
-from cld.runtime.caches import own_caches
 
 
-@own_caches()
 def main() -> None:
     """Pre-train one run, or go on with one that was stopped."""
     parser = argparse.ArgumentParser(prog="cld train", description=main.__doc__)

@@ -23,7 +23,7 @@ from cld.runtime.distributed import all_gather_objects, local_device, rank, rank
 from cld.runtime.errors import InputError
 from cld.runtime.progress import no_progress, progress
 from cld.training.checkpoint import load_encoder
-from cld.training.resumable import Partial
+from cld.training.resumable import Resumable
 
 #: Images that are decoded or under way before they are needed.
 AHEAD = 8
@@ -69,8 +69,8 @@ def score_detection(
         "data": info.checksum,
         "settings": settings,
     }
-    partial = Partial(partial_path(score), subject, run["checkpoint_every_s"])
-    fine_tune(detector, train, settings, run, partial)
+    resumable = Resumable(partial_path(score), subject, run["checkpoint_every_s"])
+    fine_tune(detector, train, settings, run, resumable)
     detections = detect(detector, test, settings, run["workers"], device)
     if rank():
         return None

@@ -10,14 +10,12 @@ from cld.evaluation.score import write_score
 from cld.evaluation.semisup.subset import draw_subset, write_subset
 from cld.evaluation.semisup.trial import run_trial
 from cld.evaluation.semisup.trial_selection import score_winner
-from cld.runtime.caches import own_caches
+from cld.runtime.distributed import process_group, require_one_process
 from cld.runtime.signals import ended_by_signals
-from cld.runtime.torchrun import process_group, require_one_process
 
 SECTION = "semisup"
 
 
-@own_caches()
 def main() -> None:
     """Fine-tune a run on few labels: draw the subset, run each trial of a grid, choose and score the best."""
     parser = argparse.ArgumentParser(prog="cld semisup", description=main.__doc__)

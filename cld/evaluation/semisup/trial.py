@@ -13,21 +13,30 @@ from torch.nn import functional as F
 from cld.config import run_id
 from cld.data import StoreInfo, read_info
 from cld.data.checksums import file_sha256
+from cld.data.features import extract_features
 from cld.evaluation.accuracy import by_logits
 from cld.evaluation.classifier.backbone import load_backbone
-from cld.evaluation.classifier.training import linear_head, logits_of, train_classifier
-from cld.evaluation.classifier.views import open_images
+from cld.evaluation.classifier.random_views import TrainingImages
+from cld.evaluation.classifier.training import linear_head, train_classifier
 from cld.evaluation.labels import complete_labels
 from cld.evaluation.protocol_names import partial_path
 from cld.evaluation.semisup.subset import read_subset
 from cld.models.backbones import build_backbone
 from cld.nearest_neighbours import top_accuracy
 from cld.runtime.device import resolve_device
-from cld.runtime.distributed import convert_sync_batchnorm, data_parallel, local_device, rank, require_at_most
+from cld.runtime.distributed import (
+    all_gather_objects,
+    convert_sync_batchnorm,
+    data_parallel,
+    local_device,
+    rank,
+    rank_slice,
+    require_at_most,
+)
 from cld.runtime.errors import InputError
 from cld.runtime.files import write_json
 from cld.training.checkpoint import load_checkpoint, save_checkpoint, trained_by
-from cld.training.resumable import Partial
+from cld.training.resumable import Resumable
 
 
 @dataclass(frozen=True)
@@ -95,13 +104,8 @@ def run_trial(
         settings["momentum"],
         weight_decay=settings["weight_decay"],
     )
-    (images, targets), (others, other_targets) = (
-        (
-            open_images(store, "train", np.array(rows), info, side, device, config["workers"]),
-            torch.from_numpy(labels[rows]).to(device),
-        )
-        for rows in (subset.train, subset.held_out)
-    )
+    rows = np.array(subset.train)
+    images = TrainingImages(store, "train", rows, info, side, device, config["workers"])
     subject = {
         "run": run_id(config),
         "checkpoint": file_sha256(checkpoint),
@@ -110,13 +114,23 @@ def run_trial(
         "lr": lr,
         "head_multiplier": head_multiplier,
     }
-    partial = Partial(partial_path(out), subject, config["checkpoint_every_s"])
-    label, forward = f"lr {lr:g}, head x{head_multiplier:g}", data_parallel(network.train())
+    resumable = Resumable(partial_path(out), subject, config["checkpoint_every_s"])
     training_loss = train_classifier(
-        images, targets, forward, network, optimiser, settings, seed, label, partial
+        images,
+        torch.from_numpy(labels[rows]).to(device),
+        data_parallel(network.train()),
+        network,
+        optimiser,
+        settings,
+        seed,
+        f"lr {lr:g}, head x{head_multiplier:g}",
+        resumable,
     )
-    logits = logits_of(others, network.eval())
-    loss = F.cross_entropy(logits, other_targets).item()
+    own = subset.held_out[rank_slice(len(subset.held_out))]
+    logits = extract_features(network, store, "train", info, device, side, config["workers"], own)
+    logits = torch.cat([part.to(device) for part in all_gather_objects(logits.cpu())])
+    held_out_labels = torch.from_numpy(labels[subset.held_out]).to(device)
+    loss = F.cross_entropy(logits, held_out_labels).item()
     diverged = not (math.isfinite(training_loss) and math.isfinite(loss))
     trial = Trial(
         run=run_id(config),
@@ -128,14 +142,14 @@ def run_trial(
         head_multiplier=head_multiplier,
         diverged=diverged,
         training_loss=None if diverged else training_loss,
-        held_out=None if diverged else {**top_accuracy(by_logits(logits), other_targets), "loss": loss},
+        held_out=None if diverged else {**top_accuracy(by_logits(logits), held_out_labels), "loss": loss},
     )
     if rank() == 0:
         report = asdict(trial)
         content = {"config": config, "trial": report, "network": network.state_dict()}
         save_checkpoint(weights_path(out), content)
         write_json(out, report)
-    partial.remove()
+    resumable.remove()
     return trial
 
 

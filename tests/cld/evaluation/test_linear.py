@@ -5,7 +5,7 @@ from itertools import count
 import numpy as np
 import pytest
 import torch
-from linear_subjects import FACTS, coloured, write_checkpoint, write_colours, write_plain_photos
+from classifier_stores import FACTS, coloured, write_checkpoint, write_colours, write_plain_photos
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler

@@ -6,9 +6,9 @@ from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
+from classifier_stores import FACTS, coloured, write_checkpoint, write_colours, write_plain_photos
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from linear_subjects import FACTS, coloured, write_checkpoint, write_colours, write_plain_photos
 
 from cld.config import load_protocol
 from cld.data import Split, read_info, read_labels, write_store

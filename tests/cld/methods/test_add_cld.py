@@ -5,11 +5,11 @@ import math
 import pytest
 import torch
 from torch.nn import functional as F
+from torch.optim import SGD
 
 from cld.clustering import CLUSTERINGS
 from cld.methods import METHODS, AddCLD, build_method
 from cld.runtime.errors import InputError
-from cld.training.optimiser import SGD
 
 N, B = 20, 8
 both = pytest.mark.parametrize("base", sorted(METHODS))

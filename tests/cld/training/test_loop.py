@@ -12,16 +12,15 @@ import numpy as np
 import pytest
 import torch
 import yaml
-from hypothesis import given
-from hypothesis import strategies as st
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from cld.augment.views import normalise
 from cld.data import Split, read_info, read_split, write_store
+from cld.data.epoch_sampler import EpochSampler
 from cld.methods import METHODS
 from cld.nearest_neighbours import knn_classify, top_accuracy
 from cld.runtime.errors import InputError
-from cld.runtime.rng import epoch_batches, stream_seed
+from cld.runtime.rng import stream_seed
 from cld.training.checkpoint import load_checkpoint, load_encoder
 from cld.training.loop import feature_spread, train
 
@@ -29,24 +28,6 @@ from cld.training.loop import feature_spread, train
 def read_log(run):
     with open(run / "log.csv", newline="") as text:
         return list(csv.DictReader(text))
-
-
-@given(st.integers(0, 2**31), st.integers(0, 1000), st.integers(1, 300), st.integers(1, 64))
-def test_an_epoch_shows_each_image_at_most_once_and_leaves_out_less_than_a_batch(seed, epoch, n, batch):
-    batches = epoch_batches(seed, epoch, n, batch)
-    shown = batches.flatten().tolist()
-    assert batches.shape == (n // batch, batch)
-    assert len(set(shown)) == len(shown) > n - batch
-    assert not shown or (min(shown) >= 0 and max(shown) < n)
-
-
-def test_epochs_and_seeds_differ_in_order():
-    orders = {
-        tuple(epoch_batches(seed, epoch, 50, 10).flatten().tolist())
-        for seed in range(3)
-        for epoch in range(3)
-    }
-    assert len(orders) == 9
 
 
 def test_streams_of_random_numbers_do_not_coincide():
@@ -150,7 +131,7 @@ def test_an_epoch_moves_the_memory_of_the_images_it_showed_and_of_no_other(tiny_
             tiny_run("npid", {"optimiser.epochs": epochs}), tiny_store, tmp_path / str(epochs), "cpu"
         )
         banks.append(load_checkpoint(path)["method"]["method.bank.memory"])
-    shown = set(epoch_batches(0, 0, 36, 8).flatten().tolist())
+    shown = set(torch.cat(EpochSampler(0, 36, 8).epoch_batches(0)).tolist())
     moved = (banks[0] != banks[1]).any(dim=1).nonzero().flatten().tolist()
     assert set(moved) == shown
     assert len(shown) == 32

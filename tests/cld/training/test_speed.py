@@ -6,13 +6,13 @@ import shutil
 
 import pytest
 import torch
+from torch.optim import SGD
 
 from cld.config import run_id
 from cld.methods import build_method
 from cld.runtime.errors import InputError
 from cld.training.checkpoint import load_checkpoint
 from cld.training.loop import train
-from cld.training.optimiser import SGD
 from cld.training.speed import apply_speed_options
 
 #: At so low a rate the weights stay the same, and only the switch tells two runs apart.

@@ -174,7 +174,7 @@ LAGGING = """
 import sys
 from pathlib import Path
 from cld.runtime import distributed
-from cld.runtime.torchrun import process_group
+from cld.runtime.distributed import process_group
 from cld.training import loop
 
 loop.POLL_S = 0.01

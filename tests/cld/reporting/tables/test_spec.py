@@ -7,6 +7,7 @@ import yaml
 
 from cld import config
 from cld.evaluation.protocol_names import METRICS
+from cld.evaluation.protocols import PROTOCOLS
 from cld.reporting.tables import render, spec
 from cld.runtime.errors import InputError
 
@@ -147,6 +148,9 @@ def test_the_schema_knows_the_protocols_and_metrics_of_the_evaluation():
     metrics = {metric for metrics in METRICS.values() for metric in metrics}
     assert set(schema["protocol"]["enum"]) == set(METRICS)
     assert set(schema["metric"]["enum"]) == metrics == set(render.METRICS)
+    for protocol in METRICS:
+        base = protocol if protocol in PROTOCOLS else protocol.rpartition("_")[0]
+        assert base in {*PROTOCOLS, "semisup"}
 
 
 def test_the_guides_table_is_one(load):
