@@ -21,11 +21,17 @@ COMMANDS = {
     "cell": ("cld.reporting.tables.cell", "average the scores of one cell"),
     "tables": ("cld.reporting.tables.tables_command", "render tables from cells, or from the scores so far"),
     "page": ("cld.reporting.page.page_command", "write the index page"),
-    "card": ("cld.reporting.figures.card", "describe a store in text and a picture"),
-    "figure-a1": ("cld.reporting.figures.scenes", "Figure A.1: scenes and crops"),
-    "figure-a2": ("cld.reporting.figures.negatives", "Figure A.2: NMI, retrieval and kNN over negatives"),
-    "figure-a3": ("cld.reporting.figures.gallery", "Figure A.3: what runs retrieve"),
-    "figure-choice": ("cld.reporting.figures.choice", "a hyper-parameter chosen without labels"),
+    "card": ("cld.reporting.figures.store_card", "describe a store in text and a picture"),
+    "figure-a1": ("cld.reporting.figures.figure_a1_scenes", "Figure A.1: scenes and crops"),
+    "figure-a2": (
+        "cld.reporting.figures.figure_a2_negatives",
+        "Figure A.2: NMI, retrieval and kNN over negatives",
+    ),
+    "figure-a3": ("cld.reporting.figures.figure_a3_retrieval", "Figure A.3: what runs retrieve"),
+    "figure-choice": (
+        "cld.reporting.figures.figure_label_free_choice",
+        "a hyper-parameter chosen without labels",
+    ),
 }
 
 

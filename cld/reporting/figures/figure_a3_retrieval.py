@@ -9,7 +9,7 @@ one's performance, evenly by rank, and the rows begin where it does worst.
 
 import argparse
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -57,77 +57,18 @@ def choose_queries(n_right: np.ndarray, labels: np.ndarray, n: int, seed: int) -
     return np.array(chosen)
 
 
-def draw(
-    store: str | Path,
-    info: StoreInfo,
-    splits: tuple[str, str],
-    queries: np.ndarray,
-    found: Sequence[Retrieval],
-    names: Sequence[str],
-) -> Figure:
-    """The figure: a row a query, then the hits of each method.
-
-    Args:
-        splits: of the queries and of the hits.
-        queries: (n,), rows of the queries' split.
-        found: what the methods retrieve for every image of the queries' split.
-        names: the methods'.
-    """
-    k = found[0].rows.shape[1]
-    step = 1 + SPACE
-    starts = [NAME + step + GAP + i * (k * step + GAP) for i in range(len(found))]
-    width = starts[-1] + k * step
-    inch = TEXT_WIDTH / (width + 0.1)  # of a picture's side
-    heading = caption("Figure A.3: sample retrievals", info.preset, info.dataset)
-    head = HEAD + MORE_HEAD * heading.count("\n")
-    height = len(queries) * step * inch + head + FOOT
-    figure = plt.figure(figsize=(TEXT_WIDTH, height))
-    axis = figure.add_axes((0, FOOT / height, 1, 1 - (head + FOOT) / height))
-    axis.set(xlim=(-0.05, width + 0.05), ylim=(len(queries) * step, 0))
-    axis.axis("off")
-    figure.text(0.5, 1 - 0.06 / height, heading, ha="center", va="top", fontsize=8)
-    foot = (
-        f"Green: of the query's class; red: of another. Rows from {names[0]}'s fewest right hits to its most."
-    )
-    figure.text(0.5, 0.05 / height, foot, ha="center", va="bottom", fontsize=5.5)
-
-    side = info.image_size or SIDE
-    labels = read_labels(store, splits[0])[queries]
-    for row, (picture, label) in enumerate(
-        zip(thumbnails(store, splits[0], queries, side), labels, strict=True)
-    ):
-        name = _wrapped(info.classes[label])
-        axis.text(NAME - 0.15, (row + 0.5) * step, name, ha="right", va="center", fontsize=5.5)
-        _show(axis, picture, NAME, row * step, "black")
-    _head(axis, "query", NAME + 0.5)
-    for method, start, title in zip(found, starts, names, strict=True):
-        share = 100 * method.is_right.mean()
-        _head(
-            axis,
-            f"{title}   ({share:.0f} % of the first {k} hits right, over all queries)",
-            start + k * step / 2,
-        )
-        hits = method.rows[queries]  # n, k
-        pictures = thumbnails(store, splits[1], hits.ravel(), side)
-        for place, picture in enumerate(pictures):
-            row, column = divmod(place, k)
-            colour = RIGHT if method.is_right[queries[row], column] else WRONG
-            _show(axis, picture, start + column * step, row * step, colour)
-    return figure
-
-
 def hits_table(
     queries: np.ndarray,
-    found: Sequence[Retrieval],
-    names: Sequence[str],
+    found: Mapping[str, Retrieval],
     labels: tuple[np.ndarray, np.ndarray],
     classes: Sequence[str],
 ) -> pd.DataFrame:
     """What the figure shows, one line a hit: rows of the two splits, classes, and whether they agree.
 
     Args:
+        queries: (n,), rows of the queries' split.
+        found: what each method retrieves for every image of the queries' split.
         labels: of the queries' split and of the hits'.
-        See :func:`draw` for the others.
     """
     lines = [
         {
@@ -141,10 +82,60 @@ def hits_table(
             "is_right": bool(method.is_right[query, rank - 1]),
         }
         for place, query in enumerate(queries, start=1)
-        for method, name in zip(found, names, strict=True)
+        for name, method in found.items()
         for rank, hit in enumerate(method.rows[query], start=1)
     ]
     return pd.DataFrame(lines)
+
+
+def draw(
+    store: str | Path,
+    info: StoreInfo,
+    splits: tuple[str, str],
+    shown: pd.DataFrame,
+    shares: Mapping[str, float],
+) -> Figure:
+    """The figure: a row a query, then the hits of each method.
+
+    Args:
+        splits: of the queries and of the hits.
+        shown: see :func:`hits_table`.
+        shares: by method, the percentage of right hits over all queries.
+    """
+    k, n_queries = shown["rank"].max(), shown["place"].max()
+    step = 1 + SPACE
+    starts = [NAME + step + GAP + i * (k * step + GAP) for i in range(len(shares))]
+    width = starts[-1] + k * step
+    inch = TEXT_WIDTH / (width + 0.1)  # of a picture's side
+    heading = caption("Figure A.3: sample retrievals", info.preset, info.dataset)
+    head = HEAD + MORE_HEAD * heading.count("\n")
+    height = n_queries * step * inch + head + FOOT
+    figure = plt.figure(figsize=(TEXT_WIDTH, height))
+    axis = figure.add_axes((0, FOOT / height, 1, 1 - (head + FOOT) / height))
+    axis.set(xlim=(-0.05, width + 0.05), ylim=(n_queries * step, 0))
+    axis.axis("off")
+    figure.text(0.5, 1 - 0.06 / height, heading, ha="center", va="top", fontsize=8)
+    first = next(iter(shares))
+    foot = f"Green: of the query's class; red: of another. Rows from {first}'s fewest right hits to its most."
+    figure.text(0.5, 0.05 / height, foot, ha="center", va="bottom", fontsize=5.5)
+
+    side = info.image_size or SIDE
+    queries = shown.drop_duplicates("place")
+    pictures = thumbnails(store, splits[0], queries["query"].to_numpy(), side)
+    _head(axis, "query", NAME + 0.5)
+    for row, (picture, name) in enumerate(zip(pictures, queries["query_class"], strict=True)):
+        middle = (row + 0.5) * step
+        axis.text(NAME - 0.15, middle, _wrapped(name), ha="right", va="center", fontsize=5.5)
+        _show(axis, picture, NAME, row * step, "black")
+    for start, (method, share) in zip(starts, shares.items(), strict=True):
+        title = f"{method}   ({share:.0f} % of the first {k} hits right, over all queries)"
+        _head(axis, title, start + k * step / 2)
+        hits = shown[shown["method"] == method]
+        pictures = thumbnails(store, splits[1], hits["hit"].to_numpy(), side)
+        for hit, picture in zip(hits.itertuples(), pictures, strict=True):
+            colour = RIGHT if hit.is_right else WRONG
+            _show(axis, picture, start + (hit.rank - 1) * step, (hit.place - 1) * step, colour)
+    return figure
 
 
 def _head(axis: Axes, text: str, x: float) -> None:
@@ -178,17 +169,21 @@ def main() -> None:
     parser.add_argument("--figure", nargs="+", required=True, help="files to write, .png or .pdf")
     parser.add_argument("--csv", help="file for the queries and hits that are shown")
     args = parser.parse_args()
+    if len(set(args.labels)) < 2:
+        raise InputError(f"--labels {' '.join(args.labels)}: name the two methods differently")
     info = read_info(args.store)
-    labels = read_labels(args.store, args.split)
-    n_images = len(labels)
+    labels = read_labels(args.store, args.split), read_labels(args.store, args.source)
+    n_images = len(labels[0])
     if not 1 <= args.queries <= n_images:
         raise InputError(f"--queries {args.queries} is outside 1..{n_images}, the images of '{args.split}'")
-    found = [
-        retrieve(args.store, args.split, args.source, N_HITS, checkpoint, args.device)
-        for checkpoint in args.checkpoints
-    ]
-    queries = choose_queries(found[0].is_right.sum(axis=1), labels, args.queries, args.seed)
+    found = {
+        label: retrieve(args.store, args.split, args.source, N_HITS, checkpoint, args.device)
+        for label, checkpoint in zip(args.labels, args.checkpoints, strict=True)
+    }
+    n_right = found[args.labels[0]].is_right.sum(axis=1)
+    queries = choose_queries(n_right, labels[0], args.queries, args.seed)
+    shown = hits_table(queries, found, labels, info.classes)
     if args.csv:
-        both = labels, read_labels(args.store, args.source)
-        write_text(args.csv, hits_table(queries, found, args.labels, both, info.classes).to_csv(index=False))
-    save(draw(args.store, info, (args.split, args.source), queries, found, args.labels), args.figure)
+        write_text(args.csv, shown.to_csv(index=False))
+    shares = {label: 100 * method.is_right.mean() for label, method in found.items()}
+    save(draw(args.store, info, (args.split, args.source), shown, shares), args.figure)

@@ -1,4 +1,4 @@
-"""Choosing a hyper-parameter without labels: the label-free scores against a labelled one, over its values.
+"""Choosing a hyper-parameter without labels: label-free scores beside a labelled one, over its values.
 
     cld figure-choice --key cld.weight --scores */unsupervised.json */knn.json \\
         --figure choice.png --csv choice.csv
@@ -9,14 +9,15 @@ Each run has a score by the protocol ``unsupervised`` and one by another protoco
 import argparse
 from collections.abc import Sequence
 
+import numpy as np
 import pandas as pd
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from scipy.stats import spearmanr
 
 from cld.config import flat
 from cld.evaluation.compare import read_score
-from cld.reporting.style import TEXT_WIDTH, caption, dataset_name, plt, save
+from cld.reporting.figures.panels import draw_panel, panels_figure
+from cld.reporting.style import caption, dataset_name, save
 from cld.runtime.errors import InputError
 from cld.runtime.files import write_text
 
@@ -25,7 +26,7 @@ LABEL_FREE = {"view_nmi": "NMI of two views' groups", "view_retrieval": "views t
 KEYS = {"cld.weight": "λ", "temperature": "$T_I$", "cld.temperature": "$T_G$", "cld.n_groups": "groups"}
 LABELLED_COLOUR, LABEL_FREE_COLOUR = "#0072b2", "#d55e00"
 SHOWN = {"knn": "kNN", "top1": "top-1", "top5": "top-5"}
-LEAST_RANKED = 3  # values that a rank correlation takes
+LEAST_RANKED = 3  # values that a rank correlation needs
 
 
 def tabulate(scores: Sequence[dict], key: str, metric: str) -> pd.DataFrame:
@@ -44,7 +45,7 @@ def tabulate(scores: Sequence[dict], key: str, metric: str) -> pd.DataFrame:
     if not free or free.keys() != labelled.keys():
         lonely = ", ".join(sorted(map(str, free.keys() ^ labelled.keys()))) or "none at all"
         raise InputError(
-            f"every run takes two scores, by unsupervised and by one other protocol; not so: {lonely}"
+            f"every run needs two scores, by unsupervised and by one other protocol; not so: {lonely}"
         )
     for what in ("preset", "dataset"):
         _require_alike(scores, what, [score[what] for score in scores])
@@ -77,38 +78,21 @@ def _require_alike(scores: Sequence[dict], what: str, values: Sequence[object]) 
 
 def draw(table: pd.DataFrame, key: str, labelled: str, heading: str) -> Figure:
     """The figure: a panel for each score over the key's values, and what each score would choose."""
-    panels = {"labelled": f"{labelled} (labelled)", **LABEL_FREE}
-    figure = plt.figure(figsize=(TEXT_WIDTH, 2.5), layout="constrained")
-    figure.suptitle(heading, fontsize=8)
-    axes = figure.subplots(1, len(panels))
+    scores = {"labelled": f"{labelled} (labelled)", **LABEL_FREE}
     seeds = " Line: mean over seeds, with its standard deviation." if table["seed"].nunique() > 1 else ""
-    figure.supxlabel(f"Ring: what a score would choose.{seeds}", fontsize=5.5)
-    for axis, (column, title) in zip(axes, panels.items(), strict=True):
+    figure, axes = panels_figure(len(scores), heading, f"Ring: what a score would choose.{seeds}")
+    for axis, (column, title) in zip(axes, scores.items(), strict=True):
         colour = LABELLED_COLOUR if column == "labelled" else LABEL_FREE_COLOUR
-        _draw_panel(axis, table, column, colour)
+        by_value = table.groupby("value")[column].agg(["mean", "std"])
+        places = np.arange(len(by_value))
+        draw_panel(axis, places, by_value["mean"].to_numpy(), by_value["std"].to_numpy(), colour)
+        axis.plot(
+            by_value.index.get_indexer(table["value"]), table[column], ".", color=colour, markersize=3.5
+        )
+        axis.set_xticks(places, [f"{v:g}" if isinstance(v, float | int) else str(v) for v in by_value.index])
         axis.set_title(title + _agreement(table, column), color=colour, pad=5)
         axis.set_xlabel(KEYS.get(key, key))
-    axes[0].set_ylabel("percent")
     return figure
-
-
-def _draw_panel(axis: Axes, table: pd.DataFrame, column: str, colour: str) -> None:
-    by_value = table.groupby("value")[column]
-    mean, sd = by_value.mean(), by_value.std().fillna(0)
-    at = {value: place for place, value in enumerate(mean.index)}
-    places = list(at.values())
-    axis.fill_between(places, mean - sd, mean + sd, color=colour, alpha=0.15, linewidth=0)
-    axis.plot(places, mean, color=colour, linewidth=1.2)
-    axis.plot(table["value"].map(at), table[column], ".", color=colour, markersize=3.5)
-    best = mean.idxmax()
-    axis.plot(
-        at[best], mean[best], "o", color="none", markeredgecolor=colour, markersize=9, markeredgewidth=1.2
-    )
-    axis.set_xticks(places, [f"{value:g}" if isinstance(value, float | int) else str(value) for value in at])
-    axis.set_xlim(-0.35, len(at) - 0.65)
-    axis.margins(y=0.15)
-    axis.grid(axis="y", linewidth=0.3, alpha=0.5)
-    axis.spines[["top", "right"]].set_visible(False)
 
 
 def _agreement(table: pd.DataFrame, column: str) -> str:
@@ -132,10 +116,8 @@ def main() -> None:
     table = tabulate(scores, args.key, args.metric)
     protocol = next(score["protocol"] for score in scores if score["protocol"] != "unsupervised")
     preset, dataset = scores[0]["preset"], scores[0]["dataset"]
-    heading = caption(
-        f"Choosing {KEYS.get(args.key, args.key)} without labels on {dataset_name(dataset)}", preset, dataset
-    )
+    title = f"Choosing {KEYS.get(args.key, args.key)} without labels on {dataset_name(dataset)}"
     columns = {"value": args.key, "labelled": f"{protocol}_{args.metric}"}
     write_text(args.csv, table.rename(columns=columns).to_csv(index=False))
     name = " ".join(SHOWN.get(word, word) for word in (protocol, args.metric))
-    save(draw(table, args.key, name, heading), args.figure)
+    save(draw(table, args.key, name, caption(title, preset, dataset)), args.figure)

@@ -6,14 +6,13 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from PIL import Image
 
 from cld.data import read_info, read_split
-from cld.reporting.style import COLOURS, TEXT_WIDTH, caption, save
+from cld.reporting.style import COLOURS, TEXT_WIDTH, caption, plt, save, strip
 from cld.runtime.errors import InputError
 from cld.runtime.files import write_text
 
@@ -68,7 +67,9 @@ def draw(manifest: pd.DataFrame, root: Path, store: str, heading: str) -> Figure
     strips = below.subplots(len(classes), 1, squeeze=False)[:, 0]
     below.subplots_adjust(0.33, 0.02, 0.99, 0.98, hspace=0.06)
     for label, (axis, name) in enumerate(zip(strips, classes, strict=True)):
-        axis.imshow(_strip(crops[pick_crops(manifest, label)]), interpolation="lanczos", aspect="auto")
+        axis.imshow(
+            strip(crops[pick_crops(manifest, label)], N_CROPS), interpolation="lanczos", aspect="auto"
+        )
         place = {"transform": axis.transAxes, "clip_on": False}
         label_text = textwrap.fill(name.replace("_", " "), 36)
         axis.text(-0.03, 0.5, label_text, ha="right", va="center", fontsize=5.5, **place)
@@ -98,14 +99,6 @@ def _draw_view(axis: Axes, path: Path, boxes: pd.DataFrame) -> None:
         edge = COLOURS[box.label % len(COLOURS)]
         size = box.right - box.left, box.bottom - box.top
         axis.add_patch(Rectangle((box.left, box.top), *size, fill=False, edgecolor=edge, linewidth=0.9))
-
-
-def _strip(images: np.ndarray) -> np.ndarray:
-    """Crops (n, S, S, 3) side by side with white gaps, padded to N_CROPS."""
-    size = images.shape[1]
-    strip = np.full((size, N_CROPS, size + 2, 3), 255, dtype=np.uint8)
-    strip[:, : len(images), :size] = images.transpose(1, 0, 2, 3)
-    return strip.reshape(size, -1, 3)
 
 
 def main() -> None:

@@ -2,7 +2,6 @@
 
 import io
 import json
-import subprocess
 import sys
 
 import numpy as np
@@ -10,7 +9,7 @@ import pytest
 from PIL import Image
 
 from cld.data import EncodedSplit, Objects, Split, read_info, write_encoded_store, write_store
-from cld.reporting.figures import card
+from cld.reporting.figures import store_card as card
 from cld.reporting.style import save
 
 FACTS = {"preset": "demo", "sources": {"root": "files", "sha256": "0" * 64}, "config": {"expect": None}}
@@ -86,12 +85,12 @@ def test_pictures_are_drawn(kind, request, tmp_path):
     assert width == pytest.approx(200 * 6.9, abs=1) and height > 400
 
 
-def test_the_command_shows_the_score_on_raw_pixels(small, tmp_path):
+def test_the_command_shows_the_score_on_raw_pixels(small, tmp_path, monkeypatch):
     score = {"metrics": {"top1": 12.345, "top5": 99.0}, "settings": {"side": 32, "k": 20}}
     (tmp_path / "score.json").write_text(json.dumps(score))
-    command = [sys.executable, "-m", "cld", "card", "--store", small]
-    command += ["--pixel-knn", tmp_path / "score.json"]
-    command += ["--card", tmp_path / "c.md", "--figure", tmp_path / "c.png"]
-    subprocess.run(command, check=True)
+    outputs = ["--card", tmp_path / "c.md", "--figure", tmp_path / "c.png"]
+    arguments = ["card", "--store", small, "--pixel-knn", tmp_path / "score.json", *outputs]
+    monkeypatch.setattr(sys, "argv", list(map(str, arguments)))
+    card.main()
     assert "kNN on raw pixels (32×32, k 20): top-1 12.3 %" in (tmp_path / "c.md").read_text()
     assert (tmp_path / "c.png").read_bytes().startswith(b"\x89PNG")

@@ -20,7 +20,7 @@ from PIL import Image
 from cld.config import is_generated, load_preset
 from cld.data import EncodedImages, StoreInfo, read_info, thumbnails
 from cld.data.store_format import open_store
-from cld.reporting.style import COLOURS, TEXT_WIDTH, plt, save
+from cld.reporting.style import COLOURS, TEXT_WIDTH, plt, save, strip
 from cld.runtime.files import write_text
 from cld.runtime.markdown import table
 
@@ -98,11 +98,8 @@ def text(path: str | Path, info: StoreInfo, figure: str, score: Mapping | None) 
 def draw(path: str | Path, info: StoreInfo, title: str) -> Figure:
     """The card's picture: samples of the classes, or images with their objects, above the counts by class."""
     counts = count_labels(path, info)
-    if info.has_objects:
-        height = 5.2
-    else:
-        rows = _sample_rows(path, info)
-        height = 0.43 * len(rows)
+    rows = {} if info.has_objects else _sample_rows(path, info)
+    height = 5.2 if info.has_objects else 0.43 * len(rows)
     figure = plt.figure(figsize=(TEXT_WIDTH, height + 2.3))
     above, below = figure.subfigures(2, 1, height_ratios=[height + 0.4, 1.9])
     above.suptitle(title, fontsize=8, x=0.01, ha="left")
@@ -144,9 +141,8 @@ def _draw_samples(
     axes = figure.subplots(len(rows), 1, squeeze=False)[:, 0]
     figure.subplots_adjust(0.16, 0.01, 0.99, 0.94, hspace=0.08)
     for axis, (name, (split, index)) in zip(axes, rows.items(), strict=True):
-        strip = np.full((side, N_SAMPLES, side + 2, 3), 255, dtype=np.uint8)
-        strip[:, : len(index), :side] = thumbnails(path, split, index, side).transpose(1, 0, 2, 3)
-        axis.imshow(strip.reshape(side, -1, 3), interpolation="lanczos", aspect="equal")
+        images = strip(thumbnails(path, split, index, side), N_SAMPLES)
+        axis.imshow(images, interpolation="lanczos", aspect="equal")
         label = textwrap.fill(name.replace("_", " "), 22)
         axis.text(-0.01, 0.5, label, ha="right", va="center", fontsize=5.5, transform=axis.transAxes)
         axis.axis("off")

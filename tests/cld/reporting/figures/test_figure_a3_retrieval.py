@@ -14,10 +14,12 @@ from PIL import Image
 
 from cld.data import read_info, read_labels, thumbnails
 from cld.evaluation.retrieval import retrieve
-from cld.reporting.figures.gallery import RIGHT, WRONG, choose_queries, draw, main
+from cld.methods.encoder import build_encoder
+from cld.reporting.figures.figure_a3_retrieval import RIGHT, WRONG, choose_queries, draw, hits_table, main
 from cld.reporting.style import plt
 from cld.runtime.errors import run_command
-from cld.training.loop import train
+from cld.runtime.provenance import provenance
+from cld.training.checkpoint import save_checkpoint
 
 
 @given(st.lists(st.tuples(st.integers(0, 8), st.integers(0, 3)), min_size=1, max_size=40), st.data())
@@ -39,22 +41,32 @@ def test_queries_stand_for_the_whole_range_and_for_many_classes():
 
 @pytest.fixture(scope="module", params=["arrays", "jpeg"])
 def case(request, tiny_store, tiny_run, tmp_path_factory):
-    """A store and two runs' checkpoints."""
-    folder = tmp_path_factory.mktemp("gallery")
+    """A store and two checkpoints of random networks."""
+    folder = tmp_path_factory.mktemp("retrieval")
     store = tiny_store
     if request.param == "jpeg":
         store = write_photos(folder / "s.h5", {"train": photos(24), "test": photos(9, seed=1)})
-    overrides = {"optimiser.epochs": 1, "image_size": 16, "workers": 0}
-    runs = [tiny_run(overrides={**overrides, "cld.weight": weight}) for weight in (0, 1)]
-    return store, [train(run, store, folder / str(i), "cpu") for i, run in enumerate(runs)]
+    run, checkpoints = (
+        tiny_run(overrides={"image_size": 16, "workers": 0}),
+        [folder / "a.pt", folder / "b.pt"],
+    )
+    for path in checkpoints:
+        content = {"config": run, "encoder": build_encoder(run).state_dict(), "provenance": provenance()}
+        save_checkpoint(path, content)
+    return store, checkpoints
 
 
 def test_hits_lie_in_order_with_their_colour(case):
     store, checkpoints = case
     info, k = read_info(store), 8
-    found = [retrieve(store, "test", "train", k, checkpoint, "cpu") for checkpoint in checkpoints]
+    found = {
+        name: retrieve(store, "test", "train", k, checkpoint, "cpu")
+        for name, checkpoint in zip("AB", checkpoints, strict=True)
+    }
     queries = np.array([3, 0])
-    figure = draw(store, info, ("test", "train"), queries, found, ["A", "B"])
+    labels = read_labels(store, "test"), read_labels(store, "train")
+    shown = hits_table(queries, found, labels, info.classes)
+    figure = draw(store, info, ("test", "train"), shown, {"A": 50.0, "B": 50.0})
     (axis,) = figure.axes
     side = info.image_size or 96
     frames = [patch for patch in axis.patches if isinstance(patch, Rectangle)]
@@ -66,7 +78,7 @@ def test_hits_lie_in_order_with_their_colour(case):
         shown = by_place[row * 17 : (row + 1) * 17]
         pictures = [thumbnails(store, "test", [query], side)[0]]
         colours = ["#000000"]
-        for method in found:
+        for method in found.values():
             pictures += list(thumbnails(store, "train", method.rows[query], side))
             colours += [RIGHT if right else WRONG for right in method.is_right[query]]
         for (image, frame), picture, colour in zip(shown, pictures, colours, strict=True):
@@ -77,31 +89,26 @@ def test_hits_lie_in_order_with_their_colour(case):
     plt.close(figure)
 
 
-def test_the_command_draws_and_tells_what_cannot_be_drawn(case, tmp_path, monkeypatch, capsys):
+def test_the_command_draws_or_refuses_in_one_line(case, tmp_path, monkeypatch, capsys):
     store, checkpoints = case
     out = [tmp_path / "a.png", tmp_path / "a.pdf"]
     arguments = ["--store", store, "--checkpoints", *checkpoints, "--labels", "NPID", "NPID+CLD"]
     arguments += ["--device", "cpu", "--figure", *out, "--csv", tmp_path / "a.csv", "--queries"]
 
-    def gallery(queries):
-        monkeypatch.setattr(sys, "argv", ["gallery", *map(str, arguments), queries])
+    def figure_a3(queries):
+        monkeypatch.setattr(sys, "argv", ["figure-a3", *map(str, arguments), queries])
         run_command(main)
 
-    gallery("3")
+    figure_a3("3")
     assert Image.open(out[0]).size[0] > 1000 and out[1].stat().st_size
     shown = pd.read_csv(tmp_path / "a.csv")
-    assert (
-        len(shown) == 3 * 2 * 8
-        and shown.groupby(["place", "method"])["rank"]
-        .apply(list)
-        .map(lambda ranks: ranks == list(range(1, 9)))
-        .all()
-    )
+    assert len(shown) == 3 * 2 * 8
+    assert set(shown.groupby(["place", "method"])["rank"].apply(tuple)) == {tuple(range(1, 9))}
     labels = [read_labels(store, split) for split in ("test", "train")]
     assert (shown["is_right"] == (labels[0][shown["query"]] == labels[1][shown["hit"]])).all()
     assert (shown["is_right"] == (shown["query_class"] == shown["hit_class"])).all()
     capsys.readouterr()
     with pytest.raises(SystemExit, match="2"):
-        gallery("99")
-    told = capsys.readouterr().err
-    assert told.startswith("error: --queries 99 is outside 1..") and told.count("\n") == 1
+        figure_a3("99")
+    refusal = capsys.readouterr().err
+    assert refusal.startswith("error: --queries 99 is outside 1..") and refusal.count("\n") == 1

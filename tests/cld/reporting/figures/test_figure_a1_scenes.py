@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from cld.data import Split, write_store
-from cld.reporting.figures import scenes
+from cld.reporting.figures import figure_a1_scenes as scenes
 from cld.reporting.style import caption, save
 from cld.runtime.errors import InputError
 

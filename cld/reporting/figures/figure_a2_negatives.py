@@ -2,10 +2,12 @@
 
 import argparse
 
+import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from cld.reporting.style import TEXT_WIDTH, caption, dataset_name, plt, save
+from cld.reporting.figures.panels import draw_panel, panels_figure
+from cld.reporting.style import caption, dataset_name, save
 from cld.reporting.tables.spec import load_table
 from cld.runtime.errors import InputError
 from cld.runtime.files import write_text
@@ -31,38 +33,16 @@ def draw(table: pd.DataFrame, heading: str) -> Figure:
     Args:
         table: tidy, with ``negatives``, ``column``, ``value`` and ``std``, in percent.
     """
-    figure = plt.figure(figsize=(TEXT_WIDTH, 2.3), layout="constrained")
-    figure.suptitle(heading, fontsize=8)
-    axes = figure.subplots(1, len(SCORES))
+    band = " Band: standard deviation over seeds." if table["std"].notna().any() else ""
+    note = f"Ring: the best number of negatives by each score.{band}"
+    figure, axes = panels_figure(len(SCORES), heading, note)
     for axis, (column, (name, colour, marker)) in zip(axes, SCORES.items(), strict=True):
         rows = table[table["column"] == column].sort_values("negatives")
-        deviation = rows["std"].fillna(0)
-        axis.fill_between(
-            rows["negatives"],
-            rows["value"] - deviation,
-            rows["value"] + deviation,
-            color=colour,
-            alpha=0.15,
-            lw=0,
-        )
-        axis.plot(
-            rows["negatives"], rows["value"], color=colour, marker=marker, markersize=3.5, linewidth=1.2
-        )
-        best = rows.loc[rows["value"].idxmax()]
-        axis.plot(
-            best["negatives"], best["value"], "o", color="none", markeredgecolor=colour, markersize=9, mew=1.2
-        )
-        axis.set_xscale("log", base=2)
-        axis.set_xticks(rows["negatives"], [f"{n:g}" for n in rows["negatives"]])
-        axis.minorticks_off()
+        places = np.log2(rows["negatives"].to_numpy())
+        draw_panel(axis, places, rows["value"].to_numpy(), rows["std"].to_numpy(), colour, marker)
+        axis.set_xticks(places, [f"{n:g}" for n in rows["negatives"]])
         axis.set_title(name, color=colour, pad=5)
         axis.set_xlabel("negatives (size of the queue)")
-        axis.margins(x=0.08, y=0.18)
-        axis.grid(axis="y", linewidth=0.3, alpha=0.5)
-        axis.spines[["top", "right"]].set_visible(False)
-    axes[0].set_ylabel("percent")
-    band = " Band: standard deviation over seeds." if table["std"].notna().any() else ""
-    figure.supxlabel(f"Ring: the best number of negatives by each score.{band}", fontsize=5.5)
     return figure
 
 
@@ -81,12 +61,9 @@ def main() -> None:
         raise InputError(
             f"{args.table}: no number in the columns {', '.join(missing)}; build the table first"
         )
-    sizes = queue_sizes(args.preset)
-    table = table.assign(negatives=table["row"].map(sizes))
-    preset, dataset = args.preset, table["dataset"].iloc[0]
-    heading = caption(
-        f"Figure A.2: MoCo with queues of several sizes on {dataset_name(dataset)}", preset, dataset
-    )
+    table = table.assign(negatives=table["row"].map(queue_sizes(args.preset)))
+    dataset = table["dataset"].iloc[0]
+    title = f"Figure A.2: MoCo with queues of several sizes on {dataset_name(dataset)}"
     kept = table[["negatives", "column", "value", "std", "n_seeds", "preset", "dataset"]]
     write_text(args.csv, kept.to_csv(index=False))
-    save(draw(table, heading), args.figure)
+    save(draw(table, caption(title, args.preset, dataset)), args.figure)

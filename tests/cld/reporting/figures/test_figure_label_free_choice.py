@@ -1,13 +1,12 @@
 """Label-free scores against a labelled one: the table behind the figure, what is drawn, what is refused."""
 
 import json
-import subprocess
 import sys
 
 import pandas as pd
 import pytest
 
-from cld.reporting.figures.choice import draw, tabulate
+from cld.reporting.figures.figure_label_free_choice import draw, main, tabulate
 from cld.reporting.style import plt
 from cld.runtime.errors import InputError
 
@@ -64,7 +63,7 @@ def test_the_figure_shows_means_and_rings_each_scores_choice(scores):
     figure = draw(table, "cld.weight", "kNN top-1", "heading")
     lines = [[list(line.get_ydata()) for line in axis.lines] for axis in figure.axes]
     assert [panel[0] for panel in lines] == [[51, 60, 70], [31, 35, 40], [3, 10, 9]], "means"
-    assert [panel[2] for panel in lines] == [[70], [40], [10]], "rings"
+    assert [panel[1] for panel in lines] == [[70], [40], [10]], "rings"
     assert "1.00" in figure.axes[1].get_title() and "0.50" in figure.axes[2].get_title()
     plt.close(figure)
 
@@ -84,20 +83,19 @@ def test_the_figure_shows_means_and_rings_each_scores_choice(scores):
 )
 def test_what_cannot_be_shown_is_one_line(scores, change, key, message):
     change(scores)
-    with pytest.raises(InputError, match=message) as told:
+    with pytest.raises(InputError, match=message) as error:
         tabulate(scores, key, "top1")
-    assert "\n" not in str(told.value)
+    assert "\n" not in str(error.value)
 
 
-def test_the_command_writes_figure_and_numbers(scores, tmp_path):
-    paths = []
-    for i, score in enumerate(scores):
-        paths.append(str(tmp_path / f"{i}.json"))
-        (tmp_path / f"{i}.json").write_text(json.dumps(score))
-    command = [sys.executable, "-m", "cld", "figure-choice", "--key", "cld.weight", "--scores", *paths]
-    command += ["--figure", str(tmp_path / "a.png"), "--csv", str(tmp_path / "a.csv")]
-    done = subprocess.run(command, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+def test_the_command_writes_figure_and_numbers(scores, tmp_path, monkeypatch):
+    paths = [tmp_path / f"{n}.json" for n in range(len(scores))]
+    for path, score in zip(paths, scores, strict=True):
+        path.write_text(json.dumps(score))
+    outputs = ["--figure", tmp_path / "a.png", "--csv", tmp_path / "a.csv"]
+    arguments = ["figure-choice", "--key", "cld.weight", *outputs, "--scores", *paths]
+    monkeypatch.setattr(sys, "argv", list(map(str, arguments)))
+    main()
     numbers = pd.read_csv(tmp_path / "a.csv")
     assert list(numbers) == ["run", "seed", "cld.weight", "view_nmi", "view_retrieval", "knn_top1"]
     assert numbers["knn_top1"].tolist() == [50, 52, 60, 70] and (tmp_path / "a.png").stat().st_size
