@@ -1,11 +1,11 @@
 """What a preset asks for: its runs by id, each once however many cells share it, and their scores."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from cld.config import is_available, load_preset, load_run, run_id
+from cld.config import is_available, load_config, load_preset, load_run, run_id
 from cld.evaluation.protocols import RUN_PROTOCOLS, SEMISUP_PERCENT, STORE_PROTOCOLS
-from cld.reporting.tables.spec import Table, score_path
+from cld.reporting.tables.spec import Table, load_table, require_tables, score_path, table_names
 
 
 @dataclass(frozen=True)
@@ -46,6 +46,17 @@ def available_tables(tables: Iterable[Table], paths: Mapping[str, str]) -> list[
     return [
         table for table in tables if all(is_available(cell.dataset, paths) for cell in table.cells.values())
     ]
+
+
+def requested_tables(names: Sequence[str] | None, preset: str) -> list[Table]:
+    """The tables of these names; without any, all whose datasets are available.
+
+    Raises:
+        InputError: there is no such table.
+    """
+    require_tables(names or [])
+    tables = [load_table(name, preset) for name in names or table_names()]
+    return tables if names else available_tables(tables, load_config()["data"]["paths"])
 
 
 def runs_of_evaluations(preset: str) -> dict[str, dict]:

@@ -171,6 +171,17 @@ def facts_of(path: Path) -> Mapping[str, object]:
     return {}
 
 
+def lock_holder(path: Path) -> dict[str, object] | None:
+    """Who holds a lock: ``host``, ``process``, Slurm ``job`` and last ``heartbeat`` (seconds since 1970).
+
+    None where nobody does. A heartbeat older than STALE_S is that of a holder that has ended.
+    """
+    try:
+        return {**facts_of(path), "heartbeat": path.stat().st_mtime}
+    except OSError:
+        return None
+
+
 def _parsed(text: str) -> dict:
     try:
         content = json.loads(text)
