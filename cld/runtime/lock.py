@@ -132,6 +132,20 @@ class Lock:
                 os.utime(self.path)
 
 
+def lock_holder(path: Path) -> dict[str, object] | None:
+    """Who holds a lock: ``host``, ``process``, Slurm ``job``, and last ``heartbeat`` (seconds since 1970).
+
+    None where nobody does. A holder whose heartbeat is older than STALE_S has ended.
+    """
+    try:
+        text, heartbeat = path.read_text(encoding="utf-8"), path.stat().st_mtime
+    except OSError:
+        return None
+    with suppress(ValueError):  # the file is being written
+        return {**json.loads(text), "heartbeat": heartbeat}
+    return {"heartbeat": heartbeat}
+
+
 @contextmanager
 def locked(path: str | Path, what: str | Path, doing: str, fix: str | None = None) -> Iterator[Lock]:
     """Hold a lock. While another process has it, wait, or end with an error where there is a ``fix``.
@@ -169,17 +183,6 @@ def facts_of(path: Path) -> Mapping[str, object]:
     with suppress(OSError):
         return _parsed(path.read_text(encoding="utf-8"))
     return {}
-
-
-def lock_holder(path: Path) -> dict[str, object] | None:
-    """Who holds a lock: ``host``, ``process``, Slurm ``job`` and last ``heartbeat`` (seconds since 1970).
-
-    None where nobody does. A heartbeat older than STALE_S is that of a holder that has ended.
-    """
-    try:
-        return {**facts_of(path), "heartbeat": path.stat().st_mtime}
-    except OSError:
-        return None
 
 
 def _parsed(text: str) -> dict:

@@ -1,6 +1,6 @@
 """What the index page shows, gathered from the files of a results folder into one dictionary.
 
-Nothing is computed here but sums of costs: a number stands in the page as it stands in its cell's file.
+Nothing is computed here but sums of wall times: the page shows a number as its cell's file has it.
 """
 
 import os
@@ -23,9 +23,9 @@ from cld.config import (
     read_yaml,
 )
 from cld.evaluation.protocols import STORE_PROTOCOLS
-from cld.reporting.job_time import job_time
 from cld.reporting.page.curves import curves
 from cld.reporting.page.pictures import embedded
+from cld.reporting.recorded_times import job_seconds
 from cld.reporting.tables.cell import read_json
 from cld.reporting.tables.claims import check
 from cld.reporting.tables.render import KINDS, METRICS, best_places, code_version, percent
@@ -41,7 +41,7 @@ FIGURE_KINDS = ("pdf", "svg", "csv", "png")
 
 
 class Places:
-    """Where the files of a preset lie, and how the page and its commands name them.
+    """Where the files of a preset are, and how the page and its commands name them.
 
     Args:
         results: the results folder, as the commands are to name it.
@@ -69,11 +69,8 @@ class Places:
         """The command that builds a file of the preset's folder."""
         return f"{SNAKEMAKE} {shlex.quote(str(self / path))}"
 
-    def afresh(self, rule: str, path: str) -> str:
-        """The command that builds a file with the jobs of ``rule`` that it needs, and no others, run again.
-
-        Snakemake removes a job's outputs before it runs it: a complete checkpoint does not stand in the way.
-        """
+    def rebuild(self, rule: str, path: str) -> str:
+        """The command that builds a file after running again those jobs of ``rule`` that it needs."""
         return f"{SNAKEMAKE} --forcerun {rule} -- {shlex.quote(str(self / path))}"
 
 
@@ -117,7 +114,7 @@ def gather(places: Places, tables: Sequence[Table]) -> dict:
         "n_cells": len(cells),
         "n_present": len(present),
         "n_outdated": sum(cell["status"] == "outdated" for cell in cells.values()),
-        "cost": _total_cost(present, runs),
+        "cost": _total_times(present, runs),
         "commands": {
             "tables": f"{SNAKEMAKE} all_tables",
             "figures": f"{SNAKEMAKE} all_figures",
@@ -136,7 +133,7 @@ def _key(table: Table, place: Place) -> str:
 
 
 def _built_cells(places: Places, table: Table) -> dict[Place, dict]:
-    """Those of a table's cells that have a file, as it says."""
+    """The contents of a table's cell files, of those cells that have one."""
     built = {}
     for place, cell in table.cells.items():
         path = places.results / cell.path(places.preset)
@@ -153,7 +150,7 @@ def _table(places: Places, table: Table, cells: Mapping[Place, dict], built: Map
     best = best_places(table, current)
 
     def at(row: str, column: str) -> dict | None:
-        """What stands at a place of the grid; None where the table asks for nothing."""
+        """The cell at a place of the grid; None where the table has none."""
         place = row, column
         if place not in cells:
             return None
@@ -214,7 +211,7 @@ def _cell(places: Places, table: Table, cell: Cell, built: Mapping | None, runs:
         "dataset": cell.dataset,
         "is_generated": is_generated(preset, cell.dataset),
         "build": places.build(path),
-        "afresh": places.afresh("pretrain" if expected else "evaluate_store", path),
+        "rebuild": places.rebuild("pretrain" if expected else "evaluate_store", path),
         "overrides": _written(cell.overrides) if expected else {},
         "configuration": _configuration(places, scores, expected),
         "settings": _written(flat(built["settings"])) if built else {},
@@ -238,9 +235,9 @@ def _label(axis: Iterable[Axis], key: str) -> str:
 def _score(places: Places, cell: Cell, subject: str, score: Mapping | None, config: Mapping | None) -> dict:
     """One of the scores that a cell averages: of a run, or of a store alone."""
     folder, file = places / f"runs/{subject}", places / f"scores/{subject}/{cell.protocol}.json"
-    cost = job_time(places / f"benchmarks/evaluate/{subject}.{cell.protocol}.tsv")
-    if cost is None and score and score["provenance"].get("wall_time_s") is not None:
-        cost = {"s": score["provenance"]["wall_time_s"]}
+    seconds = job_seconds(places / f"benchmarks/evaluate/{subject}.{cell.protocol}.tsv")
+    if seconds is None and score:
+        seconds = score["provenance"].get("wall_time_s")
     seed = score["seed"] if score else config["seed"] if config else None
     return {
         "subject": subject,
@@ -250,7 +247,7 @@ def _score(places: Places, cell: Cell, subject: str, score: Mapping | None, conf
         "stage": "scored" if file.exists() else stage(folder),
         "date": score["provenance"]["date"] if score else None,
         "version": code_version(score["provenance"]["code"]) if score else None,
-        "cost": cost,
+        "seconds": seconds,
         "files": places.links({"score": file}),
     }
 
@@ -266,7 +263,7 @@ def _run(places: Places, run: str, config: Mapping | None) -> dict:
     }
     return {
         "curves": curves(folder / "log.csv"),
-        "cost": job_time(places / f"benchmarks/pretrain/{run}.tsv"),
+        "seconds": job_seconds(places / f"benchmarks/pretrain/{run}.tsv"),
         "command": _by_hand(places, run, config) if config else None,
         "files": places.links(files),
     }
@@ -291,7 +288,7 @@ def _configuration(places: Places, scores: Mapping, expected: Mapping[str, Mappi
 
 
 def _written(values: Mapping[str, object]) -> dict[str, str]:
-    """Settings by key, as one would write them."""
+    """Settings by key, as on a command line."""
     return dict(entry.split("=", 1) for entry in format_overrides(values))
 
 
@@ -315,14 +312,14 @@ def _provenance(scores: Iterable[Mapping]) -> list[dict]:
     ]
 
 
-def _total_cost(cells: Iterable[dict], runs: Mapping[str, dict]) -> dict:
-    """What the numbers cost: each run's training and each score's evaluation once, in seconds."""
+def _total_times(cells: Iterable[dict], runs: Mapping[str, dict]) -> dict:
+    """Wall times behind the numbers: each run's training and each score's evaluation once, in seconds."""
     scores = {(cell["protocol"], score["subject"]): score for cell in cells for score in cell["runs"]}
     trained = {score["run"] for score in scores.values()} - {None}
     return {
         "n_runs": len(trained),
-        "train_s": sum((runs[run]["cost"] or {}).get("s", 0) for run in trained),
-        "evaluate_s": sum((score["cost"] or {}).get("s", 0) for score in scores.values()),
+        "train_s": sum(runs[run]["seconds"] or 0 for run in trained),
+        "evaluate_s": sum(score["seconds"] or 0 for score in scores.values()),
     }
 
 
