@@ -25,15 +25,22 @@ from cld.training.run_folder import log_rows
 #: At most so many jobs of a state are listed, unless all are asked for.
 N_LISTED = 10
 _COLOURS = {
-    State.FAILED: "bold red",
+    State.DONE: "green",
     State.RUNNING: "cyan",
     State.QUEUED: "blue",
     State.STOPPED: "yellow",
+    State.FAILED: "bold red",
     State.NOT_BEGUN: "dim",
-    State.DONE: "green",
 }
 #: Of the jobs that one file takes, the one in the first of these states counts.
-_PRECEDENCE = list(_COLOURS)
+_PRECEDENCE = (
+    State.FAILED,
+    State.RUNNING,
+    State.QUEUED,
+    State.STOPPED,
+    State.NOT_BEGUN,
+    State.DONE,
+)
 
 
 @dataclass(frozen=True)
@@ -256,7 +263,7 @@ def report(
 
 def _counts(found: Iterable[JobStatus]) -> str:
     counts = Counter(status.state for status in found)
-    return ", ".join(f"{counts[state]} {state}" for state in reversed(_PRECEDENCE) if counts[state])
+    return ", ".join(f"{counts[state]} {state}" for state in State if counts[state])
 
 
 def _listed(
