@@ -8,7 +8,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from cld.config import add_results_arguments, load_preset
 from cld.reporting.durations import duration
 from cld.reporting.needed_runs import requested_tables
-from cld.reporting.page.content import Places, gather
+from cld.reporting.page.content import gather
+from cld.reporting.page.preset_files import PresetFiles
 from cld.runtime.files import write_text
 
 
@@ -29,7 +30,7 @@ def main() -> None:
     load_preset(args.preset)
     tables = requested_tables(args.tables, args.preset)
     out = args.out or Path(args.results) / args.preset / "index.html"
-    write_text(out, render(gather(Places(args.results, args.preset, out), tables)))
+    write_text(out, render(gather(PresetFiles(args.results, args.preset, out), tables)))
     print(f"page: {out}")
 
 

@@ -8,9 +8,10 @@ import pytest
 from results_tree import write, write_cell
 
 from cld.reporting.durations import duration
-from cld.reporting.page.content import Places, gather
+from cld.reporting.page.content import gather
 from cld.reporting.page.curves import MAX_POINTS, curves
 from cld.reporting.page.page_command import main, render
+from cld.reporting.page.preset_files import PresetFiles
 from cld.reporting.tables.cell import read_json
 from cld.reporting.tables.spec import Axis
 from cld.runtime.errors import InputError
@@ -19,7 +20,7 @@ KEY = "table_a1/10/kmeans"
 
 
 def gathered(results, *tables):
-    return gather(Places(results, "demo", results / "demo" / "index.html"), tables)
+    return gather(PresetFiles(results, "demo", results / "demo" / "index.html"), tables)
 
 
 def test_a_complete_table_is_all_there(complete, table):
@@ -182,7 +183,7 @@ def test_a_dataset_shows_its_card(complete, table):
 
 
 def test_links_lead_from_wherever_the_page_lies(complete, table, tmp_path):
-    page = gather(Places(complete, "demo", tmp_path / "elsewhere" / "page.html"), [table])
+    page = gather(PresetFiles(complete, "demo", tmp_path / "elsewhere" / "page.html"), [table])
     href = page["cells"][KEY]["files"][0]["href"]
     assert (tmp_path / "elsewhere" / href).resolve() == (
         complete / "demo/cells/table_a1/10/kmeans.json"

@@ -2,8 +2,9 @@
 
 import pytest
 
-from cld.reporting.page.content import Places, gather
+from cld.reporting.page.content import gather
 from cld.reporting.page.page_command import render
+from cld.reporting.page.preset_files import PresetFiles
 from cld.reporting.tables.cell import read_json
 
 pytestmark = pytest.mark.browser
@@ -16,7 +17,7 @@ PHONE = {"width": 390, "height": 844}
 def write_page(results, table):
     path = results / "demo" / "index.html"
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(render(gather(Places(results, "demo", path), [table])), encoding="utf-8")
+    path.write_text(render(gather(PresetFiles(results, "demo", path), [table])), encoding="utf-8")
     return path
 
 
