@@ -8,7 +8,6 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime
-from pathlib import Path
 from string import ascii_lowercase
 
 from cld.config import is_generated, load_preset, read_yaml
@@ -19,9 +18,9 @@ from cld.reporting.tables.cell import read_json
 from cld.reporting.tables.claims import check
 from cld.reporting.tables.render import KINDS, best_places, code_version
 from cld.reporting.tables.spec import REFERENCE_ROW, Axis, Place, Table
+from cld.reporting.targets import CAPTIONS
 from cld.runtime.provenance import provenance
 
-CAPTIONS = Path(__file__).parent / "captions.yaml"
 #: A figure's files, in the order of their links.
 FIGURE_KINDS = ("pdf", "svg", "csv", "png")
 
