@@ -133,15 +133,16 @@ def look(job: Job, queue: Mapping[str, tuple[str, str]], now: float) -> JobStatu
     def status(state: State, error: str | None = None) -> JobStatus:
         return JobStatus(job, state, last, slurm_job, error, lines)
 
-    if in_queue == "RUNNING" or (holder and now - holder["heartbeat"] < STALE_S):
-        return status(State.RUNNING)
     if in_queue:
-        return status(State.QUEUED)
+        return status(State.RUNNING if in_queue == "RUNNING" else State.QUEUED)
     last_words = _last_words(lines)
-    if any(map(_STOPPED.match, last_words)):
-        return status(State.STOPPED)
-    if error := error_of(last_words):
-        return status(State.FAILED, error)
+    was_stopped, error = any(map(_STOPPED.match, last_words)), error_of(last_words)
+    # what an earlier start printed does not count
+    has_ended = (was_stopped or error) and not (holder and holder["heartbeat"] > (_modified(job.log) or 0))
+    if has_ended:
+        return status(State.STOPPED) if was_stopped else status(State.FAILED, error)
+    if holder and now - holder["heartbeat"] < STALE_S:
+        return status(State.RUNNING)
     if last is None:
         return status(State.NOT_BEGUN)
     if not holder and now - last <= SILENT_AFTER_S:
