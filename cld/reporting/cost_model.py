@@ -123,7 +123,7 @@ def _backbone_macs(settings: str, side: int) -> float | None:
 
 
 def n_images(preset: str, run: Mapping) -> int | None:
-    """How many images a run learns from, as its dataset's files say; None where they do not."""
+    """How many images a run learns from, by its dataset's configuration; None where that has no number."""
     dataset = load_dataset(preset, run["dataset"])
     generated = load_source(preset, dataset["source"])["generate"]
     if generated is None:

@@ -91,7 +91,7 @@ def report(tables: list[Table], preset: str, results: Path, with_evaluations: bo
 def estimates(
     preset: str, folder: Path, runs: Mapping[str, Mapping], assumed: float
 ) -> tuple[dict[str, float | None], CostModel]:
-    """Seconds that each run takes, and the model that says so: calibrated on the runs that are trained.
+    """Seconds that each run takes, and the model behind them, calibrated on the runs that are trained.
 
     Args:
         folder: the preset's results.
@@ -100,7 +100,7 @@ def estimates(
 
     @cache
     def images(dataset: str, splits: tuple[str, ...]) -> tuple[int | None, int | None]:
-        """How many images a dataset's splits have and their side: its store's, or what its files say."""
+        """Number of images in a dataset's splits, and their side in pixels; None where not known."""
         path = folder / "stores" / f"{dataset}.h5"
         if not path.is_file():
             return None, load_dataset(preset, dataset)["plan"].get("image_size")

@@ -115,7 +115,7 @@ def _by_hand(files: PresetFiles, run: str, config: Mapping) -> str:
 
 
 def _configuration(files: PresetFiles, scores: Mapping, expected: Mapping[str, Mapping]) -> dict[str, str]:
-    """A cell's configuration but for the seed: of a run's own file, or as planned before that is there."""
+    """A cell's configuration but for the seed: of a run's own file, or as planned before that exists."""
     run = next(iter(scores or expected), None)
     file = files / f"runs/{run}/config.yaml"
     config = parse_yaml(file.read_text(encoding="utf-8")) if file.exists() else expected.get(run, {})

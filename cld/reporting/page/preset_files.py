@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import quote
 
-#: How every command of the page starts; on a cluster ``--profile slurm`` stands in place of ``--cores 2``.
+#: How every command of the page starts; on a cluster ``--profile slurm`` replaces ``--cores 2``.
 SNAKEMAKE = "snakemake --cores 2"
 
 
@@ -28,7 +28,7 @@ class PresetFiles:
         return self.results / self.preset / path
 
     def links(self, paths: Mapping[str, Path]) -> list[dict[str, str]]:
-        """Links to those of the files that are there, by their labels."""
+        """Links to those of the files that exist, by their labels."""
         return [
             {"label": label, "href": quote(os.path.relpath(path.absolute(), self._start))}
             for label, path in paths.items()

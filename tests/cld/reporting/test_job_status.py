@@ -1,4 +1,4 @@
-"""How far a job is said to be, from what its files and Slurm's queue show."""
+"""How far a job is, by its files and Slurm's queue."""
 
 import json
 import os

@@ -217,7 +217,7 @@ document.getElementById("next").addEventListener("click", () => step(1));
 document.getElementById("close").addEventListener("click", hide);
 dialog.addEventListener("click", (event) => { if (event.target === dialog) hide(); });
 dialog.addEventListener("cancel", (event) => { event.preventDefault(); hide(); });  // Escape
-// Where a browser closes it whatever we say. The event comes late: by then another cell may be shown.
+// A browser may close it regardless. The event comes late: by then another cell may be shown.
 dialog.addEventListener("close", () => { if (!dialog.open) hide(); });
 window.addEventListener("hashchange", follow);
 

@@ -48,7 +48,7 @@ def test_a_cell_tells_number_runs_curves_cost_and_configuration(complete, table)
     assert cell["published"] == "78.9"
     assert [run["run"] for run in cell["runs"]] == list(runs)
     assert [run["seed"] for run in cell["runs"]] == [config["seed"] for config in runs.values()]
-    assert cell["runs"][0]["seconds"] == 3.5  # no benchmark of the evaluation: what the score says
+    assert cell["runs"][0]["seconds"] == 3.5  # the score's own: the evaluation has no benchmark file
     run = page["runs"][cell["runs"][0]["run"]]
     assert run["seconds"] == 26.4
     assert run["curves"] == {
