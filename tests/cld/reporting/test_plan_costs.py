@@ -5,7 +5,7 @@ import yaml
 
 from cld.config import load_run
 from cld.reporting.cost_model import CostModel, Record, backbone_macs, n_images, run_macs
-from cld.reporting.plan import report
+from cld.reporting.plan import main, report
 from cld.reporting.recorded_times import evaluation_seconds, job_seconds
 from cld.reporting.tables.spec import load_table
 from cld.runtime.errors import InputError
@@ -124,3 +124,12 @@ def test_what_was_recorded_calibrates_the_plan(tmp_path, tiny_store):
     assert "from 1 recorded run(s)" in lines[-1]
     others = [line for line in lines if line.startswith("  kitchen_hc") and "kmeans64" in line]
     assert others and all(" 10 min " in line for line in others)  # as long as the one that was recorded
+
+
+def test_the_command_plans_the_preset_of_the_configuration(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("sys.argv", ["cld plan", "--results", str(tmp_path), "--tables", "table_a1"])
+    main()
+    assert "runs of preset demo, each trained once" in capsys.readouterr().out
+    monkeypatch.setattr("sys.argv", ["cld plan", "--preset", "dmeo"])
+    with pytest.raises(InputError, match=r"config/presets/dmeo.yaml: no such file"):
+        main()

@@ -15,7 +15,6 @@ from cld.reporting.job_status import State
 from cld.reporting.needed_runs import Needed, needed_runs
 from cld.reporting.status import as_json, gather, report
 from cld.reporting.tables.spec import load_table
-from cld.runtime.progress import Reported, progress, reported
 
 ROOT = Path(__file__).parents[3]
 OOM_KILL = "slurmstepd: error: Detected 1 oom_kill event in StepId={step}.0.\n"
@@ -234,17 +233,6 @@ def test_programs_read_it_as_json(trained):
     results, run = trained
     (found,) = json.loads(json.dumps(as_json(results.status())))["runs"]
     assert (found["name"], found["state"], found["epochs"]) == (run, "done", 3)
-
-
-def test_what_progress_prints_is_read_back(capsys):
-    with progress("logistic regression", 300, "evaluations at most") as bar:
-        bar.advance(120, note="epoch 3/5, loss 0.1")
-    line = capsys.readouterr().err.splitlines()[-1]
-    found = reported(line)
-    assert (found.label, found.done, found.total) == ("logistic regression", 120, 300)
-    assert reported("a: b: 3/9 steps (0.5 steps/s, 12 s left)") == Reported("a: b", 3, 9, 12)
-    assert reported("a: 9/9 steps (0.5 steps/s)") == Reported("a", 9, 9, None)
-    assert reported("error: 3/9 steps failed") is None
 
 
 def command(*arguments: str, folder: Path) -> subprocess.CompletedProcess:
