@@ -4,7 +4,7 @@ import argparse
 
 import yaml
 
-from cld.run_arguments import add_run_arguments, run_of
+from cld.command_arguments import add_run_arguments, run_of
 from cld.run_id import run_id
 
 

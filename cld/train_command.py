@@ -2,9 +2,9 @@
 
 import argparse
 
+from cld.command_arguments import add_run_arguments, run_of
 from cld.data.staging import local_copy
 from cld.evaluation.knn_monitor import KNNMonitor
-from cld.run_arguments import add_run_arguments, run_of
 from cld.training.loop import train
 
 

@@ -1,11 +1,11 @@
-"""What a preset asks for: its runs by id, each once however many cells share it, and their scores."""
+"""Which runs and scores a preset's tables need: each run once, however many cells share it."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from cld.config import is_available, load_preset, load_run
+from cld.config import is_available, load_config, load_preset, load_run
 from cld.evaluation.protocol_names import RUN_PROTOCOLS, SEMISUP_PERCENT, STORE_PROTOCOLS
-from cld.reporting.tables.spec import Table, score_path
+from cld.reporting.tables.spec import Table, load_table, require_tables, score_path, table_names
 from cld.run_id import run_id
 
 
@@ -15,8 +15,8 @@ class Needed:
 
     Attributes:
         runs: resolved configurations, by id.
-        serves: which cells each run is for, as ``table/row/column``; none where ``all_evaluations`` alone
-            asks for it.
+        serves: the cells that need each run, as ``table/row/column``; a run that only ``all_evaluations``
+            needs is not in it.
         scores: files, relative to the results folder.
     """
 
@@ -26,7 +26,7 @@ class Needed:
 
 
 def needed_runs(tables: Iterable[Table], preset: str, with_evaluations: bool) -> Needed:
-    """What tables' cells average and, ``with_evaluations``, what the target ``all_evaluations`` makes."""
+    """The runs and scores of tables' cells and, ``with_evaluations``, of the target ``all_evaluations``."""
     found, scores = Needed(), []
     for table in tables:
         for (row, column), cell in table.cells.items():
@@ -43,10 +43,21 @@ def needed_runs(tables: Iterable[Table], preset: str, with_evaluations: bool) ->
 
 
 def available_tables(tables: Iterable[Table], paths: Mapping[str, str]) -> list[Table]:
-    """Those of the tables whose datasets are, see :func:`cld.config.is_available`."""
+    """The tables whose datasets are all available, see :func:`cld.config.is_available`."""
     return [
         table for table in tables if all(is_available(cell.dataset, paths) for cell in table.cells.values())
     ]
+
+
+def requested_tables(names: Sequence[str] | None, preset: str) -> list[Table]:
+    """The tables of these names; without any, all whose datasets are available.
+
+    Raises:
+        InputError: there is no such table.
+    """
+    require_tables(names or [])
+    tables = [load_table(name, preset) for name in names or table_names()]
+    return tables if names else available_tables(tables, load_config()["data"]["paths"])
 
 
 def runs_of_evaluations(preset: str) -> dict[str, dict]:
@@ -63,7 +74,7 @@ def runs_of_evaluations(preset: str) -> dict[str, dict]:
 
 
 def scores_of_evaluations(preset: str) -> list[str]:
-    """What ``all_evaluations`` makes: the scores of its runs and of their store, by every protocol."""
+    """The scores that ``all_evaluations`` makes: of its runs and of their store, by every protocol."""
     wanted = load_preset(preset)["all_evaluations"]
     protocols = [*RUN_PROTOCOLS, *(f"semisup_{percent}" for percent in SEMISUP_PERCENT)]
     protocols += [f"detection_{name}" for name in wanted["detection"]]

@@ -132,6 +132,20 @@ class Lock:
                 os.utime(self.path)
 
 
+def lock_holder(path: Path) -> dict[str, object] | None:
+    """Who holds a lock: ``host``, ``process``, Slurm ``job``, and last ``heartbeat`` (seconds since 1970).
+
+    None where nobody does. A holder whose heartbeat is older than STALE_S has ended.
+    """
+    try:
+        text, heartbeat = path.read_text(encoding="utf-8"), path.stat().st_mtime
+    except OSError:
+        return None
+    with suppress(ValueError):  # the file is being written
+        return {**json.loads(text), "heartbeat": heartbeat}
+    return {"heartbeat": heartbeat}
+
+
 @contextmanager
 def locked(path: str | Path, what: str | Path, doing: str, fix: str | None = None) -> Iterator[Lock]:
     """Hold a lock. While another process has it, wait, or end with an error where there is a ``fix``.

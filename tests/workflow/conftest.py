@@ -24,7 +24,7 @@ def own_checkout(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def built(tmp_path_factory):
-    """A checkout in which all stores, tables and figures of the tiny preset were made; tests leave it as it was."""
+    """A checkout with all stores, tables and figures of the tiny preset; tests leave it as it was."""
     checkout = Checkout(tmp_path_factory.mktemp("built"))
     checkout.make("all_tables", "all_figures", "all_stores")
     return checkout

@@ -1,13 +1,12 @@
 """The curves of a run's log."""
 
+import math
 from collections.abc import Iterable
 from pathlib import Path
 
-from cld.reporting.job_time import short_number
+from cld.training.log import NOT_CURVES
 from cld.training.run_folder import log_rows
 
-#: Columns of ``log.csv`` that are no curves: the axis, and what is about time.
-NOT_CURVES = ("epoch", "step", "ended")
 #: Points of a curve at most: more than a small chart can show apart.
 MAX_POINTS = 80
 
@@ -21,7 +20,7 @@ def curves(log: Path) -> dict[str, list]:
     rows = log_rows(log)
     kept = [rows[i] for i in _spread(len(rows))]
     names = ["epoch", *(name for name in (rows[0] if rows else {}) if name not in NOT_CURVES)]
-    shown = {name: [short_number(row.get(name)) for row in kept] for name in names}
+    shown = {name: [_short_number(row.get(name)) for row in kept] for name in names}
     return {name: values for name, values in shown.items() if any(value is not None for value in values)}
 
 
@@ -30,3 +29,12 @@ def _spread(n: int) -> Iterable[int]:
     if n <= MAX_POINTS:
         return range(n)
     return (round(i * (n - 1) / (MAX_POINTS - 1)) for i in range(MAX_POINTS))
+
+
+def _short_number(text: str | None) -> float | None:
+    """A number to five digits; None for what is none, or is not finite."""
+    try:
+        value = float(text or "")
+    except ValueError:
+        return None
+    return float(f"{value:.5g}") if math.isfinite(value) else None

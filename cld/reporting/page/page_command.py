@@ -1,21 +1,51 @@
-"""Write the index page: ``cld page --preset demo --out results/demo/index.html``."""
+"""Write the index page, one HTML file that loads nothing from anywhere: ``cld page``."""
 
 import argparse
 from pathlib import Path
 
-from cld.reporting.page.content import Places, gather
-from cld.reporting.page.html import render
-from cld.reporting.tables.spec import load_table, table_names
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from cld.command_arguments import add_results_arguments
+from cld.config import load_preset
+from cld.reporting.durations import duration
+from cld.reporting.needed_runs import requested_tables
+from cld.reporting.page.content import gather
+from cld.reporting.page.preset_files import PresetFiles
 from cld.runtime.files import write_text
 
 
 def main() -> None:
-    """Write a preset's index page: its tables, figures and datasets, and where each number comes from."""
+    """Write a preset's index page: its tables, figures and datasets, and where each number comes from.
+
+    What does not exist yet is shown as missing, with the command that makes it: the page can be written, and
+    written again, while the workflow runs.
+    """
     parser = argparse.ArgumentParser(prog="cld page", description=main.__doc__)
-    parser.add_argument("--preset", required=True)
-    parser.add_argument("--results", default="results", help="the results folder")
-    parser.add_argument("--tables", nargs="+", default=table_names(), help="default: all of config/tables")
-    parser.add_argument("--out", type=Path, required=True, help="the page, <results>/<preset>/index.html")
+    add_results_arguments(parser)
+    parser.add_argument("--tables", nargs="*", help="files of config/tables; default: all that are available")
+    parser.add_argument("--out", type=Path, help="the page; default: <results>/<preset>/index.html")
+    parser.add_argument(
+        "--now", action="store_true", help="as in cld tables; a page is always of what exists"
+    )
     args = parser.parse_args()
-    tables = [load_table(name, args.preset) for name in args.tables]
-    write_text(args.out, render(gather(Places(args.results, args.preset, args.out), tables)))
+    load_preset(args.preset)
+    tables = requested_tables(args.tables, args.preset)
+    out = args.out or Path(args.results) / args.preset / "index.html"
+    write_text(out, render(gather(PresetFiles(args.results, args.preset, out), tables)))
+    print(f"page: {out}")
+
+
+def render(page: dict) -> str:
+    """The page as HTML, from what :func:`cld.reporting.page.content.gather` found."""
+    templates = Environment(
+        loader=PackageLoader("cld.reporting.page"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    templates.filters["duration"] = duration
+    # curves and settings keep the order in which they are logged
+    templates.policies["json.dumps_kwargs"] = {"sort_keys": False}
+    return templates.get_template("index.html.j2").render(page)

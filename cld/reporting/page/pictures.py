@@ -11,8 +11,13 @@ MAX_WIDTH = 1200
 QUALITY = 80
 
 
-def embedded(path: Path) -> dict:
-    """A picture file as a data URI (WebP, a tenth of the PNG), with its size: ``source, width, height``."""
+def embedded(path: Path) -> dict | None:
+    """A picture file as a data URI (WebP, a tenth of the PNG), with its size: ``source, width, height``.
+
+    None where there is no such file.
+    """
+    if not path.exists():
+        return None
     with Image.open(path) as image:
         picture = image.convert("RGB")
     if picture.width > MAX_WIDTH:

@@ -27,8 +27,8 @@ function duration(seconds) {
   if (seconds < 120) return `${seconds.toFixed(0)} s`;
   return seconds < 7200 ? `${(seconds / 60).toFixed(0)} min` : `${(seconds / 3600).toFixed(1)} h`;
 }
-function costs(cost) {
-  return cost ? duration(cost.s) : "not recorded";
+function time(seconds) {
+  return seconds === null ? "not recorded" : duration(seconds);
 }
 function brief(value) {
   if (value !== 0 && (Math.abs(value) >= 1e5 || Math.abs(value) < 1e-3)) return value.toExponential(1);
@@ -95,21 +95,21 @@ function runTable(cell) {
   const heads = has ? ["seed", "value", "state", "training", "evaluation", "scored on", "code", "files"]
     : ["value", "evaluation", "scored on", "code", "files"];
   const rows = cell.runs.map((run) => {
-    const own = run.run ? page.runs[run.run] : { cost: null, files: [] };
+    const own = run.run ? page.runs[run.run] : { seconds: null, files: [] };
     const value = run.value === null ? "–" : run.value.toFixed(2);
     const date = run.date ? run.date.slice(0, 10) : "–";
-    const end = [costs(run.cost), date, run.version || "–", el("div", { class: "files" }, links([...run.files, ...own.files]))];
-    return has ? [String(run.seed ?? "–"), value, run.stage, costs(own.cost), ...end] : [value, ...end];
+    const end = [time(run.seconds), date, run.version || "–", el("div", { class: "files" }, links([...run.files, ...own.files]))];
+    return has ? [String(run.seed ?? "–"), value, run.stage, time(own.seconds), ...end] : [value, ...end];
   });
   return el("div", { class: "wide" }, el("table", {},
     el("thead", {}, el("tr", {}, heads.map((head) => el("th", { scope: "col" }, head)))),
     el("tbody", {}, rows.map((row) => el("tr", {}, row.map((value, i) => el("td", { "data-head": heads[i] }, value)))))));
 }
 function totalCost(cell) {
-  const known = cell.runs.flatMap((run) => [run.run ? page.runs[run.run].cost : null, run.cost])
-    .filter((cost) => cost && cost.s !== undefined);
+  const known = cell.runs.flatMap((run) => [run.run ? page.runs[run.run].seconds : null, run.seconds])
+    .filter((seconds) => seconds !== null);
   if (!known.length) return null;
-  const total = duration(known.reduce((sum, cost) => sum + cost.s, 0));
+  const total = duration(known.reduce((sum, seconds) => sum + seconds, 0));
   return el("p", { class: "what" }, `All of it took ${total}. Cells that share these runs share their training.`);
 }
 
@@ -120,8 +120,8 @@ function commands(cell) {
       : "Does nothing while the cell is up to date; builds it where it is deleted or a setting was changed:"),
     command(cell.build)];
   if (!missing) {
-    parts.push(el("p", { class: "what" }, cell.method ? "Train its runs afresh, and score them again:" : "Score it afresh:"),
-      command(cell.afresh));
+    parts.push(el("p", { class: "what" }, cell.method ? "Train its runs again, and score them:" : "Score it again:"),
+      command(cell.rebuild));
   }
   const byHand = cell.runs.filter((run) => run.run && page.runs[run.run].command);
   if (byHand.length) {
@@ -217,7 +217,7 @@ document.getElementById("next").addEventListener("click", () => step(1));
 document.getElementById("close").addEventListener("click", hide);
 dialog.addEventListener("click", (event) => { if (event.target === dialog) hide(); });
 dialog.addEventListener("cancel", (event) => { event.preventDefault(); hide(); });  // Escape
-// Where a browser closes it whatever we say. The event comes late: by then another cell may be shown.
+// A browser may close it regardless. The event comes late: by then another cell may be shown.
 dialog.addEventListener("close", () => { if (!dialog.open) hide(); });
 window.addEventListener("hashchange", follow);
 

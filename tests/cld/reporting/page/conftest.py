@@ -42,7 +42,7 @@ def installed_browser() -> str | None:
 
 
 def can_be_driven() -> bool:
-    """Whether the library is there that the driver is linked against; Chromium does not bring it along."""
+    """Whether the driver's shared library exists, which Chromium's package does not install."""
     return any(Path("/usr/lib").glob("*/libatomic.so.1"))
 
 

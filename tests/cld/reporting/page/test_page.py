@@ -2,18 +2,16 @@
 
 import json
 import math
-import subprocess
-import sys
 from dataclasses import replace
 
 import pytest
 from results_tree import write, write_cell
 
 from cld.reporting.durations import duration
-from cld.reporting.job_time import job_time
-from cld.reporting.page.content import Places, gather
+from cld.reporting.page.content import gather
 from cld.reporting.page.curves import MAX_POINTS, curves
-from cld.reporting.page.html import render
+from cld.reporting.page.page_command import main, render
+from cld.reporting.page.preset_files import PresetFiles
 from cld.reporting.tables.spec import Axis
 from cld.runtime.errors import InputError
 from cld.runtime.files import read_json
@@ -22,7 +20,7 @@ KEY = "table_a1/10/kmeans"
 
 
 def gathered(results, *tables):
-    return gather(Places(results, "demo", results / "demo" / "index.html"), tables)
+    return gather(PresetFiles(results, "demo", results / "demo" / "index.html"), tables)
 
 
 def test_a_complete_table_is_all_there(complete, table):
@@ -50,9 +48,9 @@ def test_a_cell_tells_number_runs_curves_cost_and_configuration(complete, table)
     assert cell["published"] == "78.9"
     assert [run["run"] for run in cell["runs"]] == list(runs)
     assert [run["seed"] for run in cell["runs"]] == [config["seed"] for config in runs.values()]
-    assert cell["runs"][0]["cost"] == {"s": 3.5}  # no benchmark of the evaluation: what the score says
+    assert cell["runs"][0]["seconds"] == 3.5  # the score's own: the evaluation has no benchmark file
     run = page["runs"][cell["runs"][0]["run"]]
-    assert run["cost"] == {"s": 26.4}
+    assert run["seconds"] == 26.4
     assert run["curves"] == {
         "epoch": [1, 2, 3],
         "lr": 3 * [0.06],
@@ -68,12 +66,12 @@ def test_a_cell_tells_number_runs_curves_cost_and_configuration(complete, table)
     assert origin["code"] == ["0.1.0 (1a2b3c4d)"]
 
 
-def test_commands_build_a_cell_train_it_afresh_or_score_a_store_again(complete, table):
+def test_commands_build_a_cell_train_it_again_or_score_a_store_again(complete, table):
     cells = gathered(complete, table)["cells"]
     path = complete / "demo/cells/table_a1/10/kmeans.json"
     assert cells[KEY]["build"] == f"snakemake --cores 2 {path}"
-    assert cells[KEY]["afresh"] == f"snakemake --cores 2 --forcerun pretrain -- {path}"
-    assert "--forcerun evaluate_store -- " in cells["table_a1/reference/pixels"]["afresh"]
+    assert cells[KEY]["rebuild"] == f"snakemake --cores 2 --forcerun pretrain -- {path}"
+    assert "--forcerun evaluate_store -- " in cells["table_a1/reference/pixels"]["rebuild"]
 
 
 def test_the_cost_of_a_run_that_cells_share_counts_once(complete, table):
@@ -128,6 +126,7 @@ def test_a_cell_of_other_runs_than_the_table_asks_for_is_outdated(partial, table
     page = gathered(partial, replace(table, cells={**table.cells, ("10", "kmeans"): changed}))
     assert page["cells"][KEY]["status"] == "outdated"
     assert page["n_outdated"] == 1
+    assert not page["tables"][0]["has_best"]  # only one cell is left to compare
     assert [run["run"] for run in page["cells"][KEY]["runs"]] == list(
         cell.runs("demo")
     )  # those it was made of
@@ -144,14 +143,7 @@ def test_the_best_stand_out_and_claims_are_held_against_the_numbers(partial, tab
     assert set(verdicts.values()) == {"supported", "not checked"}
 
 
-def test_an_outdated_cell_is_not_compared(partial, table):
-    cell = table.cell("64", "kmeans")
-    changed = replace(cell, overrides={**cell.overrides, "cld.n_iters": 9})
-    (shown,) = gathered(partial, replace(table, cells={**table.cells, ("64", "kmeans"): changed}))["tables"]
-    assert not shown["has_best"]  # 10/kmeans is the only one left
-
-
-def test_a_damaged_cell_is_one_line_with_its_mend(partial, table):
+def test_a_damaged_cell_is_one_line_with_its_fix(partial, table):
     path = partial / table.cell("10", "kmeans").path("demo")
     path.write_text("{")
     with pytest.raises(InputError, match=rf"{path}: .*delete it, then snakemake --cores 2"):
@@ -191,7 +183,7 @@ def test_a_dataset_shows_its_card(complete, table):
 
 
 def test_links_lead_from_wherever_the_page_lies(complete, table, tmp_path):
-    page = gather(Places(complete, "demo", tmp_path / "elsewhere" / "page.html"), [table])
+    page = gather(PresetFiles(complete, "demo", tmp_path / "elsewhere" / "page.html"), [table])
     href = page["cells"][KEY]["files"][0]["href"]
     assert (tmp_path / "elsewhere" / href).resolve() == (
         complete / "demo/cells/table_a1/10/kmeans.json"
@@ -208,17 +200,8 @@ def test_long_curves_are_thinned_and_keep_their_ends(tmp_path):
     assert (thinned["epoch"][0], thinned["epoch"][-1]) == (0, 999)
     assert thinned["loss"][-1] == 333.0
     assert thinned["late"][0] is None
-
-
-def test_a_log_without_epochs_has_no_curves(tmp_path):
-    (tmp_path / "log.csv").write_text("epoch,step,loss\n")
-    assert curves(tmp_path / "log.csv") == curves(tmp_path / "none.csv") == {}
-
-
-def test_a_job_costs_the_time_of_its_benchmark(tmp_path):
-    (tmp_path / "job.tsv").write_text("s\th:m:s\tmax_rss\n0.40\t0:00:00\tNA\n")
-    assert job_time(tmp_path / "job.tsv") == {"s": 0.4}
-    assert job_time(tmp_path / "none.tsv") is None
+    log.write_text("epoch,step,loss\n")
+    assert curves(log) == curves(tmp_path / "none.csv") == {}
 
 
 @pytest.mark.parametrize(("seconds", "text"), [(0, "0 s"), (119, "119 s"), (120, "2 min"), (12240, "3.4 h")])
@@ -226,22 +209,17 @@ def test_durations(seconds, text):
     assert duration(seconds) == text
 
 
-def test_the_command_writes_the_page_without_torch(partial, table):
-    write_cell(partial, table.cell("reference", "pixels"), 50.0)
-    page = partial / "demo/index.html"
-    program = (
-        "import sys, runpy;"
-        "runpy.run_module('cld.reporting.page', run_name='__main__', alter_sys=True);"
-        "assert 'torch' not in sys.modules"
+@pytest.mark.parametrize("arguments", [[], ["--now"]])
+def test_the_command_writes_the_page_of_what_exists(partial, monkeypatch, arguments):
+    monkeypatch.setattr(
+        "sys.argv", ["cld page", "--results", str(partial), "--tables", "table_a1", *arguments]
     )
-    arguments = ["--preset", "demo", "--results", str(partial), "--tables", "table_a1", "--out", str(page)]
-    subprocess.run([sys.executable, "-c", program, *arguments], check=True)
-    assert page.read_text(encoding="utf-8").startswith("<!doctype html>")
+    main()
+    page = (partial / "demo/index.html").read_text(encoding="utf-8")
+    assert page.startswith("<!doctype html>") and ">missing<" in page
 
 
-def test_an_unknown_preset_is_one_line(tmp_path):
-    command = [sys.executable, "-m", "cld", "page", "--preset", "dmeo", "--out", str(tmp_path / "x.html")]
-    done = subprocess.run(command, capture_output=True, text=True)
-    assert done.returncode == 2
-    assert done.stderr.startswith("error: config/presets/dmeo.yaml: no such file")
-    assert done.stderr.count("\n") == 1
+def test_an_unknown_preset_is_one_line(monkeypatch):
+    monkeypatch.setattr("sys.argv", ["cld page", "--preset", "dmeo"])
+    with pytest.raises(InputError, match=r"config/presets/dmeo.yaml: no such file"):
+        main()

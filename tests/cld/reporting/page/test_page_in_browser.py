@@ -2,9 +2,12 @@
 
 import pytest
 
-from cld.reporting.page.content import Places, gather
-from cld.reporting.page.html import render
+from cld.reporting.page.content import gather
+from cld.reporting.page.page_command import render
+from cld.reporting.page.preset_files import PresetFiles
 from cld.runtime.files import read_json
+
+pytestmark = pytest.mark.browser
 
 FIRST = "table_a1/10/spectral"
 SECOND = "table_a1/10/kmeans"
@@ -14,7 +17,7 @@ PHONE = {"width": 390, "height": 844}
 def write_page(results, table):
     path = results / "demo" / "index.html"
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(render(gather(Places(results, "demo", path), [table])), encoding="utf-8")
+    path.write_text(render(gather(PresetFiles(results, "demo", path), [table])), encoding="utf-8")
     return path
 
 
@@ -87,8 +90,15 @@ def test_a_click_on_a_cell_shows_where_its_number_comes_from(opened, complete_pa
     assert "optimiser.batch_size" in dialog.inner_text()
 
 
-def test_the_keyboard_alone_goes_from_cell_to_cell(opened, complete_page):
+def test_the_keyboard_alone_goes_from_cell_to_cell(opened, complete_page, table):
     page = opened(complete_page)
+    reached = []
+    for _ in range(100):
+        page.keyboard.press("Tab")
+        if focused_cell(page):
+            reached.append(focused_cell(page))
+            assert page.evaluate("getComputedStyle(document.activeElement).outlineStyle") == "solid"
+    assert set(reached) == {f"table_a1/{row}/{column}" for row, column in table.cells}
     cell(page, FIRST).focus()
     page.keyboard.press("Enter")
     assert page.locator("dialog[open] h2").inner_text() == "10 · spectral"
@@ -106,17 +116,6 @@ def test_the_keyboard_alone_goes_from_cell_to_cell(opened, complete_page):
         )
     page.keyboard.press("Escape")
     wait_for_focus(page, SECOND)
-
-
-def test_every_cell_can_be_reached_with_tab_and_shows_that_it_is(opened, complete_page, table):
-    page = opened(complete_page)
-    reached = []
-    for _ in range(100):
-        page.keyboard.press("Tab")
-        if focused_cell(page):
-            reached.append(focused_cell(page))
-            assert page.evaluate("getComputedStyle(document.activeElement).outlineStyle") == "solid"
-    assert set(reached) == {f"table_a1/{row}/{column}" for row, column in table.cells}
 
 
 def test_a_cell_has_an_address(opened, complete_page):
@@ -148,22 +147,19 @@ def test_a_missing_cell_shows_the_command_that_makes_it(opened, partial, table):
     assert "--forcerun" not in text
 
 
-@pytest.mark.parametrize("key", [None, SECOND, "table_a1/reference/pixels"])
-def test_nothing_is_wider_than_a_phone(opened, complete_page, key):
+def test_nothing_is_wider_than_a_phone(opened, complete_page, table, tmp_path):
+    page = opened(write_page(tmp_path / "results", table), viewport=PHONE)  # everything is missing
+    assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
     page = opened(complete_page, viewport=PHONE)
     for summary in page.locator("summary").all():
         summary.click()
-    if key:
+    assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+    for key in (SECOND, "table_a1/reference/pixels"):
         cell(page, key).click()
         for summary in page.locator("dialog summary").all():
             summary.click()
         assert page.evaluate("document.getElementById('details').scrollWidth") <= PHONE["width"]
-    assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
-
-
-def test_an_empty_page_fits_a_phone_too(opened, tmp_path, table):
-    page = opened(write_page(tmp_path / "results", table), viewport=PHONE)
-    assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+        page.keyboard.press("Escape")
 
 
 def test_text_can_be_read_in_the_light_and_in_the_dark(opened, complete_page):

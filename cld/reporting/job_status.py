@@ -1,0 +1,200 @@
+"""How far a job of the workflow is: from its output, its lock, its log and Slurm's queue."""
+
+import re
+import subprocess
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+
+from cld.reporting.durations import duration
+from cld.runtime.lock import STALE_S, lock_holder
+from cld.runtime.progress import Reported, reported
+
+#: Seconds without a sign of life after which a job that holds no lock counts as stopped. Programs print their
+#: progress every 10 s, but not while they load data or compile.
+SILENT_AFTER_S = 300
+#: Bytes at a log's end that are read: hours of progress lines.
+TAIL = 1 << 16
+#: Lines of a log that are shown.
+N_LINES = 5
+
+# As the programs print them.
+_RESUMED = re.compile(r"resumed from ")
+_STOPPED = re.compile(r"stopped: .* is saved in |interrupted$")
+# Of an InputError, see cld.runtime.errors: it names its own fix.
+_OWN_ERROR = re.compile(r"error: ")
+_EXCEPTION = re.compile(r"(?:\[rank\d+\]: )?(?!\S*ChildFailedError)[\w.]*(?:Error|Exception)(?::|$)")
+_MORE_MEMORY = "raise mem_mb in slurm/config.yaml; without Slurm, run fewer jobs at once"
+# What a program cannot print itself, in the order of precedence: Slurm also kills what it has cancelled.
+_PATTERNS = [
+    (
+        re.compile(r"OutOfMemoryError|CUDA (?:error: )?out of memory"),
+        "CUDA out of memory; ask for a larger GPU: gpu_model in slurm/config.yaml",
+    ),
+    (re.compile(r"oom[-_ ]kill|Out Of Memory"), f"killed by the kernel for memory; {_MORE_MEMORY}"),
+    (
+        re.compile(r"No space left on device|Disk quota exceeded"),
+        "disk full; free some space, or move results in config/config.yaml",
+    ),
+    (re.compile(r"CANCELLED AT|DUE TO TIME LIMIT"), None),  # Slurm's line says it
+    (re.compile(r"\bKilled$|SIGKILL"), f"killed, most likely by the kernel for memory; {_MORE_MEMORY}"),
+]
+
+
+class State(StrEnum):
+    """How far a job is."""
+
+    DONE = "done"
+    RUNNING = "running"
+    QUEUED = "queued"
+    STOPPED = "stopped"  # resumes when the workflow starts it again
+    FAILED = "failed"
+    NOT_BEGUN = "not begun"
+
+
+@dataclass(frozen=True)
+class Job:
+    """A job.
+
+    Attributes:
+        name: of the run, score or dataset that it makes.
+        output: exists once it is done.
+        log: what its program prints.
+        files: that it writes while it works.
+        lock: exists while a process trains the run; None for other jobs.
+        comment: Snakemake's comment on the job in Slurm's queue; None where the job shares one with others.
+    """
+
+    name: str
+    output: Path
+    log: Path
+    files: tuple[Path, ...] = ()
+    lock: Path | None = None
+    comment: str | None = None
+
+
+@dataclass(frozen=True)
+class JobStatus:
+    """How far a job is.
+
+    Attributes:
+        when: when it was done, or gave its last sign of life, in seconds since 1970.
+        slurm_job: in which it is queued or runs.
+        error: why it failed or was stopped, where that is known.
+        lines: the end of its log.
+    """
+
+    job: Job
+    state: State
+    when: float | None = None
+    slurm_job: str | None = None
+    error: str | None = None
+    lines: Sequence[str] = field(default=(), repr=False)
+
+    @property
+    def progress(self) -> Reported | None:
+        """The last line of progress on the job as a whole."""
+        found = (reported(line) for line in reversed(self.lines))
+        return next((line for line in found if line and line.label == self.job.name), None)
+
+    @property
+    def last_lines(self) -> list[str]:
+        """The lines that a person is shown."""
+        return [line for line in self.lines if line.strip()][-N_LINES:]
+
+    def as_json(self) -> dict[str, object]:
+        """The status as plain values."""
+        return {
+            "name": self.job.name,
+            "state": str(self.state),
+            "when": self.when,
+            "slurm_job": self.slurm_job,
+            "error": self.error,
+            "log": str(self.job.log),
+            "lines": self.last_lines,
+        }
+
+
+def look(job: Job, queue: Mapping[str, tuple[str, str]], now: float) -> JobStatus:
+    """How far a job is.
+
+    Args:
+        queue: see :func:`slurm_queue`.
+        now: in seconds since 1970.
+    """
+    if (done := _modified(job.output)) is not None:
+        return JobStatus(job, State.DONE, done)
+    lines = _tail(job.log)
+    last = max((when for path in (job.log, *job.files) if (when := _modified(path))), default=None)
+    slurm_job, in_queue = queue.get(job.comment, (None, None))
+    holder = lock_holder(job.lock) if job.lock else None
+
+    def status(state: State, error: str | None = None) -> JobStatus:
+        return JobStatus(job, state, last, slurm_job, error, lines)
+
+    if in_queue:
+        return status(State.RUNNING if in_queue == "RUNNING" else State.QUEUED)
+    last_words = _last_words(lines)
+    was_stopped, error = any(map(_STOPPED.match, last_words)), error_of(last_words)
+    # what an earlier start printed does not count
+    has_ended = (was_stopped or error) and not (holder and holder["heartbeat"] > (_modified(job.log) or 0))
+    if has_ended:
+        return status(State.STOPPED) if was_stopped else status(State.FAILED, error)
+    if holder and now - holder["heartbeat"] < STALE_S:
+        return status(State.RUNNING)
+    if last is None:
+        return status(State.NOT_BEGUN)
+    if not holder and now - last <= SILENT_AFTER_S:
+        return status(State.RUNNING)
+    return status(State.STOPPED, f"no sign of life for {duration(now - last)}")
+
+
+def error_of(lines: Iterable[str]) -> str | None:
+    """Why a program ended: its own error, or what its last lines show; None where nothing does."""
+    lines = [line.strip() for line in lines]
+    for line in reversed(lines):
+        if _OWN_ERROR.match(line):
+            return line
+    for pattern, reason in _PATTERNS:
+        if found := next(filter(pattern.search, lines), None):
+            return reason or found
+    return next((line for line in reversed(lines) if _EXCEPTION.match(line)), None)
+
+
+def slurm_queue() -> dict[str, tuple[str, str]]:
+    """The user's jobs in Slurm's queue that wait or run: id and state, by the comment that Snakemake gave.
+
+    Empty where there is no Slurm, or where it does not answer.
+    """
+    command = ["squeue", "--me", "--noheader", "--states=PENDING,RUNNING", "--format=%i|%T|%k"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return {}
+    rows = [line.split("|", 2) for line in done.stdout.splitlines() if line.count("|") >= 2]
+    return {comment.strip(): (number, state) for number, state, comment in rows}
+
+
+def _tail(log: Path) -> tuple[str, ...]:
+    try:
+        with open(log, "rb") as file:
+            file.seek(max(file.seek(0, 2) - TAIL, 0))
+            return tuple(file.read().decode(errors="replace").splitlines())
+    except OSError:
+        return ()
+
+
+def _last_words(lines: Sequence[str]) -> Sequence[str]:
+    """The lines behind the last one that shows the program at work: how it ended, if it did."""
+    for number in reversed(range(len(lines))):
+        if reported(lines[number]) or _RESUMED.match(lines[number]):
+            return lines[number + 1 :]
+    return lines
+
+
+def _modified(path: Path) -> float | None:
+    try:
+        return path.stat().st_mtime
+    except OSError:
+        return None
