@@ -10,7 +10,7 @@ from cld.runtime.progress import Reported, reported
 #: Bytes at a log's end that are read: days of progress lines.
 TAIL = 1 << 18
 
-# As cld.training.loop and slurm/launch.py print them.
+# As cld.training.loop and cld.runtime.slurm_requeue print them.
 _RESUMED = re.compile(r"resumed from step \d+ of ")
 _STOPPED = re.compile(r"stopped: step (\d+) is saved in ")
 _REQUEUED = re.compile(r"stopped with status \d+: job (\S+) goes back into the queue")

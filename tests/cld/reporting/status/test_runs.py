@@ -54,11 +54,9 @@ def test_a_run_that_its_launcher_puts_back_into_the_queue_is_queued(results, tin
         tiny_store,
         sys.executable,
         "-m",
-        "slurm.launch",
+        "cld.runtime.slurm_requeue",
         "--cpus=1",
         PATH=f"{tools}:{os.environ['PATH']}",
-        SLURM_ARRAY_JOB_ID="12",
-        SLURM_ARRAY_TASK_ID="3",
         SLURM_JOB_ID="15",
     )
     wait_for((results.folder(run) / "partial.pt").exists, process)
@@ -67,7 +65,7 @@ def test_a_run_that_its_launcher_puts_back_into_the_queue_is_queued(results, tin
         os.kill(child, signal.SIGURG)
     assert process.wait() == 128 + signal.SIGURG
     sight, pace = only(results)
-    assert (sight.state, sight.slurm_job) == (State.QUEUED, "12_3")
+    assert (sight.state, sight.slurm_job) == (State.QUEUED, "15")
     assert pace.epochs is not None
 
 
