@@ -5,17 +5,17 @@ import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-#: What ends a run early: a person, a scheduler, and a scheduler's warning that the time limit is near (either
-#: of the last two, see docs/cluster.md).
+#: A person's Ctrl-C; a scheduler's end; its warnings that the time limit is near (see docs/cluster.md).
 STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGURG)
 
 
 @contextmanager
 def stop_signal() -> Iterator[Callable[[], int | None]]:
-    """Hold back the signals of STOPPING; yields a function that tells the first one received, if any.
+    """Hold back the signals of STOPPING; yields a function that returns the first one received, if any.
 
-    A second Ctrl-C is not held back, unless torchrun has started several processes: it passes on what each of
-    them may have heard already. Nor do schedulers count: Slurm signals a job's processes and has srun do so.
+    A second Ctrl-C is not held back, unless torchrun has started several processes: it forwards signals that
+    each of them may have received already. Other signals are held back as often as they come: Slurm sends
+    them to a job's processes, and srun forwards them.
     """
     received: list[int] = []
 
@@ -36,8 +36,8 @@ def stop_signal() -> Iterator[Callable[[], int | None]]:
 def ended_by_signals() -> Iterator[None]:
     """Have a scheduler's signals of STOPPING end this process with status 128 + the signal's number.
 
-    For work around what :func:`stop_signal` guards, where all that needs saving is saved: by themselves some
-    of these signals end no process. Ctrl-C stays what it is.
+    For work around what :func:`stop_signal` guards, where nothing is left to save: by default a process
+    ignores some of these signals. Ctrl-C keeps its meaning.
     """
 
     def end(number: int, _: object) -> None:

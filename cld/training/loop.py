@@ -43,7 +43,7 @@ from cld.training.step import draw_parts, train_step
 FINAL = "checkpoint.pt"
 PARTIAL = "partial.pt"
 CONFIG = "config.yaml"
-LEASE = "training.lock"
+LOCK = "training.lock"
 
 #: Looks at the method after an epoch, counted from 1; gives more columns of the log, or none.
 Monitor = Callable[[Method, int], Mapping[str, float]]
@@ -55,6 +55,7 @@ def train(
     run_dir: str | Path,
     device: str | None = None,
     monitor: Monitor | None = None,
+    replace_other: bool = False,
 ) -> Path:
     """Train a run to its end, from where it was left if it was started before.
 
@@ -70,6 +71,7 @@ def train(
         run_dir: the run's folder, made if need be.
         device: default: the fastest there is.
         monitor: called in the first process after every epoch.
+        replace_other: begin anew if the folder holds a complete run of other settings or data.
 
     Returns:
         Path of ``checkpoint.pt``. A complete run is left as it is; what is missing beside it is added.
@@ -83,10 +85,12 @@ def train(
     with process_group(), only_training(run_dir) as lock:
         require_process_count(config, world_size())
         device = resolve_device(distributed.local_device() or device)
-        data = read_info(store).checksum
+        subject = subject_of({"config": config, "data": read_info(store).checksum})
+        if replace_other and rank() == 0 and (run_dir / FINAL).exists():
+            remove_other_run(run_dir / FINAL, subject)
         if distributed.broadcast_object((run_dir / FINAL).exists()):
             if rank() == 0:
-                complete_files(run_dir, subject_of({"config": config, "data": data}))
+                complete_files(run_dir, subject)
         else:
             train_to_end(config, store, run_dir, device, monitor, lock)
         distributed.barrier()
@@ -95,37 +99,50 @@ def train(
 
 @contextmanager
 def only_training(run_dir: Path) -> Iterator[Lock | None]:
-    """Hold the right to train a run, in the first process, after waiting for others; None: it needs none.
+    """Hold the right to train a run, in the first process, after waiting for others; None in the rest.
 
     Raises:
         InputError: the folder cannot be written.
     """
-    lock = Lock(run_dir / LEASE) if rank() == 0 and not (run_dir / FINAL).exists() else None
+    lock = Lock(run_dir / LOCK) if rank() == 0 else None
     named = None
     try:
         with stop_signal() as stopped_by:
             while True:
                 with writing(run_dir):
-                    holder = lock.try_to_take() if lock else None
-                waits, number = distributed.all_reduce_max(int(holder is not None), stopped_by() or 0)
+                    owner = lock.try_to_acquire() if lock else None
+                waits, number = distributed.all_reduce_max(int(owner is not None), stopped_by() or 0)
                 if number:
                     raise SystemExit(128 + number)
                 if not waits:
                     break
-                if holder != named:
-                    print_rank0(f"{run_dir}: {holder} trains this run; waiting for it")
-                named = holder
+                if owner != named:
+                    print_rank0(f"{run_dir}: {owner} trains this run; waiting for it")
+                named = owner
                 time.sleep(POLL_S)
         yield lock
     finally:
         if lock:
-            lock.give_back()
+            lock.release()
+
+
+def remove_other_run(final: Path, subject: Mapping) -> None:
+    """Remove a complete run's checkpoint if it is of another subject.
+
+    Raises:
+        InputError: it cannot be read.
+    """
+    checkpoint = load_checkpoint(final)
+    try:
+        require_same_subject(final, subject_of(checkpoint), subject)
+    except InputError:
+        final.unlink()
 
 
 def complete_files(run_dir: Path, subject: Mapping) -> None:
     """Write what is missing beside a complete run's checkpoint.
 
-    Snakemake removes what its job is about to make, even while another job is making it.
+    Snakemake starts a job for each of them that is missing.
 
     Raises:
         InputError: the checkpoint cannot be read, or is of another subject.

@@ -9,7 +9,7 @@ from cld.runtime.errors import InputError
 from cld.runtime.files import writing
 from cld.runtime.lock import locked
 
-LEASE = ".fetch.lock"
+LOCK = ".fetch.lock"
 """In the source's folder, while a fetch is at work."""
 
 MEGABYTE = 1_000_000
@@ -38,5 +38,5 @@ def only_fetch(root: Path) -> Iterator[None]:
     """
     with writing(root):
         root.mkdir(parents=True, exist_ok=True)
-    with locked(root / LEASE, root, "is fetching into it"):
+    with locked(root / LOCK, root, "is fetching into it"):
         yield

@@ -1,12 +1,15 @@
-"""A Slurm to run the workflow on."""
+"""A Slurm to run the workflow on: one for all tests."""
 
 import os
-import signal
-import subprocess
 
 import pytest
-from slurm_checkout import SlurmCheckout
 from slurm_cluster import Cluster, install, is_installed
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if "cluster" in getattr(item, "fixturenames", ()):
+            item.add_marker("slurm")
 
 
 @pytest.fixture(scope="session")
@@ -23,28 +26,3 @@ def cluster(tmp_path_factory):
         install()
     with Cluster(tmp_path_factory.mktemp("slurm")) as running:
         yield running
-
-
-@pytest.fixture(scope="module")
-def started(cluster):
-    """Starts Snakemake in a checkout; what still runs at the module's end is killed."""
-    running = []
-
-    def start(checkout: SlurmCheckout, *arguments: str) -> subprocess.Popen:
-        running.append(checkout.start(*arguments))
-        return running[-1]
-
-    yield start
-    for process in running:
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
-    cluster.command("scancel", "--user=root", check=False)
-
-
-@pytest.fixture(scope="session")
-def local(cluster, tmp_path_factory):
-    """The tests' table, made without Slurm and undisturbed."""
-    checkout = SlurmCheckout(tmp_path_factory.mktemp("local"))
-    checkout.make("all_tables")
-    return checkout

@@ -1,63 +1,51 @@
-"""A checkout with the demo's Table A.1, in small, whose Slurm profile asks for what the tests' nodes have."""
+"""A checkout with a small table, whose Slurm profile asks for what the tests' nodes have."""
 
-import csv
-import importlib.util
 import os
-import re
-import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 import yaml
+from checkouts import Checkout
 
-ROOT = Path(__file__).parents[2]
-_spec = importlib.util.spec_from_file_location("workflow_checkout", ROOT / "tests/workflow/conftest.py")
-_workflow = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(_workflow)
+#: Four runs. The one of eight groups is trained by two processes.
+TABLE = """
+title: Table T
+caption: Numbers of groups.
+dataset: kitchen_hc
+method: npid
+protocol: knn
+metric: top1
+row_header: group
+rows:
+  - {key: "4", set: {cld.n_groups: 4}}
+  - {key: "8", set: {cld.n_groups: 8, optimiser.parts: 2}}
+columns:
+  - {key: kmeans, set: {cld.clustering: kmeans}}
+references:
+  - {key: npid, label: NPID, set: {cld.weight: 0}}
+"""
 
-#: Fewer and smaller pictures than the demo's.
-KITCHENS = {
-    "frames_per_scene": 12,
-    "empty_per_scene": 0,
-    "unannotated_per_scene": 0,
-    "width": 240,
-    "height": 136,
-}
 
+class SlurmCheckout(Checkout):
+    """A checkout for a cluster of two small nodes."""
 
-class SlurmCheckout(_workflow.Checkout):
-    """A checkout for a cluster of small nodes.
-
-    Args:
-        table: text of a table to make instead of Table A.1.
-        pretrain: what the profile asks for pre-trainings, where it is not what it says there.
-    """
-
-    def __init__(self, folder: Path, table: str = "", pretrain: Mapping[str, object] | None = None):
+    def __init__(self, folder: Path):
         super().__init__(folder)
-        self.results, self.output = folder / "results/demo", folder / "snakemake.out"
-        for path in (folder / "config/tables").glob("*.yaml"):
-            path.unlink()
-        if table:
-            self.table.write_text(table)
-        else:
-            shutil.copy(ROOT / "config/tables/table_a1.yaml", folder / "config/tables")
-        shutil.copy(ROOT / "config/config.yaml", folder / "config")
-        with edited(folder / "config/presets/demo.yaml") as preset:
+        self.results, self.output = folder / "results/tiny", folder / "snakemake.out"
+        self.table.write_text(TABLE)
+        with edited(folder / "config/presets/tiny.yaml") as preset:
             preset["seeds"] = [0]
-            preset["run"]["backbone"]["width"] = 4
             preset["run"]["optimiser"]["epochs"] = 12
-            preset["run"]["checkpoint_every_s"] = 0.5
-            preset["sources"]["gmu_kitchens"]["generate"] = KITCHENS
-            preset["datasets"]["kitchen_hc"] = {"build": {"min_side_px": 4}}
+            preset["run"]["checkpoint_every_s"] = 0  # after every step
+            preset["run"]["workers"] = 0
         with edited(folder / "slurm/config.yaml") as profile:
-            profile["config"] = ["preset=demo"]
+            profile["config"] = ["preset=tiny"]
             profile["set-threads"] = dict.fromkeys(profile["set-threads"], 1)
             profile["slurm-init-seconds-before-status-checks"] = 1
             profile["latency-wait"] = 10
@@ -66,7 +54,8 @@ class SlurmCheckout(_workflow.Checkout):
                     resources["mem_mb"] = "1500 * attempt"
                 if "runtime" in resources:
                     resources["runtime"] = 20
-            profile["set-resources"]["pretrain"] |= pretrain or {}
+            on_two = "2 if 'kmeans8' in wildcards.run else 1"
+            profile["set-resources"]["pretrain"] |= {"gpu": 0, "gres": "'gpu:fake:1'", "nodes": on_two}
 
     def start(self, *arguments: str) -> subprocess.Popen:
         """Start ``snakemake --profile slurm``; what it prints is added to ``output``."""
@@ -87,18 +76,9 @@ class SlurmCheckout(_workflow.Checkout):
         return self.results / "runs" / name
 
     def log(self, run: str) -> str:
-        """What a pre-training said, over all its starts."""
+        """What a pre-training printed since its last start."""
         path = self.results / f"logs/pretrain/{run}.log"
         return path.read_text() if path.exists() else ""
-
-    def resumed(self, run: str) -> list[int]:
-        """The steps that a run went on from."""
-        return [int(step) for step in re.findall(r"resumed from step (\d+)", self.log(run))]
-
-    def cells(self, table: str) -> list[dict]:
-        """A table's cells."""
-        with (self.results / f"tables/{table}.csv").open() as file:
-            return list(csv.DictReader(file))
 
 
 @dataclass(frozen=True)
@@ -111,24 +91,17 @@ class Trainer:
 
     process: int
     run: str
+    job: str
     node: str
     rank: int
 
-    def was_sent(self, number: int) -> bool:
-        """Whether a signal waits for this process, which stands still, or has ended it."""
-        try:
-            status = Path(f"/proc/{self.process}/status").read_text()
-        except OSError:
-            return True
-        return bool(int(re.search(r"^ShdPnd:\s*(\w+)", status, re.M)[1], 16) >> (number - 1) & 1)
-
-    def stand_still(self) -> None:
-        """Take no further step."""
+    def suspend(self) -> None:
+        """Have it take no further step."""
         with suppress(ProcessLookupError):
             os.kill(self.process, signal.SIGSTOP)
 
-    def go_on(self) -> None:
-        """End the standstill."""
+    def resume(self) -> None:
+        """Let it run again."""
         with suppress(ProcessLookupError):  # Slurm may have, before it sent a signal
             os.kill(self.process, signal.SIGCONT)
 
@@ -139,22 +112,23 @@ def trainers(checkout: SlurmCheckout) -> list[Trainer]:
     for entry in Path("/proc").glob("[0-9]*"):
         try:
             line = (entry / "cmdline").read_bytes().decode().split("\0")
-            is_trainer = line[1:4] == ["-m", "cld.runtime.warm", "cld.training"]
-            if not is_trainer or (entry / "cwd").resolve() != checkout.folder:
+            is_trainer = Path(line[0]).name.startswith("python") and "train" in line and "--run-dir" in line
+            if (
+                not is_trainer
+                or line[1:3] == ["-m", "cld.runtime.slurm_requeue"]
+                or "torch.distributed.run" in line
+            ):
+                continue
+            if (entry / "cwd").resolve() != checkout.folder:
                 continue
             words = (entry / "environ").read_bytes().decode().split("\0")
         except OSError:
             continue
         environment = dict(word.partition("=")[::2] for word in words)
         run = Path(line[line.index("--run-dir") + 1]).name
-        node, rank = environment.get("SLURMD_NODENAME", ""), int(environment.get("RANK", 0))
-        found.append(Trainer(int(entry.name), run, node, rank))
+        node, job = environment.get("SLURMD_NODENAME", ""), environment.get("SLURM_JOB_ID", "")
+        found.append(Trainer(int(entry.name), run, job, node, int(environment.get("RANK", 0))))
     return found
-
-
-def saved_trainers(checkout: SlurmCheckout) -> list[Trainer]:
-    """Those of them whose run has saved a step."""
-    return [each for each in trainers(checkout) if (checkout.run(each.run) / "partial.pt").exists()]
 
 
 @contextmanager
@@ -173,7 +147,7 @@ class _Plain(yaml.SafeDumper):
 
 
 def same_run(one: Path, other: Path) -> bool:
-    """Whether two runs have the same weights, memories and state of the optimiser, to the bit."""
+    """Whether two runs have the same weights and memories, to the bit."""
     first, second = (torch.load(run / "checkpoint.pt", weights_only=True) for run in (one, other))
     assert first["step"] == second["step"]
     return all(torch.equal(first["method"][name], value) for name, value in second["method"].items())

@@ -1,10 +1,11 @@
-"""A Slurm of one's own on one machine: two nodes, a CPU and a fake GPU each, and daemons that tests may kill.
+"""A Slurm of one's own on one machine: two nodes with a fake GPU each, and daemons that tests may kill.
 
 Real slurmctld, slurmd and munged, in a temporary folder. Only what is in FILES lies in /etc/slurm,
 where Slurm's commands look inside jobs too: the Snakemake plugin drops SLURM_CONF from their environment.
 Needs root.
 """
 
+import fcntl
 import os
 import shutil
 import signal
@@ -44,9 +45,10 @@ SchedulerType=sched/backfill
 SchedulerParameters=sched_interval=2,sched_min_interval=0,bf_interval=2,batch_sched_delay=0
 GresTypes=gpu
 JobRequeue=1
+SlurmdParameters=config_overrides
 PreemptType=preempt/partition_prio
 PreemptMode=REQUEUE
-KillWait={kill_wait_s}
+KillWait=30
 OverTimeLimit=0
 MinJobAge=3600
 ReturnToService=2
@@ -63,7 +65,7 @@ PartitionName={partition} Nodes=ALL Default=YES MaxTime=1440 State=UP PriorityTi
 PartitionName=urgent Nodes=ALL MaxTime=1440 State=UP PriorityTier=2 PreemptMode=OFF
 """
 NODE = (
-    "NodeName={name} NodeHostname={host} NodeAddr=127.0.0.1 Port={port} CPUs=1 RealMemory=8000 "
+    "NodeName={name} NodeHostname={host} NodeAddr=127.0.0.1 Port={port} CPUs=2 RealMemory=8000 "
     "Gres=gpu:fake:1 State=UNKNOWN"
 )
 GRES = "NodeName={name} Name=gpu Type=fake File={folder}/{name}-gpu0 Flags=nvidia_gpu_env"
@@ -118,12 +120,14 @@ def wait_until(condition: Callable[[], object], what: str, timeout_s: float = 60
 class Cluster:
     """A running cluster; use as a context manager."""
 
-    def __init__(self, folder: Path, kill_wait_s: int = 30):
+    def __init__(self, folder: Path):
         self.folder = folder
-        self.kill_wait_s = kill_wait_s
         self.daemons: dict[str, subprocess.Popen] = {}
 
     def __enter__(self) -> "Cluster":
+        CONFIGURATION.mkdir(exist_ok=True)
+        self.lock = (CONFIGURATION / ".tests.lock").open("w")
+        fcntl.flock(self.lock, fcntl.LOCK_EX)  # other tests on this machine have their own cluster: wait
         configuration = CONFIGURATION / "slurm.conf"
         if configuration.exists() and not configuration.read_text().startswith(MARK):
             raise RuntimeError(f"{configuration} belongs to another cluster: run these tests elsewhere")
@@ -146,7 +150,6 @@ class Cluster:
                 os.mknod(gpu, 0o666 | stat.S_IFCHR, os.makedev(1, 3))
             nodes.append(NODE.format(name=name, host=host, port=port))
             gres.append(GRES.format(name=name, folder=self.folder))
-        CONFIGURATION.mkdir(exist_ok=True)
         (CONFIGURATION / "gres.conf").write_text(MARK + "\n".join(gres) + "\n")
         (self.folder / "cgroup").mkdir(exist_ok=True)
         (CONFIGURATION / "cgroup.conf").write_text(MARK + CGROUP.format(folder=self.folder))
@@ -156,7 +159,6 @@ class Cluster:
                 host=host,
                 port=controller,
                 folder=self.folder,
-                kill_wait_s=self.kill_wait_s,
                 nodes="\n".join(nodes),
                 partition=PARTITION,
             )
@@ -191,6 +193,7 @@ class Cluster:
             path = CONFIGURATION / name
             if path.exists() and path.read_text().startswith(MARK):
                 path.unlink()
+        self.lock.close()
 
     def _leftovers(self) -> list[int]:
         """Processes that this cluster's jobs left: slurmstepd and what it started."""
@@ -272,8 +275,7 @@ class Cluster:
             "squeue",
             "--noheader",
             "--states=all",
-            "--array",
-            "--Format=JobArrayID:|,State:|,RestartCnt:|,NodeList:|,Comment:|,Name:|",
+            "--Format=JobID:|,State:|,RestartCnt:|,NodeList:|,Comment:|,Name:|",
         )
         rows = [dict(zip(keys, line.split("|"), strict=False)) for line in lines.splitlines()]
         return [row for row in rows if all(row[key] == value for key, value in wanted.items())]

@@ -1,146 +1,168 @@
-"""``snakemake --profile slurm`` makes the demo's Table A.1, in small, while all goes wrong on the cluster."""
+"""``snakemake --profile slurm`` makes a table while jobs, a node, slurmctld and Snakemake are stopped."""
 
 import os
+import re
 import signal
-import time
-from collections.abc import Callable
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
-from slurm_checkout import SlurmCheckout, Trainer, same_run, saved_trainers, trainers
-from slurm_cluster import wait_until
+from slurm_checkout import SlurmCheckout, Trainer, same_run, trainers
+from slurm_cluster import NODES, wait_until
 
-#: What Snakemake ends with if a job that was left in the queue begins just while it reads which files are
-#: there: such a job removes what an earlier start of it has made. docs/cluster.md says to start again.
-JOB_BEGAN = "Unable to obtain modification time of file"
+TIMEOUT_S = 300
 
 
-class Table:
-    """Table A.1 in the making on a cluster."""
+class Workflow:
+    """The table in the making."""
 
-    def __init__(self, cluster, checkout: SlurmCheckout, start: Callable):
-        self.cluster, self.checkout, self._start = cluster, checkout, start
-        self.disturbed: dict[str, str] = {}  # the job of each run that something happened to
-        self.snakemake = start(checkout, "all_tables")
+    def __init__(self, cluster, checkout: SlurmCheckout):
+        self.cluster, self.checkout = cluster, checkout
+        self.start()
 
-    def at_work(self) -> list[tuple[Trainer, dict]]:
-        """What trains and has saved a step, unless something happened to it before; with its job."""
-        assert self.snakemake.poll() is None, self.checkout.output.read_text()
-        jobs = {
-            job["node"]: job for job in self.cluster.jobs(state="RUNNING") if "pretrain" in job["comment"]
-        }
-        return [
-            (trainer, jobs[trainer.node])
-            for trainer in saved_trainers(self.checkout)
-            if trainer.node in jobs and trainer.run not in self.disturbed
-        ]
+    def start(self) -> None:
+        self.snakemake = self.checkout.start("all_tables")
 
-    def disturb(self, event: Callable[[dict, Trainer], object], awaited: int | None = None) -> str:
-        """Have something happen to a run that is at work.
-
-        Args:
-            event: is given the job and the process, which stands still meanwhile.
-            awaited: the signal that has to reach it before it goes on.
-
-        Returns:
-            The id of its job.
-        """
-        trainer, job = wait_until(self.at_work, "a run is at work", 300)[0]
-        held = trainers(self.checkout)  # the others too: they would be done before it is their turn
-        for each in held:
-            each.stand_still()
-        event(job, trainer)
-        if awaited:
-            wait_until(lambda: trainer.was_sent(awaited), f"{signal.Signals(awaited).name} is sent", 120)
-        for each in held:
-            each.go_on()
-        self.disturbed[trainer.run] = job["id"]
-        return job["id"]
-
-    def restart_snakemake(self) -> None:
-        """Kill Snakemake while jobs are in the queue, of which each has saved a step, and start it again."""
-
-        def all_saved() -> bool:
-            running = [job for job in self.cluster.jobs(state="RUNNING") if "pretrain" in job["comment"]]
-            return len(running) == len(saved_trainers(self.checkout)) > 0
-
-        wait_until(all_saved, "all that runs is at work", 300)
+    def kill(self) -> None:
+        """Kill Snakemake, as a login node's restart does."""
         os.killpg(self.snakemake.pid, signal.SIGKILL)
         self.snakemake.wait()
-        assert self._start(self.checkout, "--unlock").wait(120) == 0
-        self.start_again()
 
-    def start_again(self) -> None:
-        """Start Snakemake, where none is at work."""
-        self.snakemake = self._start(self.checkout, "all_tables")
+    def pretrainings(self, state: str) -> list[str]:
+        """The ids of pre-trainings' jobs."""
+        return [job["id"] for job in self.cluster.jobs(state=state) if "pretrain" in job["comment"]]
 
-    # what may happen
+    def suspended(self, n: int, runs: str = "", but: tuple[int, ...] = ()) -> list[Trainer]:
+        """Wait until ``n`` processes train runs of that name and have saved them; suspend these processes.
 
-    def cancel_softly(self, job: dict, _: Trainer) -> None:
-        # while other tasks of the array wait, scancel sends the signal again and again
-        self.cluster.command("timeout", "2", "scancel", "--signal=TERM", job["id"], check=False)
+        Args:
+            but: processes that do not count.
+        """
 
-    def lose_node(self, job: dict, _: Trainer) -> None:
-        self.cluster.fail_node(job["node"])
-        wait_until(lambda: self.cluster.states()[job["node"]].startswith("down"), "the node is down", 120)
-        wait_until(lambda: self.cluster.jobs(id=job["id"])[0]["restarts"] == "1", "Slurm requeues", 120)
-        self.cluster.start_node(job["node"])
+        def at_work() -> list[Trainer] | None:
+            assert self.snakemake.poll() is None, self.checkout.output.read_text()
+            found = [each for each in trainers(self.checkout) if each.run.find(runs) >= 0]
+            saved = [each for each in found if each.process not in but and self.has_saved(each)]
+            for each in saved:
+                each.suspend()
+            return saved if len(saved) == n else None
 
-    def near_limit(self, job: dict, _: Trainer) -> None:
-        self.cluster.command("scontrol", "update", f"JobId={job['id']}", "TimeLimit=2")
+        return wait_until(at_work, f"{n} processes train", TIMEOUT_S)
 
-    def preempt(self, job: dict, _: Trainer) -> None:
-        urgent = ("--partition=urgent", f"--nodelist={job['node']}", "--output=/dev/null", "--wrap=sleep 1")
-        self.cluster.command("sbatch", *urgent)
+    def has_saved(self, trainer: Trainer) -> bool:
+        """Whether a process has saved its run since it started."""
+        partial = self.checkout.run(trainer.run) / "partial.pt"
+        try:
+            return partial.stat().st_mtime > Path(f"/proc/{trainer.process}").stat().st_mtime
+        except OSError:
+            return False
 
-    def kill(self, _: dict, trainer: Trainer) -> None:
-        os.kill(trainer.process, signal.SIGKILL)
+    def cancel_softly(self, processes: list[Trainer]) -> None:
+        """Have Slurm send a job SIGTERM; its processes run again."""
+        self.cluster.command("scancel", "--signal=TERM", processes[0].job)
+        for each in processes:
+            each.resume()
+
+    def wait_for_resumption(self, run: str) -> None:
+        resumed = re.compile(r"resumed from step [1-9]\d* of ")
+        wait_until(lambda: resumed.search(self.checkout.log(run)), f"{run} resumes", TIMEOUT_S)
 
 
 @pytest.fixture(scope="module")
-def made(cluster, started, tmp_path_factory):
-    """The table, made through the queue, and the jobs by what happened to them."""
-    table = Table(cluster, SlurmCheckout(tmp_path_factory.mktemp("slurm")), started)
-    jobs = {
-        "signal": table.disturb(table.cancel_softly, signal.SIGTERM),
-        "limit": table.disturb(table.near_limit, signal.SIGURG),
-        "preemption": table.disturb(table.preempt, signal.SIGTERM),
-        "node": table.disturb(table.lose_node),
-        "kill": table.disturb(table.kill),
-    }
+def made(cluster, tmp_path_factory):
+    """The checkout whose table was made through all this."""
+    checkout = SlurmCheckout(tmp_path_factory.mktemp("workflow"))
+    workflow = Workflow(cluster, checkout)
+    try:
+        disturb(workflow)
+        assert workflow.snakemake.wait(TIMEOUT_S) == 0, checkout.output.read_text()
+    finally:
+        if workflow.snakemake.poll() is None:
+            workflow.kill()
+        cluster.command("scancel", "--user=root", check=False)
+    return checkout
+
+
+def disturb(workflow: Workflow) -> None:
+    cluster, checkout = workflow.cluster, workflow.checkout
+    # of two runs one is stopped by a signal; the other one's node fails and slurmctld is restarted
+    stopped, lost = workflow.suspended(2)
+    assert {stopped.node, lost.node} == set(NODES)
+    told = checkout.cld("status", "--preset", "tiny")
+    assert told.returncode == 0 and "2 running" in told.stdout, told
+    workflow.cancel_softly([stopped])
+    workflow.wait_for_resumption(stopped.run)
+    (stopped_again,) = workflow.suspended(1, stopped.run)
+    cluster.fail_node(lost.node)
     cluster.stop("slurmctld")
-    time.sleep(3)
     cluster.start_controller()
-    table.restart_snakemake()
-    if table.snakemake.wait(600) and JOB_BEGAN in table.checkout.output.read_text():
-        table.start_again()
-    assert table.snakemake.wait(600) == 0, table.checkout.output.read_text()
-    return table, jobs
+    wait_until(lambda: cluster.states()[lost.node].startswith("down"), "the node is down", TIMEOUT_S)
+    cluster.start_node(lost.node)
+    workflow.wait_for_resumption(lost.run)
+    (lost_again,) = workflow.suspended(1, lost.run)
+    for each in (stopped_again, lost_again):
+        assert int(cluster.jobs(id=each.job)[0]["restarts"]) == 1
+
+    # Snakemake is killed. Its jobs stay in the queue; those of the next one find the runs complete
+    left = len(workflow.pretrainings("PENDING"))
+    assert left == 1  # it asks for both nodes
+    workflow.kill()
+    assert checkout.start("--unlock").wait(TIMEOUT_S) == 0
+    workflow.start()
+    wait_until(
+        lambda: len(workflow.pretrainings("PENDING")) == left + 3, "jobs are submitted again", TIMEOUT_S
+    )
+    for each in (stopped_again, lost_again):
+        each.resume()
+
+    # of the run of two processes, first both are stopped, then one is killed
+    both = workflow.suspended(2, "kmeans8")
+    assert {each.node for each in both} == set(NODES) and {each.rank for each in both} == {0, 1}
+    workflow.cancel_softly(both)
+    workflow.wait_for_resumption(both[0].run)
+    both = workflow.suspended(2, "kmeans8", but=tuple(each.process for each in both))
+    os.kill(both[1].process, signal.SIGKILL)
+    both[0].resume()
+    wait_until(lambda: cluster.jobs(id=both[0].job)[0]["state"] == "FAILED", "the job fails", TIMEOUT_S)
 
 
-def test_the_table_is_the_one_made_locally(made, local):
-    table, _ = made
-    assert len(table.checkout.cells("table_a1")) == 12  # four rows of two, and four references
-    assert table.checkout.cells("table_a1") == local.cells("table_a1")
+TRAIN = """
+import sys, yaml
+from cld.training.loop import train
+store, folder, *runs = sys.argv[1:]
+for run in runs:
+    with open(f"{run}/config.yaml") as file:
+        config = yaml.safe_load(file) | {"checkpoint_every_s": 1000}
+    train(config, store, f"{folder}/{run.rpartition('/')[2]}", "cpu")
+"""
 
 
-def test_every_run_is_the_undisturbed_one_and_began_once(made, local):
-    table, _ = made
-    runs = [path.parent.name for path in local.results.glob("runs/*/checkpoint.pt")]
-    assert len(runs) == 10
+@pytest.fixture(scope="module")
+def undisturbed(made, tmp_path_factory):
+    """The folder of the same runs, trained here without a stop."""
+    folder = tmp_path_factory.mktemp("undisturbed")
+    (folder / "train.py").write_text(TRAIN)
+    runs = sorted((made.results / "runs").iterdir())
+    of_two = [run for run in runs if "kmeans8" in run.name]
+    torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    for launcher, which in (([], set(runs) - set(of_two)), (torchrun, of_two)):
+        command = [sys.executable, *launcher, folder / "train.py", made.results / "stores/kitchen_hc.h5"]
+        environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(made.folder)}
+        subprocess.run([*command, folder, *which], check=True, cwd=made.folder, env=environment)
+    return folder
+
+
+def test_every_run_is_the_undisturbed_one(made, undisturbed):
+    runs = [path.name for path in (made.results / "runs").iterdir()]
+    assert len(runs) == 3
     for run in runs:
-        assert same_run(table.checkout.run(run), local.run(run))
-        assert table.checkout.log(run).count("begins") == 1
-    for run in table.disturbed:
-        assert table.checkout.resumed(run) and min(table.checkout.resumed(run)) > 0
+        assert same_run(made.run(run), undisturbed / run)
+    assert (made.results / "tables/table_t.csv").exists()
 
 
-def test_what_slurm_stops_continues_under_its_id(made, cluster):
-    _, jobs = made
-    for event in ("signal", "limit", "preemption", "node"):
-        assert int(cluster.jobs(id=jobs[event])[0]["restarts"]) >= 1, event
-    assert cluster.jobs(id=jobs["kill"])[0]["state"] == "FAILED"
-
-
-def test_jobs_of_a_snakemake_that_was_killed_are_ended(made):
-    table, _ = made
-    assert "cancelling jobs that an earlier Snakemake left in the queue" in table.checkout.output.read_text()
+def test_no_run_was_trained_twice(made):
+    """The last job of each run was the second Snakemake's, which found it complete."""
+    for run in (made.results / "runs").iterdir():
+        assert "begins" not in made.log(run.name)
+        assert not list(run.glob("partial.pt"))

@@ -1,7 +1,5 @@
 # Configuration, paths and wildcards. A path names its preset, so that results of two scales never mix.
 import os
-import re
-import shutil
 import sys
 import tempfile
 from pathlib import Path
@@ -15,11 +13,9 @@ from cld.reporting.needed_runs import scores_of_evaluations
 from cld.reporting.tables.spec import table_names
 from cld.runtime import warm
 from cld.runtime.errors import InputError
+from cld.runtime.launch_command import container_command, launch_command, processes_of
 from cld.training.process_count import process_count_for, require_process_count
 from data_prep.common.settings import build_settings, generator_settings
-from slurm import executor as slurm_executor
-
-slurm_executor.install()
 
 
 def or_exit(function, *arguments):
@@ -28,19 +24,6 @@ def or_exit(function, *arguments):
         return function(*arguments)
     except InputError as error:
         sys.exit(f"error: {error}")
-
-
-def container_command():
-    """What enters the container, for commands that a launcher starts: it has to stay outside."""
-    deployment, image = workflow.deployment_settings, config["container"]
-    if not image or DeploymentMethod.APPTAINER not in deployment.deployment_method:
-        return ""
-    if not os.path.exists(image):
-        raise InputError(
-            f"config/config.yaml: container: {image}: no such file; build it (docs/cluster.md, Containers)"
-        )
-    engine = "apptainer" if shutil.which("apptainer") else "singularity"
-    return f"{engine} exec --home {os.getcwd()} {deployment.apptainer_args} {image}"
 
 
 or_exit(settings.validate, config, "config", "config/config.yaml")
@@ -74,10 +57,13 @@ for name, value in {
     os.environ.setdefault(name, str(value))
 
 
-# Where and in what jobs run changes nothing of what they make: no params, or Snakemake would make it again.
-for name, value in {"CLD_STAGING": config["staging"], "CLD_CONTAINER": or_exit(container_command)}.items():
-    if value is not None:
-        os.environ[name] = value
+# Where jobs run changes nothing of what they make: no params, or Snakemake would make it again.
+if config["staging"] is not None:
+    os.environ["CLD_STAGING"] = config["staging"]
+if DeploymentMethod.APPTAINER in workflow.deployment_settings.deployment_method:
+    CONTAINER = or_exit(container_command, config["container"], workflow.deployment_settings.apptainer_args)
+else:
+    CONTAINER = ""
 
 
 wildcard_constraints:
@@ -119,45 +105,13 @@ def gpus_of_run(wildcards):
     return process_count_for(targets.run_named(wildcards.preset, wildcards.run), config["gpus"])
 
 
-def processes_of(resources):
-    """Nodes, and processes on each of them: one for each GPU that a job asks for.
-
-    Raises:
-        InputError: GPUs on several nodes that Slurm might deal out unevenly.
-    """
-    nodes, gpus = resources.get("nodes") or 1, resources.get("gpu") or 0
-    if gres := re.fullmatch(r"gpu(?::(?!\d+$)[\w.]+)?(?::(\d+))?", resources.get("gres") or ""):
-        gpus = int(gres[1] or 1)
-    elif gpus and nodes > 1:
-        raise InputError(
-            f"gpu={gpus} on {nodes} nodes: name the GPUs of a node, gpu: 0 and gres: \"'gpu:{max(1, gpus // nodes)}'\""
-        )
-    return nodes, max(1, gpus)
-
-
 def launcher(wildcards, threads, resources):
-    """What starts a training: in a Slurm job a step of its own, torchrun where there are several processes."""
+    """What starts a training and enters the container. It depends on ``resources``: another one trains nothing again."""
     nodes, processes = or_exit(processes_of, resources)
-    if workflow.remote_exec and "SLURM_JOB_ID" in os.environ:
-        return f"exec python -m slurm.launch --cpus {threads} --nodes {nodes} --processes {processes}"
-    return f"exec torchrun --standalone --nproc-per-node={processes} --no-python" if processes > 1 else ""
-
-
-def check_processes(jobs):
-    """Refuse numbers of GPUs that a run cannot be shared out to, before any job is started.
-
-    Raises:
-        InputError: names the run and both numbers.
-    """
-    for job in jobs:
-        if job.rule.name not in ("pretrain", "detect", "semisup_trial"):
-            continue
-        nodes, processes = processes_of(job.resources)
-        if job.rule.name == "pretrain":
-            try:
-                require_process_count(targets.run_named(job.wildcards.preset, job.wildcards.run), nodes * processes)
-            except InputError as error:
-                raise InputError(f"{job.wildcards.run}: {error}") from None
+    if "run" in wildcards.keys():
+        or_exit(require_process_count, targets.run_named(wildcards.preset, wildcards.run), nodes * processes)
+    in_slurm = workflow.remote_exec and "SLURM_JOB_ID" in os.environ
+    return launch_command(nodes, processes, threads, in_slurm, CONTAINER)
 
 
 def check():

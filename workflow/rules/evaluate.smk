@@ -54,11 +54,10 @@ rule linear_published:
     params:
         settings=lambda wildcards: settings.load_protocol(wildcards.preset, "linear_published"),
         launcher=launcher,
-        said=lambda wildcards: f"../../scores/{wildcards.subject}/linear_published.log",
     shell:
-        "ln -sf {params.said} {log} && {params.launcher} $CLD_CONTAINER {CLD} evaluate linear_published"
+        "{params.launcher} {CLD} evaluate linear_published"
         " --preset {wildcards.preset} --store {input.store} --checkpoint {input.checkpoint} --score {output}"
-        " >> {log} 2>&1"
+        " > {log} 2>&1"
 
 
 rule evaluate_store:
@@ -111,10 +110,9 @@ rule detect:
     params:
         settings=lambda wildcards: settings.load_protocol(wildcards.preset, "detection"),
         launcher=launcher,
-        said=lambda wildcards: f"../../scores/{wildcards.subject}/detection_{wildcards.objects}.log",
     shell:
-        "ln -sf {params.said} {log} && {params.launcher} $CLD_CONTAINER {CLD} evaluate detection"
-        " --preset {wildcards.preset} --store {input.store} --checkpoint {input.checkpoint} --score {output.score} >> {log} 2>&1"
+        "{params.launcher} {CLD} evaluate detection"
+        " --preset {wildcards.preset} --store {input.store} --checkpoint {input.checkpoint} --score {output.score} > {log} 2>&1"
 
 
 rule semisup_subset:
@@ -163,13 +161,11 @@ rule semisup_trial:
     params:
         settings=lambda wildcards: settings.load_protocol(wildcards.preset, "semisup"),
         launcher=launcher,
-        said=lambda wildcards, output: f"../../scores/{wildcards.subject}/"
-        f"semisup_{wildcards.percent}/{Path(output.report).stem}.log",
     shell:
-        "ln -sf {params.said} {log} && {params.launcher} $CLD_CONTAINER {CLD} semisup trial"
+        "{params.launcher} {CLD} semisup trial"
         " --preset {wildcards.preset} --store {input.store} --checkpoint {input.checkpoint}"
         " --subset {input.subset} --lr {wildcards.lr}"
-        " --head-multiplier {wildcards.multiplier} --out {output.report} >> {log} 2>&1"
+        " --head-multiplier {wildcards.multiplier} --out {output.report} > {log} 2>&1"
 
 
 rule semisup:

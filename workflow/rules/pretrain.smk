@@ -1,5 +1,5 @@
-# Stores -> runs. A run that was killed left partial.pt beside its outputs and goes on from there. Snakemake removes a
-# job's log at each start; what a run has said since its first start stays in its folder, where the log points to.
+# Stores -> runs. A run that was killed left partial.pt beside its outputs and resumes from there. `update`: Snakemake
+# removes no outputs, and the trainer decides. A job finds a run complete that another job has trained meanwhile.
 
 
 rule pretrain:
@@ -7,9 +7,9 @@ rule pretrain:
         store=ancient(store_of("run")),
         checksum=checksum_of("run"),
     output:
-        checkpoint=f"{RUN}/checkpoint.pt",
-        log=f"{RUN}/log.csv",
-        config=f"{RUN}/config.yaml",
+        checkpoint=update(f"{RUN}/checkpoint.pt"),
+        log=update(f"{RUN}/log.csv"),
+        config=update(f"{RUN}/config.yaml"),
     log:
         f"{LOG}/pretrain/{{run}}.log",
     benchmark:
@@ -17,7 +17,7 @@ rule pretrain:
     conda:
         ENVIRONMENT
     container:
-        None  # its launcher cannot start inside: the command itself goes into the container
+        None  # the launcher stays outside, where Slurm's commands are, and enters the container
     threads: 1
     resources:
         mem_mb=4000,
@@ -27,7 +27,6 @@ rule pretrain:
         folder=lambda wildcards, output: Path(output.checkpoint).parent,
         arguments=of(TARGETS.run_arguments, "run"),
         launcher=launcher,
-        said=lambda wildcards: f"../../runs/{wildcards.run}/output.log",
     shell:
-        "ln -sf {params.said} {log} && {params.launcher} $CLD_CONTAINER {CLD} train"
-        " --preset {wildcards.preset} {params.arguments} --store {input.store} --run-dir {params.folder} >> {log} 2>&1"
+        "{params.launcher} {CLD} train --preset {wildcards.preset} {params.arguments} --store {input.store}"
+        " --run-dir {params.folder} --replace > {log} 2>&1"
