@@ -16,10 +16,10 @@ from PIL import Image
 
 from cld.runtime.progress import progress
 from data_prep.common.parallel import ordered_map
+from data_prep.common.settings import Settings
+from data_prep.synthetic.pictures.class_looks import Look, class_looks
 from data_prep.synthetic.pictures.drawing import Drawn, draw_scene
-from data_prep.synthetic.pictures.looks import Look, class_looks
-from data_prep.synthetic.pictures.settings import VocSettings
-from data_prep.synthetic.pictures.streams import Stream, generator
+from data_prep.synthetic.pictures.random_numbers import Stream, generator
 
 # fmt: off
 CLASSES = (
@@ -52,79 +52,68 @@ class _Object(NamedTuple):
 
 @dataclass(frozen=True)
 class _Job:
+    """One picture to draw into ``path``; an object of ``first_label`` is in it."""
+
     looks: tuple[Look, ...]
     path: Path
     first_label: int
-    seed: int
-    year: int
-    index: int
+    numbers: tuple[int, ...]
 
 
-@dataclass(frozen=True)
-class _Year:
-    """One year's part of the development kit: its picture names, and its sets of them."""
-
-    year: int
-    names: tuple[str, ...]
-    sets: dict[str, tuple[str, ...]]
-
-
-def write_voc(root: Path, settings: VocSettings, workers: int = 1) -> None:
+def write_voc(root: Path, settings: Settings, workers: int = 1) -> None:
     """Write ``VOCdevkit/VOC2007/`` and, without a test set, ``VOCdevkit/VOC2012/`` into ``root``."""
     looks = class_looks(len(CLASSES), settings.seed)
-    for year in (_year_2007(settings), _year_2012(settings)):
-        folder = root / "VOCdevkit" / f"VOC{year.year}"
+    for year, sets in ((2007, _sets_2007(settings)), (2012, _sets_2012(settings))):
+        folder = root / "VOCdevkit" / f"VOC{year}"
         for name in ("JPEGImages", "Annotations", "ImageSets/Main"):
             (folder / name).mkdir(parents=True)
+        for name, members in sets.items():
+            lines = "".join(f"{member}\n" for member in members)
+            (folder / "ImageSets" / "Main" / f"{name}.txt").write_text(lines, encoding="utf-8")
         # every class comes first in some picture, so that none is missing even from a small set
-        order = generator(settings.seed, Stream.LABELS, year.year).permutation(len(CLASSES))
+        order = generator(settings.seed, Stream.LABELS, year).permutation(len(CLASSES))
+        names = sorted((*sets["trainval"], *sets.get("test", ())))
         jobs = [
             _Job(
                 looks,
                 folder / "JPEGImages" / f"{name}.jpg",
                 int(order[i % len(order)]),
-                settings.seed,
-                year.year,
-                i,
+                (settings.seed, Stream.PICTURE, year, i),
             )
-            for i, name in enumerate(year.names)
+            for i, name in enumerate(names)
         ]
-        objects = {}
-        with progress(f"voc {year.year}", len(jobs), "pictures") as bar:
-            for job, (size, found) in zip(jobs, ordered_map(_draw, jobs, workers), strict=True):
-                annotation = _annotation(year.year, job.path.name, size, found)
+        with progress(f"voc {year}", len(jobs), "pictures") as bar:
+            for job, (size, objects) in zip(jobs, ordered_map(_draw, jobs, workers), strict=True):
+                annotation = _annotation(year, job.path.name, size, objects)
                 (folder / "Annotations" / f"{job.path.stem}.xml").write_bytes(annotation)
-                objects[job.path.stem] = found
                 bar.advance()
-        _write_sets(folder / "ImageSets" / "Main", year, objects)
 
 
-def _year_2007(settings: VocSettings) -> _Year:
+def _sets_2007(settings: Settings) -> dict[str, list[str]]:
+    """Names of VOC2007's pictures, by set."""
     n = settings.trainval_2007 + settings.test_2007
-    names = tuple(f"{number:06d}" for number in range(1, n + 1))
-    mixed = generator(settings.seed, Stream.FILES, 2007).permutation(n)
-    chosen = [names[i] for i in mixed]
-    sets = _halves(chosen[: settings.trainval_2007])
-    return _Year(2007, names, sets | {"test": tuple(sorted(chosen[settings.trainval_2007 :]))})
+    names = [f"{i + 1:06d}" for i in generator(settings.seed, Stream.FILES, 2007).permutation(n)]
+    test = sorted(names[settings.trainval_2007 :])
+    return _halves(names[: settings.trainval_2007]) | {"test": test}
 
 
-def _year_2012(settings: VocSettings) -> _Year:
+def _sets_2012(settings: Settings) -> dict[str, list[str]]:
+    """Names of VOC2012's pictures, by set."""
     n = settings.trainval_2012
     rng = generator(settings.seed, Stream.FILES, 2012)
     years, numbers = np.sort(rng.integers(2008, 2012, n)), np.cumsum(rng.integers(1, 9, n))
-    names = tuple(f"{year}_{number:06d}" for year, number in zip(years, numbers, strict=True))
-    return _Year(2012, names, _halves([names[i] for i in rng.permutation(n)]))
+    names = [f"{year}_{number:06d}" for year, number in zip(years, numbers, strict=True)]
+    return _halves([names[i] for i in rng.permutation(n)])
 
 
-def _halves(names: Sequence[str]) -> dict[str, tuple[str, ...]]:
+def _halves(names: list[str]) -> dict[str, list[str]]:
     middle = len(names) // 2
-    parts = {"train": names[:middle], "val": names[middle:], "trainval": names}
-    return {name: tuple(sorted(part)) for name, part in parts.items()}
+    return {"train": sorted(names[:middle]), "val": sorted(names[middle:]), "trainval": sorted(names)}
 
 
 def _draw(job: _Job) -> tuple[tuple[int, int], list[_Object]]:
     """Draw a scene into its file; return its size and its objects, the nearest first."""
-    rng = generator(job.seed, Stream.PICTURE, job.year, job.index)
+    rng = generator(*job.numbers)
     width, height = SIZES[rng.integers(len(SIZES))]
     found: list[Drawn] = []
     while not found:  # an object may lie all but outside the picture
@@ -185,22 +174,6 @@ def _annotation(year: int, filename: str, size: tuple[int, int], objects: Sequen
             _box(part, found.head)
     ElementTree.indent(root, "\t")
     return ElementTree.tostring(root) + b"\n"
-
-
-def _write_sets(folder: Path, year: _Year, objects: dict[str, list[_Object]]) -> None:
-    """Write each set's names, and for each class whether it is there: 1, -1, or 0 where only difficult."""
-    for set_name, names in year.sets.items():
-        (folder / f"{set_name}.txt").write_text("".join(f"{name}\n" for name in names), encoding="utf-8")
-        for label, class_name in enumerate(CLASSES):
-            lines = [f"{name} {_presence(objects[name], label):2d}\n" for name in names]
-            (folder / f"{class_name}_{set_name}.txt").write_text("".join(lines), encoding="utf-8")
-
-
-def _presence(objects: Sequence[_Object], label: int) -> int:
-    difficult = [found.difficult for found in objects if found.label == label]
-    if not difficult:
-        return -1
-    return 0 if all(difficult) else 1
 
 
 def _box(parent: ElementTree.Element, box: tuple[int, int, int, int]) -> None:
