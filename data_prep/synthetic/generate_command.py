@@ -19,7 +19,7 @@ from cld.runtime.errors import InputError
 from cld.runtime.files import writing
 from data_prep.common.lock import only_build
 from data_prep.common.settings import generator_settings
-#from data_prep.synthetic.kitchen.render import render_kitchens
+from data_prep.synthetic.kitchen.render import render_kitchens
 from data_prep.synthetic.pictures.cifar_files import write_cifar10, write_cifar100
 from data_prep.synthetic.pictures.imagenet_files import write_imagenet
 from data_prep.synthetic.pictures.stl10_files import write_stl10
@@ -32,7 +32,7 @@ MARKER = "generated.json"
 WRITERS: dict[str, Callable[[Path, object, int], None]] = {
     "cifar10": write_cifar10,
     "cifar100": write_cifar100,
-#    "gmu_kitchens": render_kitchens,
+    "gmu_kitchens": render_kitchens,
     "imagenet": write_imagenet,
     "stl10": write_stl10,
     "voc": write_voc,

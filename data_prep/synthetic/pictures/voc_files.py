@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
-from xml.etree import ElementTree
 
 import numpy as np
 from PIL import Image
@@ -17,6 +16,7 @@ from PIL import Image
 from cld.runtime.progress import progress
 from data_prep.common.parallel import ordered_map
 from data_prep.common.settings import Settings
+from data_prep.synthetic.annotation_xml import annotation_xml, box_tag, size_tag
 from data_prep.synthetic.pictures.class_looks import Look, class_looks
 from data_prep.synthetic.pictures.drawing import Drawn, draw_scene
 from data_prep.synthetic.pictures.random_numbers import Stream, generator
@@ -143,44 +143,27 @@ def _annotated(drawn: Drawn, rng: np.random.Generator) -> _Object:
 
 
 def _annotation(year: int, filename: str, size: tuple[int, int], objects: Sequence[_Object]) -> bytes:
-    """The XML of one picture; the elements of an object stand in another order in 2012."""
-    root = ElementTree.Element("annotation")
-    _text(root, "folder", f"VOC{year}")
-    _text(root, "filename", filename)
-    source = ElementTree.SubElement(root, "source")
+    """The XML of one picture."""
     challenge = 2007 if year == 2007 else 2008
-    _text(source, "database", f"The VOC{challenge} Database")
-    _text(source, "annotation", f"PASCAL VOC{challenge}")
-    _text(source, "image", "drawn")
-    picture = ElementTree.SubElement(root, "size")
-    for tag, value in zip(("width", "height", "depth"), (*size, 3), strict=True):
-        _text(picture, tag, value)
-    _text(root, "segmented", 0)
-    for found in objects:
-        element = ElementTree.SubElement(root, "object")
-        _text(element, "name", CLASSES[found.label])
-        _text(element, "pose", found.pose)
-        _text(element, "truncated", int(found.truncated))
-        if year == 2007:
-            _text(element, "difficult", int(found.difficult))
-        else:
-            _text(element, "occluded", int(found.occluded))
-        _box(element, found.box)
-        if year != 2007:
-            _text(element, "difficult", int(found.difficult))
-        if found.head:
-            part = ElementTree.SubElement(element, "part")
-            _text(part, "name", "head")
-            _box(part, found.head)
-    ElementTree.indent(root, "\t")
-    return ElementTree.tostring(root) + b"\n"
+    source = [
+        ("database", f"The VOC{challenge} Database"),
+        ("annotation", f"PASCAL VOC{challenge}"),
+        ("image", "drawn"),
+    ]
+    content = [
+        ("folder", f"VOC{year}"),
+        ("filename", filename),
+        ("source", source),
+        size_tag(*size),
+        ("segmented", 0),
+        *(("object", _object_tags(year, found)) for found in objects),
+    ]
+    return annotation_xml(content, "\t")
 
 
-def _box(parent: ElementTree.Element, box: tuple[int, int, int, int]) -> None:
-    element = ElementTree.SubElement(parent, "bndbox")
-    for tag, value in zip(("xmin", "ymin", "xmax", "ymax"), box, strict=True):
-        _text(element, tag, value)
-
-
-def _text(parent: ElementTree.Element, tag: str, value: object) -> None:
-    ElementTree.SubElement(parent, tag).text = str(value)
+def _object_tags(year: int, found: _Object) -> list[tuple[str, object]]:
+    """The elements of an object; they stand in another order in 2012."""
+    tags = [("name", CLASSES[found.label]), ("pose", found.pose), ("truncated", int(found.truncated))]
+    box, difficult = box_tag(found.box), ("difficult", int(found.difficult))
+    tags += [difficult, box] if year == 2007 else [("occluded", int(found.occluded)), box, difficult]
+    return [*tags, ("part", [("name", "head"), box_tag(found.head)])] if found.head else tags
