@@ -5,7 +5,6 @@ import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
 from pathlib import Path
 
 from cld.runtime.errors import InputError
@@ -33,7 +32,7 @@ def generated_folder(root: str | Path, file_format: str, settings: object) -> It
     partial.mkdir()
     try:
         yield partial
-        content = {"format": file_format, "settings": asdict(settings)}
+        content = {"format": file_format, "settings": vars(settings)}
         (partial / MARKER).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
         if root.exists():
             os.rename(root, old)

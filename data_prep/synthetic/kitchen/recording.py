@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 from scipy.spatial.transform import Rotation
 
+from data_prep.common.settings import Settings
 from data_prep.kitchen.gmu import layout
 from data_prep.kitchen.gmu.camera import Pose
 from data_prep.kitchen.gmu.layout import INSTANCES
@@ -16,7 +17,6 @@ from data_prep.synthetic.kitchen.depth_sensor import sense
 from data_prep.synthetic.kitchen.meshes import merged, surface_points
 from data_prep.synthetic.kitchen.ray_caster import RayCaster, pixel_grid, ray_directions
 from data_prep.synthetic.kitchen.scene import compose_kitchen
-from data_prep.synthetic.kitchen.settings import RenderSettings
 from data_prep.synthetic.kitchen.shading import Shader, develop, exposures
 from data_prep.synthetic.kitchen.upstream_quirks import quirks_of
 
@@ -48,7 +48,7 @@ class Recording:
         quirks: of the scene's files.
     """
 
-    def __init__(self, settings: RenderSettings, scene: int):
+    def __init__(self, settings: Settings, scene: int):
         rng = np.random.default_rng([settings.seed, scene])
         self._settings, self._scene = settings, scene
         self.quirks = quirks_of(scene)

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from cld.runtime.progress import progress
 from data_prep.common.parallel import ordered_map
+from data_prep.common.settings import Settings
 from data_prep.kitchen.gmu import layout
 from data_prep.kitchen.gmu.writer import (
     write_annotation,
@@ -26,7 +27,6 @@ from data_prep.kitchen.gmu.writer import (
 from data_prep.synthetic.kitchen.annotation import AnnotatedObject
 from data_prep.synthetic.kitchen.camera import scaled_calibration
 from data_prep.synthetic.kitchen.recording import Recording
-from data_prep.synthetic.kitchen.settings import RenderSettings
 
 
 @dataclass(frozen=True)
@@ -34,12 +34,12 @@ class _Job:
     """One frame to render, or with ``frame`` None a scene's own files to write."""
 
     root: Path
-    settings: RenderSettings
+    settings: Settings
     scene: int
     frame: int | None
 
 
-def render_kitchen(root: Path, settings: RenderSettings, workers: int = 1) -> None:
+def render_kitchen(root: Path, settings: Settings, workers: int = 1) -> None:
     """Render all scenes into the empty folder ``root``."""
     scenes = layout.SCENES[: settings.n_scenes]
     _make_folders(root, scenes)
@@ -86,7 +86,7 @@ def _run(job: _Job) -> tuple[AnnotatedObject, ...]:
 
 
 @lru_cache(maxsize=1)
-def _recording(settings: RenderSettings, scene: int) -> Recording:
+def _recording(settings: Settings, scene: int) -> Recording:
     """A scene, kept for the jobs that follow: they come scene by scene."""
     return Recording(settings, scene)
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
+from data_prep.common.settings import Settings
 from data_prep.synthetic.pictures.looks import Look, class_looks
 from data_prep.synthetic.pictures.sets import draw_set
-from data_prep.synthetic.pictures.settings import CifarSettings
 from data_prep.synthetic.pictures.streams import balanced_labels
 
 SIDE = 32
@@ -19,7 +19,7 @@ N_SUPERCLASSES = 20
 TRAIN, TEST = 0, 1
 
 
-def write_cifar10(root: Path, settings: CifarSettings, workers: int = 1) -> None:
+def write_cifar10(root: Path, settings: Settings, workers: int = 1) -> None:
     """Write ``cifar-10-batches-py/`` into the folder ``root``: ten classes, each of its own silhouette."""
     folder = root / "cifar-10-batches-py"
     folder.mkdir()
@@ -43,7 +43,7 @@ def write_cifar10(root: Path, settings: CifarSettings, workers: int = 1) -> None
     _write_pickle(folder / "batches.meta", meta)
 
 
-def write_cifar100(root: Path, settings: CifarSettings, workers: int = 1) -> None:
+def write_cifar100(root: Path, settings: Settings, workers: int = 1) -> None:
     """Write ``cifar-100-python/`` into the folder ``root``: a superclass is a silhouette in several surfaces.
 
     Classes are numbered by name, so those of a superclass are neighbours.

@@ -18,9 +18,9 @@ from scipy.io import savemat
 
 from cld.runtime.progress import progress
 from data_prep.common.parallel import ordered_map
+from data_prep.common.settings import Settings
 from data_prep.synthetic.pictures.drawing import draw_picture
 from data_prep.synthetic.pictures.looks import Look, class_looks
-from data_prep.synthetic.pictures.settings import ImagenetSettings
 from data_prep.synthetic.pictures.silhouettes import SILHOUETTES
 from data_prep.synthetic.pictures.streams import Stream, balanced_labels, generator
 from data_prep.synthetic.pictures.synsets import LISTED, OTHERS
@@ -49,7 +49,7 @@ class _Job:
     seed: int
 
 
-def write_imagenet(root: Path, settings: ImagenetSettings, workers: int = 1) -> None:
+def write_imagenet(root: Path, settings: Settings, workers: int = 1) -> None:
     """Write trees or archives, and lists, into the folder ``root``.
 
     The trees are ``train/`` and ``val/`` with ``LOC_synset_mapping.txt``; ``archives`` asks for the three
@@ -83,7 +83,7 @@ def write_imagenet(root: Path, settings: ImagenetSettings, workers: int = 1) -> 
     _write_long_tail(root / "ImageNet_LT", len(synsets), train, val, settings)
 
 
-def _train_pictures(synsets: list[str], settings: ImagenetSettings) -> list[_Picture]:
+def _train_pictures(synsets: list[str], settings: Settings) -> list[_Picture]:
     """The training pictures, synset by synset; their numbers have gaps, as the published ones have."""
     n = settings.train_per_synset
     rng = generator(settings.seed, Stream.FILES, TRAIN)
@@ -98,7 +98,7 @@ def _train_pictures(synsets: list[str], settings: ImagenetSettings) -> list[_Pic
     return pictures
 
 
-def _val_pictures(synsets: list[str], settings: ImagenetSettings) -> list[_Picture]:
+def _val_pictures(synsets: list[str], settings: Settings) -> list[_Picture]:
     """The validation pictures, numbered through; neighbours are of different synsets."""
     n = settings.val_per_synset * len(synsets)
     labels = balanced_labels(n, len(synsets), settings.seed, VAL)
@@ -150,7 +150,7 @@ def _encoded(job: _Job) -> bytes:
 
 
 def _write_long_tail(
-    folder: Path, n_synsets: int, train: list[_Picture], val: list[_Picture], settings: ImagenetSettings
+    folder: Path, n_synsets: int, train: list[_Picture], val: list[_Picture], settings: Settings
 ) -> None:
     """Write ImageNet-LT's lists; which synsets are rare is drawn."""
     folder.mkdir()
@@ -187,7 +187,7 @@ def _write_archives(root: Path, synsets: list[str], drawn: Iterable[tuple[_Pictu
 
 
 def _write_devkit(
-    root: Path, synsets: list[str], looks: tuple[Look, ...], truth: list[int], settings: ImagenetSettings
+    root: Path, synsets: list[str], looks: tuple[Look, ...], truth: list[int], settings: Settings
 ) -> None:
     """Write the development kit: synsets in an order of its own, validation pictures by place in it."""
     order = generator(settings.seed, Stream.FILES, 2).permutation(len(synsets))

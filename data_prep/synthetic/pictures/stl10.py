@@ -4,9 +4,9 @@ from pathlib import Path
 
 import numpy as np
 
+from data_prep.common.settings import Settings
 from data_prep.synthetic.pictures.looks import class_looks
 from data_prep.synthetic.pictures.sets import draw_set
-from data_prep.synthetic.pictures.settings import Stl10Settings
 from data_prep.synthetic.pictures.streams import Stream, balanced_labels, generator
 
 SIDE = 96
@@ -17,7 +17,7 @@ N_FOLDS = 10
 TRAIN, TEST, UNLABELLED = 0, 1, 2
 
 
-def write_stl10(root: Path, settings: Stl10Settings, workers: int = 1) -> None:
+def write_stl10(root: Path, settings: Settings, workers: int = 1) -> None:
     """Write ``stl10_binary/`` into the folder ``root``."""
     folder = root / "stl10_binary"
     folder.mkdir()

@@ -16,9 +16,9 @@ from PIL import Image
 
 from cld.runtime.progress import progress
 from data_prep.common.parallel import ordered_map
+from data_prep.common.settings import Settings
 from data_prep.synthetic.pictures.drawing import Drawn, draw_scene
 from data_prep.synthetic.pictures.looks import Look, class_looks
-from data_prep.synthetic.pictures.settings import VocSettings
 from data_prep.synthetic.pictures.streams import Stream, generator
 
 # fmt: off
@@ -69,7 +69,7 @@ class _Year:
     sets: dict[str, tuple[str, ...]]
 
 
-def write_voc(root: Path, settings: VocSettings, workers: int = 1) -> None:
+def write_voc(root: Path, settings: Settings, workers: int = 1) -> None:
     """Write ``VOCdevkit/VOC2007/`` and, without a test set, ``VOCdevkit/VOC2012/`` into ``root``."""
     looks = class_looks(len(CLASSES), settings.seed)
     for year in (_year_2007(settings), _year_2012(settings)):
@@ -99,7 +99,7 @@ def write_voc(root: Path, settings: VocSettings, workers: int = 1) -> None:
         _write_sets(folder / "ImageSets" / "Main", year, objects)
 
 
-def _year_2007(settings: VocSettings) -> _Year:
+def _year_2007(settings: Settings) -> _Year:
     n = settings.trainval_2007 + settings.test_2007
     names = tuple(f"{number:06d}" for number in range(1, n + 1))
     mixed = generator(settings.seed, Stream.FILES, 2007).permutation(n)
@@ -108,7 +108,7 @@ def _year_2007(settings: VocSettings) -> _Year:
     return _Year(2007, names, sets | {"test": tuple(sorted(chosen[settings.trainval_2007 :]))})
 
 
-def _year_2012(settings: VocSettings) -> _Year:
+def _year_2012(settings: Settings) -> _Year:
     n = settings.trainval_2012
     rng = generator(settings.seed, Stream.FILES, 2012)
     years, numbers = np.sort(rng.integers(2008, 2012, n)), np.cumsum(rng.integers(1, 9, n))
