@@ -17,20 +17,19 @@ import numpy as np
 from cld.data import Split, StoreInfo
 from cld.runtime.progress import progress
 from data_prep.cifar.batches import Batch, batch_from, classes_from
-from data_prep.cifar.layout import SPLITS, VARIANTS
+from data_prep.cifar.layout import VARIANTS
 from data_prep.cifar.pickles import read_pickle
-from data_prep.cifar.settings import CifarSettings
 from data_prep.common.array_build import finish_arrays, require_counts
-from data_prep.common.array_settings import stated_counts
 from data_prep.common.command import parse_build
 from data_prep.common.lock import only_build
 from data_prep.common.long_tail import class_sizes, long_tail_rows
 from data_prep.common.published_files import published_md5s, read_file, require_folder
 from data_prep.common.record import BuildRecord
+from data_prep.common.settings import Settings
 from data_prep.common.target import Target
 
 
-def build_cifar(root: str | Path, settings: CifarSettings, target: Target, workers: int = 1) -> StoreInfo:
+def build_cifar(root: str | Path, settings: Settings, target: Target, workers: int = 1) -> StoreInfo:
     """Build a store from the published files.
 
     Args:
@@ -43,7 +42,7 @@ def build_cifar(root: str | Path, settings: CifarSettings, target: Target, worke
         InputError: a file is missing, cannot be read or is not what was published, or the store cannot be
             written; no store is written then.
     """
-    record = BuildRecord(Path(root), target, settings, "images", stated_counts(settings.expect, SPLITS))
+    record = BuildRecord(Path(root), target, settings, "images", settings.expect)
     with only_build(target.store):
         classes, batches = _read(record, settings)
         record.details["Batches"] = [
@@ -71,7 +70,7 @@ def main() -> None:
     build_cifar(**parse_build(__doc__))
 
 
-def _read(record: BuildRecord, settings: CifarSettings) -> tuple[list[str], dict[str, list[Batch]]]:
+def _read(record: BuildRecord, settings: Settings) -> tuple[list[str], dict[str, list[Batch]]]:
     """The classes and, by split, the batches. Every file is held to its MD5 before any is unpickled."""
     root, variant = record.root, VARIANTS[settings.variant]
     folder = require_folder(root, variant.folder)
@@ -116,7 +115,7 @@ def _repeated_names(batches: Sequence[Batch]) -> list[str]:
 
 
 def _long_tail(
-    record: BuildRecord, settings: CifarSettings, labels: np.ndarray, classes: Sequence[str]
+    record: BuildRecord, settings: Settings, labels: np.ndarray, classes: Sequence[str]
 ) -> np.ndarray:
     """The rows of the training images that a long tail keeps; the report gets its table."""
     upstream = np.bincount(labels, minlength=len(classes))

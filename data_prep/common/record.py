@@ -1,6 +1,5 @@
 """What a build has read, what it met, and what it tells: the part that all builders share."""
 
-import dataclasses
 import hashlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -13,6 +12,7 @@ from cld.runtime.errors import InputError
 from data_prep.common.image_files import FileDigest
 from data_prep.common.problems import ProblemLog
 from data_prep.common.report import write_report
+from data_prep.common.settings import Settings
 from data_prep.common.target import Target
 
 
@@ -23,9 +23,9 @@ class BuildRecord:
     Attributes:
         root: folder of the source.
         target: where the build writes.
-        settings: the build's, a dataclass.
+        settings: the build's, as from :func:`data_prep.common.settings.build_settings`.
         unit: what problems are counted in, in the plural ("images").
-        expected: images by split that the publication states; splits it does not state are left out.
+        expected: images by split that the publication states; None: any number.
         expected_by: who states them, for the report.
         total: units that the build sets out with, bad ones included.
         files: the files read.
@@ -37,7 +37,7 @@ class BuildRecord:
 
     root: Path
     target: Target
-    settings: object
+    settings: Settings
     unit: str
     expected: Mapping[str, int] = field(default_factory=dict)
     expected_by: str = "published"
@@ -47,6 +47,9 @@ class BuildRecord:
     converted: Counter = field(default_factory=Counter)
     details: dict[str, list[dict]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.expected = {split: n for split, n in self.expected.items() if n is not None}
 
     def check_problems(self, max_bad_share: float, **facts: object) -> None:
         """Fail when too many units are bad; a report that names each file is written first.
@@ -77,10 +80,7 @@ class BuildRecord:
 
     def config(self) -> dict:
         """The settings as JSON values."""
-        return {
-            name: list(value) if isinstance(value, tuple) else value
-            for name, value in dataclasses.asdict(self.settings).items()
-        }
+        return dict(vars(self.settings))
 
     def description(self, classes: Sequence[str]) -> dict:
         """The fields of :class:`cld.data.Description` that all builders fill alike."""

@@ -33,7 +33,7 @@ GENERATE_SCHEMAS = {
 
 
 class Settings(SimpleNamespace):
-    """The settings of one build or generator: an attribute for each key of its schema."""
+    """The settings of one build or generator: an attribute for each key of its schema. None is ever changed."""
 
 
 def build_settings(preset: str, dataset: str, overrides: Mapping[str, object] | None = None) -> Settings:

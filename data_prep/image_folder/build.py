@@ -19,21 +19,21 @@ from cld.runtime.progress import progress
 from data_prep.common.array_build import finish_arrays
 from data_prep.common.boxes import Box
 from data_prep.common.command import parse_build
-from data_prep.common.encoded_build import SourceImage, build_encoded
+from data_prep.common.encoded_build import Encoding, SourceImage, build_encoded
 from data_prep.common.image_files import EncodedImage, FileDigest, digest, resized
 from data_prep.common.lock import only_build
 from data_prep.common.parallel import ordered_map
 from data_prep.common.problems import Problem, problem
 from data_prep.common.record import BuildRecord
+from data_prep.common.settings import Settings
 from data_prep.common.target import Target
 from data_prep.image_folder.layout import read_tree
-from data_prep.image_folder.settings import CROP, JPEG, FolderSettings
 from data_prep.image_folder.splits import leaks, split_tree
 
 
 @dataclass(frozen=True)
 class SquareJob:
-    """One image to cut a square from, ``side`` pixels wide; ``fit`` as of ``FolderSettings``."""
+    """One image to cut a square from, ``side`` pixels wide; ``fit`` as of ``Settings``."""
 
     root: Path
     path: Path
@@ -51,7 +51,7 @@ class Square:
     conversions: list[str] = field(default_factory=list)
 
 
-def build_image_folder(root: str | Path, settings: FolderSettings, target: Target, workers: int) -> StoreInfo:
+def build_image_folder(root: str | Path, settings: Settings, target: Target, workers: int) -> StoreInfo:
     """Build a store from the images under ``root``.
 
     Raises:
@@ -64,7 +64,7 @@ def build_image_folder(root: str | Path, settings: FolderSettings, target: Targe
     splits = split_tree(root, tree, settings)
     record = BuildRecord(root, target, settings, "images")
     record.notes += tree.notes + leaks(root, splits)
-    if settings.kind == JPEG:
+    if settings.kind == "jpeg":
         images = {
             split: [SourceImage(path.relative_to(root).as_posix(), label, path) for path, label in group]
             for split, group in splits.items()
@@ -73,7 +73,7 @@ def build_image_folder(root: str | Path, settings: FolderSettings, target: Targe
             record,
             images,
             tree.classes,
-            settings.encoding,
+            Encoding(settings.short_side, settings.quality),
             workers=workers,
             max_bad_share=settings.max_bad_share,
         )
@@ -96,7 +96,7 @@ def cut_square(job: SquareJob) -> Square:
 
 def square_region(width: int, height: int, fit: str) -> Box:
     """The region of an image that becomes a square: all of it, or its middle by its shorter side."""
-    if fit != CROP:
+    if fit != "crop":
         return Box(0, 0, width, height)
     side = min(width, height)
     left, top = (width - side) / 2, (height - side) / 2
@@ -110,7 +110,7 @@ def main() -> None:
 
 def _build_arrays(
     record: BuildRecord,
-    settings: FolderSettings,
+    settings: Settings,
     splits: Mapping[str, Sequence[tuple[Path, int]]],
     classes: Sequence[str],
     workers: int,

@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 
 from cld.runtime.errors import InputError
+from data_prep.common.settings import Settings
 from data_prep.image_folder.layout import SPLITS, Tree
-from data_prep.image_folder.settings import FolderSettings
 
 CLASSES_SHOWN = 5
 
 
-def split_tree(root: Path, tree: Tree, settings: FolderSettings) -> dict[str, list[tuple[Path, int]]]:
+def split_tree(root: Path, tree: Tree, settings: Settings) -> dict[str, list[tuple[Path, int]]]:
     """The images of each split with their labels, class by class, in natural order.
 
     Raises:
@@ -108,7 +108,7 @@ def _sha256(path: Path) -> str | None:
         return None
 
 
-def _check(root: Path, tree: Tree, settings: FolderSettings) -> None:
+def _check(root: Path, tree: Tree, settings: Settings) -> None:
     if len(tree.classes) < 2:
         raise InputError(
             f"{root}: one class only ('{tree.classes[0]}'); classification needs two: name the folder above, "

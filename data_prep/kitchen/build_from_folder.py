@@ -21,13 +21,13 @@ from data_prep.common.lock import only_build
 from data_prep.common.parallel import ordered_map
 from data_prep.common.problems import problem
 from data_prep.common.record import BuildRecord
+from data_prep.common.settings import Settings
 from data_prep.common.target import Target
 from data_prep.common.validation_blocks import validation_mask
 from data_prep.kitchen.class_names import ClassNames
 from data_prep.kitchen.frame_crops import Crops
 from data_prep.kitchen.gmu.reader import CONFIG_KEY
 from data_prep.kitchen.instances import Instance
-from data_prep.kitchen.settings import KitchenSettings
 from data_prep.kitchen.store_build import StoreBuild
 
 
@@ -38,10 +38,10 @@ class ImageJob:
     root: Path
     path: Path
     label: int
-    settings: KitchenSettings
+    settings: Settings
 
 
-def build_from_folder(root: str | Path, settings: KitchenSettings, target: Target, workers: int) -> StoreInfo:
+def build_from_folder(root: str | Path, settings: Settings, target: Target, workers: int) -> StoreInfo:
     """Build a store from the ImageFolder under ``root``; arguments and outputs as ``build_from_scenes``.
 
     Raises:

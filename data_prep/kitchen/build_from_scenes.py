@@ -4,7 +4,8 @@
         --store kitchen_hc.h5 --manifest kitchen_hc.csv --report kitchen_hc.md --workers 8
 
 Test scenes are whole scenes; validation is contiguous blocks of the training scenes' frames. The supplement
-does not state its rule; ``KitchenSettings`` says why this one. The result does not depend on ``workers``.
+does not state its rule; ``cld/schemas/build/kitchen.schema.yaml`` says why this one. The
+result does not depend on ``workers``.
 """
 
 from collections import Counter, defaultdict
@@ -23,6 +24,7 @@ from data_prep.common.lock import only_build
 from data_prep.common.parallel import ordered_map
 from data_prep.common.problems import without_root
 from data_prep.common.record import BuildRecord
+from data_prep.common.settings import Settings
 from data_prep.common.target import Target
 from data_prep.common.validation_blocks import validation_mask
 from data_prep.kitchen.class_names import ClassNames
@@ -31,7 +33,6 @@ from data_prep.kitchen.gmu import layout, reader
 from data_prep.kitchen.gmu.calibration_file import read_calibration
 from data_prep.kitchen.gmu.camera import Calibration
 from data_prep.kitchen.object_models import ObjectModel, identify, read_object
-from data_prep.kitchen.settings import KitchenSettings
 from data_prep.kitchen.store_build import StoreBuild
 
 VIEWS_TO_IDENTIFY = 40
@@ -40,7 +41,7 @@ IMAGES_TO_SIZE = 5
 """Frames of a scene, evenly spaced, that tell how large its frames are."""
 
 
-def build_from_scenes(root: str | Path, settings: KitchenSettings, target: Target, workers: int) -> StoreInfo:
+def build_from_scenes(root: str | Path, settings: Settings, target: Target, workers: int) -> StoreInfo:
     """Build a store from the scenes under ``root``.
 
     Args:
@@ -117,7 +118,7 @@ def _kept(frame: reader.Frame, names: ClassNames) -> LabelledBoxes:
     return tuple((label, box) for label, box in labelled if label is not None)
 
 
-def _split(frames: dict[int, list[reader.Frame]], settings: KitchenSettings) -> dict[reader.Frame, str]:
+def _split(frames: dict[int, list[reader.Frame]], settings: Settings) -> dict[reader.Frame, str]:
     split_of = {}
     for scene, group in frames.items():
         if scene in settings.test_scenes:

@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Iterable
 
 from cld.runtime.errors import InputError
+from data_prep.common.settings import Settings
 from data_prep.kitchen.gmu.layout import ALIASES, INSTANCES
-from data_prep.kitchen.settings import KitchenSettings
 
 KEPT, NOT_KEPT, UNKNOWN = "kept", "not kept", "unknown"
 NAMES_SHOWN = 20
@@ -16,7 +16,7 @@ NAMES_SHOWN = 20
 class ClassNames:
     """The classes of one build and every spelling of them; counts what it is asked for."""
 
-    def __init__(self, settings: KitchenSettings):
+    def __init__(self, settings: Settings):
         self.classes = list(settings.classes)
         self._max_unknown_share = settings.max_unknown_share
         # the settings' own spelling of a class wins over the published one

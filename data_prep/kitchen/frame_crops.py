@@ -10,11 +10,11 @@ from cld.runtime.errors import InputError
 from data_prep.common.boxes import Box, clip, crop_region
 from data_prep.common.image_files import EncodedImage, FileDigest, digest, resized
 from data_prep.common.problems import Problem, problem
+from data_prep.common.settings import Settings
 from data_prep.kitchen.gmu.camera import Calibration
 from data_prep.kitchen.gmu.reader import AnnotatedBox, Frame
 from data_prep.kitchen.instances import UNKNOWN, Instance
 from data_prep.kitchen.object_models import ObjectModel, box_distance, object_iou, visibility
-from data_prep.kitchen.settings import KitchenSettings
 
 LabelledBoxes = tuple[tuple[int, AnnotatedBox], ...]
 """A frame's boxes of kept classes, each behind its label."""
@@ -37,7 +37,7 @@ class FrameJob:
     frame: Frame
     boxes: LabelledBoxes
     geometry: SceneGeometry | None
-    settings: KitchenSettings
+    settings: Settings
 
 
 @dataclass
@@ -114,7 +114,7 @@ def crop_frame(job: FrameJob) -> Crops:
     return crops
 
 
-def _drop_by_annotation(annotated: AnnotatedBox, inside: Box, settings: KitchenSettings) -> str | None:
+def _drop_by_annotation(annotated: AnnotatedBox, inside: Box, settings: Settings) -> str | None:
     if settings.drop_difficult and annotated.difficult:
         return "difficult"
     if settings.drop_truncated and annotated.truncated:
@@ -126,7 +126,7 @@ def _drop_by_annotation(annotated: AnnotatedBox, inside: Box, settings: KitchenS
     return None
 
 
-def _drop_by_geometry(visible_fraction: float, iou_3d: float, settings: KitchenSettings) -> str | None:
+def _drop_by_geometry(visible_fraction: float, iou_3d: float, settings: Settings) -> str | None:
     """Unknown (NaN) values compare false: what cannot be measured is no reason to drop."""
     if visible_fraction < settings.min_visible:
         return "mostly hidden"

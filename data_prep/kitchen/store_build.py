@@ -9,10 +9,10 @@ from cld.data import Split, StoreInfo, write_store
 from cld.runtime.errors import InputError
 from data_prep.common.record import BuildRecord
 from data_prep.common.report import write_report
+from data_prep.common.settings import Settings
 from data_prep.kitchen.class_names import KEPT, NOT_KEPT, UNKNOWN, ClassNames
 from data_prep.kitchen.frame_crops import Crops
 from data_prep.kitchen.instances import Instance, write_manifest
-from data_prep.kitchen.settings import KitchenSettings
 
 PUBLISHED = {"train": 20_800, "val": 4_000, "test": 14_400}
 """Kitchen-HC's instances (supplement, section 1), in hundreds: they are shown and not insisted on."""
@@ -30,7 +30,7 @@ class StoreBuild:
     """
 
     record: BuildRecord
-    settings: KitchenSettings
+    settings: Settings
     names: ClassNames
     splits: tuple[str, ...]
     dropped: Counter = field(default_factory=Counter)

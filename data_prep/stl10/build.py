@@ -16,19 +16,18 @@ import numpy as np
 from cld.data import Split, StoreInfo
 from cld.runtime.progress import progress
 from data_prep.common.array_build import finish_arrays, require_counts
-from data_prep.common.array_settings import stated_counts
 from data_prep.common.command import parse_build
 from data_prep.common.lock import only_build
 from data_prep.common.published_files import published_md5s, require_folder
 from data_prep.common.record import BuildRecord
+from data_prep.common.settings import Settings
 from data_prep.common.target import Target
 from data_prep.stl10.binary import image_count, read_images, read_labels
 from data_prep.stl10.layout import CLASS_NAMES, FOLDER, FOLDS, IMAGES, LABELS
 from data_prep.stl10.lists import read_class_names, read_folds
-from data_prep.stl10.settings import Stl10Settings
 
 
-def build_stl10(root: str | Path, settings: Stl10Settings, target: Target, workers: int = 1) -> StoreInfo:
+def build_stl10(root: str | Path, settings: Settings, target: Target, workers: int = 1) -> StoreInfo:
     """Build a store from the published files.
 
     Args:
@@ -41,9 +40,7 @@ def build_stl10(root: str | Path, settings: Stl10Settings, target: Target, worke
         InputError: a file is missing, cannot be read or is not what was published, or the store cannot be
             written; no store is written then.
     """
-    record = BuildRecord(
-        Path(root), target, settings, "images", stated_counts(settings.expect, tuple(IMAGES))
-    )
+    record = BuildRecord(Path(root), target, settings, "images", settings.expect)
     with only_build(target.store):
         folder = require_folder(record.root, FOLDER)
         md5s = published_md5s(target.preset, "stl10") if settings.check_md5 else {}

@@ -16,18 +16,17 @@ import numpy as np
 from cld.data import StoreInfo
 from cld.runtime.progress import progress
 from data_prep.common.array_build import require_counts
-from data_prep.common.array_settings import stated_counts
 from data_prep.common.command import parse_build
-from data_prep.common.encoded_build import SourceImage, build_encoded
+from data_prep.common.encoded_build import Encoding, SourceImage, build_encoded
 from data_prep.common.parallel import ordered_map
 from data_prep.common.record import BuildRecord
+from data_prep.common.settings import Settings
 from data_prep.common.target import Target
-from data_prep.voc.devkit import CLASSES
+from data_prep.voc.devkit import CLASSES, ImageSet
 from data_prep.voc.listing import Listed, list_splits, read_listed
-from data_prep.voc.settings import SPLITS, VocSettings
 
 
-def build_voc(root: str | Path, settings: VocSettings, target: Target, workers: int) -> StoreInfo:
+def build_voc(root: str | Path, settings: Settings, target: Target, workers: int) -> StoreInfo:
     """Build a store from ``root``, the folder that holds VOCdevkit.
 
     Raises:
@@ -35,8 +34,12 @@ def build_voc(root: str | Path, settings: VocSettings, target: Target, workers: 
             counts than ``expect``: at once. More bad images than ``max_bad_share``: after all were tried.
     """
     root = Path(root)
-    record = BuildRecord(root, target, settings, "images", stated_counts(settings.expect, SPLITS))
-    listed, files = list_splits(root, {split: getattr(settings, split) for split in SPLITS})
+    record = BuildRecord(root, target, settings, "images", settings.expect)
+    image_sets = {
+        "train": [ImageSet(*names) for names in settings.train],
+        "test": [ImageSet(*names) for names in settings.test],
+    }
+    listed, files = list_splits(root, image_sets)
     record.files += files
     require_counts(record, listed)
     record.total = sum(map(len, listed.values()))
@@ -47,7 +50,12 @@ def build_voc(root: str | Path, settings: VocSettings, target: Target, workers: 
         if n_empty := sum(len(image.objects.labels) == 0 for image in group):
             record.notes.append(f"images of split {split} without an object (kept): {n_empty}")
     return build_encoded(
-        record, images, CLASSES, settings.encoding, workers=workers, max_bad_share=settings.max_bad_share
+        record,
+        images,
+        CLASSES,
+        Encoding(settings.short_side, settings.quality, settings.upright),
+        workers=workers,
+        max_bad_share=settings.max_bad_share,
     )
 
 

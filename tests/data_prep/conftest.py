@@ -5,7 +5,6 @@ import toy_kitchen
 
 from data_prep.common.settings import settings_from
 from data_prep.common.target import Target
-from data_prep.kitchen.settings import KitchenSettings
 
 
 @pytest.fixture(scope="session")
@@ -34,7 +33,7 @@ def toy_settings():
             "val_share": 0.2,
             "val_blocks": 1,
         }
-        return settings_from(KitchenSettings, defaults | changes, "build settings")
+        return settings_from("build/kitchen", defaults | changes, "build settings")
 
     return settings
 

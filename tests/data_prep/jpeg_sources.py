@@ -5,7 +5,6 @@
 
 import io
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -15,14 +14,8 @@ from cld.data import Objects
 from cld.runtime.errors import run_command
 from data_prep.common.encoded_build import Encoding, SourceImage, build_encoded
 from data_prep.common.record import BuildRecord
+from data_prep.common.settings import Settings
 from data_prep.common.target import Target
-
-
-@dataclass(frozen=True)
-class Settings:
-    """Settings of a builder, as the builders of JPEG stores have them."""
-
-    expect: tuple = ()
 
 
 def pixels(seed=0, width=60, height=40):

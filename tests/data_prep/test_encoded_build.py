@@ -331,20 +331,6 @@ def test_what_is_written_beside_the_store(root, store):
     assert not list(store.parent.glob("*.parts"))
 
 
-@pytest.mark.parametrize(
-    ("settings", "message"),
-    [
-        ({"short_side": 0}, "short_side is 0"),
-        ({"short_side": 2.5}, "short_side is 2.5"),
-        ({"quality": 101}, "quality is 101"),
-        ({"upright": "no"}, "upright is 'no'; it must be true or false"),
-    ],
-)
-def test_encodings_out_of_range(settings, message):
-    with pytest.raises(InputError, match=message):
-        Encoding(**settings)
-
-
 def test_a_store_is_verified(root, store):
     build(root, store)
     assert "whole (2 train)" in verify(store)

@@ -12,16 +12,28 @@ import pytest
 from PIL import Image
 from scipy.io import loadmat
 
+from data_prep.common.settings import settings_from
 from data_prep.synthetic.pictures import cifar, imagenet, stl10, voc
-from data_prep.synthetic.pictures.settings import CifarSettings, ImagenetSettings, Stl10Settings, VocSettings
 from data_prep.synthetic.pictures.synsets import LISTED, OTHERS
 
-CIFAR = CifarSettings(train=200, test=100)
-STL10 = Stl10Settings(train=20, unlabelled=30, test=20)
-IMAGENET = ImagenetSettings(
-    listed_synsets=4, other_synsets=2, train_per_synset=12, val_per_synset=3, lt_most=8, lt_least=1, lt_val=3
+
+def settings(name, **values):
+    return settings_from(f"generate/{name}", values, name)
+
+
+CIFAR = settings("cifar", train=200, test=100)
+STL10 = settings("stl10", train=20, unlabelled=30, test=20)
+IMAGENET = settings(
+    "imagenet",
+    listed_synsets=4,
+    other_synsets=2,
+    train_per_synset=12,
+    val_per_synset=3,
+    lt_most=8,
+    lt_least=1,
+    lt_val=3,
 )
-VOC = VocSettings(trainval_2007=60, test_2007=10, trainval_2012=40)
+VOC = settings("voc", trainval_2007=60, test_2007=10, trainval_2012=40)
 SYNSETS = sorted(LISTED[:4] + OTHERS[:2])
 
 
@@ -138,8 +150,7 @@ def trees(folder):
 def archives(folder):
     root = folder / "archives"
     root.mkdir()
-    settings = {**IMAGENET.__dict__, "archives": True}
-    imagenet.write_imagenet(root, ImagenetSettings(**settings))
+    imagenet.write_imagenet(root, settings("imagenet", **vars(IMAGENET) | {"archives": True}))
     return root
 
 

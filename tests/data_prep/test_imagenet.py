@@ -14,14 +14,12 @@ import toy_imagenet
 from toy_imagenet import SYNSETS
 
 import data_prep.imagenet.build
-from cld.config import load_dataset
 from cld.data import EncodedImages, read_info, verify
 from cld.runtime.errors import InputError
 from data_prep.common.settings import settings_from
 from data_prep.common.target import Target
 from data_prep.imagenet.build import build_imagenet
 from data_prep.imagenet.chosen_synsets import listed_synsets
-from data_prep.imagenet.settings import ImageNetSettings
 
 COUNTS = {"train": 20, "test": 8}
 
@@ -44,7 +42,7 @@ def build(tmp_path):
         out = tmp_path / "out" / f"{name}.h5"
         target = Target(out, out.with_suffix(".csv"), out.with_suffix(".md"), name, "demo")
         return build_imagenet(
-            root, settings_from(ImageNetSettings, {"expect": COUNTS} | settings, "build"), target, workers
+            root, settings_from("build/imagenet", {"expect": COUNTS} | settings, "build"), target, workers
         )
 
     run.store = tmp_path / "out" / "imagenet.h5"
@@ -355,29 +353,3 @@ def test_the_command(archives, tmp_path):
     run = subprocess.run([*command, "expect={}"], cwd=root, capture_output=True, text=True)
     assert run.returncode == 0, run.stderr
     assert read_info(store).sizes == COUNTS
-
-
-@pytest.mark.parametrize(
-    ("settings", "message"),
-    [
-        ({"synsets": "imagenet50"}, "synsets is 'imagenet50'; it must be imagenet100, or null"),
-        ({"missing_synsets": "ignore"}, "must be refuse or skip"),
-        ({"lists": 1}, "lists is 1; it must be true or false"),
-        ({"lists": True, "synsets": "imagenet100"}, "set synsets to null"),
-        ({"expect": {"training": 3}}, "expect names split 'training'"),
-        ({"max_bad_share": 2}, "max_bad_share is 2"),
-        ({"quality": 0}, "quality is 0"),
-        ({"short_sides": 1}, "did you mean 'short_side'"),
-    ],
-)
-def test_settings_that_do_not_fit(settings, message):
-    with pytest.raises(InputError, match=message):
-        settings_from(ImageNetSettings, settings, "build settings")
-
-
-@pytest.mark.parametrize("preset", ["demo", "paper"])
-@pytest.mark.parametrize("dataset", ["imagenet", "imagenet100", "imagenet_lt"])
-def test_the_datasets_settings_fit(preset, dataset):
-    content = load_dataset(preset, dataset)
-    assert content["builder"] == "imagenet"
-    settings_from(ImageNetSettings, content["build"], dataset)

@@ -10,17 +10,16 @@ from PIL import Image
 
 from cld.data import read_info, read_split
 from cld.runtime.errors import InputError
-from data_prep.common.settings import settings_from
+from data_prep.common.settings import Settings, settings_from
 from data_prep.kitchen.build_from_folder import build_from_folder
-from data_prep.kitchen.settings import KitchenSettings
 
 CLASSES = ["red_bull", "pringles_bbq"]
 TRAIN, TEST = 20, 3  # images of a class
 
 
-def settings(**changes) -> KitchenSettings:
+def settings(**changes) -> Settings:
     return settings_from(
-        KitchenSettings, {"image_size": 8, "classes": CLASSES, "val_share": 0.2} | changes, "build settings"
+        "build/kitchen", {"image_size": 8, "classes": CLASSES, "val_share": 0.2} | changes, "build settings"
     )
 
 

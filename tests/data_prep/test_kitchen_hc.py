@@ -443,7 +443,7 @@ def test_bad_input_in_worker_processes_ends_without_a_traceback(kitchen, target)
     [
         ("min_side", "an override is written key=value"),
         ("min_side_p=9", "unknown key 'min_side_p'; did you mean 'min_side_px'?"),
-        ("min_side_px=wide", "min_side_px is 'wide'; it must be 1 or more"),
+        ("min_side_px=wide", "min_side_px: 'wide' is not of type 'number'"),
     ],
 )
 def test_bad_settings_on_the_command_line(kitchen, target, monkeypatch, override, message):
