@@ -7,12 +7,12 @@ import sys
 from pathlib import Path
 
 import pytest
+from data_prep.synthetic.generated_folder import MARKER
 
 from cld.runtime.errors import InputError
 from data_prep.common.lock import only_build
 from data_prep.common.settings import GENERATE_SCHEMAS, generator_settings
 from data_prep.synthetic.generate_command import WRITERS, generate
-from data_prep.synthetic.generated_folder import MARKER
 
 TINY = {
     "cifar10": {"train": 60, "test": 30},

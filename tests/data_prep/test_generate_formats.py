@@ -9,12 +9,12 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
+from data_prep.synthetic.pictures.synsets import LISTED, OTHERS
 from PIL import Image
 from scipy.io import loadmat
 
 from data_prep.common.settings import settings_from
 from data_prep.synthetic.pictures import cifar, imagenet, stl10, voc
-from data_prep.synthetic.pictures.synsets import LISTED, OTHERS
 
 
 def settings(name, **values):

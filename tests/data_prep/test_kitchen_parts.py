@@ -2,20 +2,20 @@
 
 import numpy as np
 import pytest
+from data_prep.synthetic.kitchen.camera import camera_path, look_at, scaled_calibration, to_reconstruction
+from data_prep.synthetic.kitchen.scene import LYING_KITCHENS, compose_kitchen, deal_postures, rotation_z
+from data_prep.synthetic.kitchen.texture_atlas import TextureAtlas
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from data_prep.kitchen.gmu import layout
 from data_prep.kitchen.gmu.camera import back_project, project
-from data_prep.synthetic.kitchen.camera import camera_path, look_at, scaled_calibration, to_reconstruction
 from data_prep.synthetic.kitchen.clutter import CLUTTER, clutter
 from data_prep.synthetic.kitchen.depth_sensor import FAR_M, NEAR_M, sense
 from data_prep.synthetic.kitchen.label_art import plain
 from data_prep.synthetic.kitchen.meshes import Surface, box, merged, revolution, surface_points
 from data_prep.synthetic.kitchen.products import product
 from data_prep.synthetic.kitchen.ray_caster import RayCaster, pixel_grid, ray_directions
-from data_prep.synthetic.kitchen.scene import LYING_KITCHENS, compose_kitchen, deal_postures, rotation_z
-from data_prep.synthetic.kitchen.texture_atlas import TextureAtlas
 
 GREY = Surface(plain((128, 128, 128)))
 

@@ -2,14 +2,14 @@
 
 import numpy as np
 import pytest
+from data_prep.synthetic.pictures.looks import class_looks
+from data_prep.synthetic.pictures.streams import balanced_labels
 from hypothesis import given
 from hypothesis import strategies as st
 
 from cld.runtime.errors import InputError
 from data_prep.synthetic.pictures.drawing import draw_picture, draw_scene
-from data_prep.synthetic.pictures.looks import class_looks
 from data_prep.synthetic.pictures.silhouettes import SILHOUETTES
-from data_prep.synthetic.pictures.streams import balanced_labels
 from data_prep.synthetic.pictures.surfaces import SURFACES
 
 LOOKS = class_looks(20, 0)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from data_prep.synthetic.kitchen.scenes_writer import render_kitchen
 from PIL import Image
 from scipy.io import loadmat
 from scipy.spatial import cKDTree
@@ -27,7 +28,6 @@ from data_prep.kitchen.gmu.reader import (
     trailing_number,
 )
 from data_prep.kitchen.object_models import projected_box, read_object
-from data_prep.synthetic.kitchen.scenes_writer import render_kitchen
 
 
 def settings(**values):
