@@ -35,7 +35,7 @@ def rendered(root: Path, workers: int, **changes: int) -> Path:
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory):
-    return rendered(tmp_path_factory.mktemp("kitchens") / "root", workers=2)
+    return rendered(tmp_path_factory.mktemp("kitchens") / "root", workers=1)
 
 
 def digests(root: Path) -> dict[str, str]:
@@ -115,11 +115,11 @@ def test_point_clouds_meet_the_boxes_and_the_depth(root):
     assert np.median(errors) < 0.006  # metres: sensor noise and the spacing of the points
 
 
-def test_same_bytes_with_one_worker_and_others_with_another_seed(root, tmp_path):
-    one = digests(rendered(tmp_path / "one", 1, n_scenes=1))
-    assert one.items() < digests(root).items()
-    tiny = {"n_scenes": 1, "frames_per_scene": 4, "width": 64, "height": 36}
-    first, other = (digests(rendered(tmp_path / str(seed), 1, **tiny, seed=seed)) for seed in (0, 1))
+def test_same_bytes_with_two_workers_and_others_with_another_seed(tmp_path):
+    tiny = {"n_scenes": 2, "frames_per_scene": 4, "width": 64, "height": 36}
+    first = digests(rendered(tmp_path / "first", 1, **tiny))
+    assert digests(rendered(tmp_path / "again", 2, **tiny)) == first
+    other = digests(rendered(tmp_path / "other", 1, **tiny, seed=1))
     poses = str(layout.pose_path("", 1))
     assert first[poses] != other[poses]
 
@@ -127,7 +127,7 @@ def test_same_bytes_with_one_worker_and_others_with_another_seed(root, tmp_path)
 def test_killed_rendering_leaves_no_root_and_the_next_one_cleans_up(tmp_path):
     root, partial = tmp_path / "kitchens", tmp_path / ".kitchens.partial"
     command = [sys.executable, "-m", "data_prep", "generate", "--preset", "demo", "--source", "gmu_kitchens"]
-    command += ["--out", str(root)]
+    command += ["--out", str(root), "width=64", "height=36"]
     process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
     while not any(partial.rglob("rgb_*.png")):
         assert process.poll() is None, "ended before its first frame"
