@@ -33,7 +33,7 @@ GENERATE_SCHEMAS = {
 
 
 class Settings(SimpleNamespace):
-    """The settings of one build or generator: an attribute for each key of its schema. None is ever changed."""
+    """The settings of one build or generator: an attribute for each key of its schema, never changed."""
 
     def __hash__(self) -> int:
         return hash(repr(self))
