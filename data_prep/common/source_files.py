@@ -21,8 +21,9 @@ class FileDigest(NamedTuple):
     sha256: str
 
 
-def digest(path: Path, root: Path, content: bytes) -> FileDigest:
-    """Describe a file under ``root`` whose bytes are ``content``."""
+def digest(path: Path, root: Path, content: bytes | None = None) -> FileDigest:
+    """Describe a file, reading it where ``content`` does not hold its bytes already."""
+    content = path.read_bytes() if content is None else content
     return FileDigest(path.relative_to(root).as_posix(), len(content), hashlib.sha256(content).hexdigest())
 
 

@@ -19,13 +19,12 @@ from cld.data import StoreInfo
 from cld.runtime.errors import InputError
 from cld.runtime.progress import progress
 from data_prep.common.command import parse_build
-from data_prep.common.image_files import EncodedImage, digest
+from data_prep.common.image_files import EncodedImage
 from data_prep.common.lock import only_build
 from data_prep.common.parallel import ordered_map
-from data_prep.common.problems import without_root
-from data_prep.common.record import BuildRecord
+from data_prep.common.record import BuildRecord, Target, without_root
 from data_prep.common.settings import Settings
-from data_prep.common.target import Target
+from data_prep.common.source_files import digest
 from data_prep.common.validation_blocks import validation_mask
 from data_prep.kitchen.class_names import ClassNames
 from data_prep.kitchen.frame_crops import FrameJob, LabelledBoxes, SceneGeometry, crop_frame
@@ -104,11 +103,11 @@ def _read_scenes(build: StoreBuild) -> list[reader.Scene]:
         for number in numbers:
             scene = reader.read_scene(build.record.root, number, build.settings.geometry)
             scenes.append(scene)
-            build.record.log.extend(scene.problems)
+            build.record.problems += scene.problems
             build.record.files += [digest(path, build.record.root) for path in scene.files]
             build.record.notes += scene.notes
             bar.advance()
-    build.record.total = sum(len(scene.frames) for scene in scenes) + build.record.log.bad_units
+    build.record.total = sum(len(scene.frames) for scene in scenes) + build.record.bad_units
     build.check_problems()
     return scenes
 

@@ -8,9 +8,10 @@ import numpy as np
 
 from cld.runtime.errors import InputError
 from data_prep.common.boxes import Box, clip, crop_region
-from data_prep.common.image_files import EncodedImage, FileDigest, digest, resized
-from data_prep.common.problems import Problem, problem
+from data_prep.common.image_files import EncodedImage, resized
+from data_prep.common.record import Problem, problem
 from data_prep.common.settings import Settings
+from data_prep.common.source_files import FileDigest, digest
 from data_prep.kitchen.gmu.camera import Calibration
 from data_prep.kitchen.gmu.reader import AnnotatedBox, Frame
 from data_prep.kitchen.instances import UNKNOWN, Instance

@@ -49,7 +49,7 @@ class StoreBuild:
         self.images[split] += crops.images
         self.dropped += crops.dropped
         self.n_clipped += crops.n_clipped
-        self.record.log.extend(crops.problems)
+        self.record.problems += crops.problems
         self.record.files += crops.files
 
     def check_problems(self) -> None:
@@ -74,7 +74,7 @@ class StoreBuild:
                 raise InputError(
                     f"{record.root}: no instance is left in split '{split}'; loosen the filters or change "
                     f"the split (dropped by the settings: {dropped}; "
-                    f"bad {record.unit}: {record.log.bad_units})"
+                    f"bad {record.unit}: {record.bad_units})"
                 )
             missing = sorted(set(self.names.classes) - {self.names.classes[i.label] for i in instances})
             record.notes += [f"split {split} has no instance of {name}" for name in missing]
