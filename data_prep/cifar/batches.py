@@ -8,7 +8,7 @@ import numpy as np
 
 from cld.runtime.errors import InputError
 from data_prep.cifar.layout import Variant
-from data_prep.common.published_files import FETCH_AGAIN
+from data_prep.common.source_files import FETCH_AGAIN
 
 SIDE = 32
 

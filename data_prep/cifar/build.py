@@ -18,15 +18,14 @@ from cld.data import Split, StoreInfo
 from cld.runtime.progress import progress
 from data_prep.cifar.batches import Batch, batch_from, classes_from
 from data_prep.cifar.layout import VARIANTS
+from data_prep.cifar.long_tail import class_sizes, long_tail_rows
 from data_prep.cifar.pickles import read_pickle
-from data_prep.common.array_build import finish_arrays, require_counts
+from data_prep.common.array_store import write_array_store
 from data_prep.common.command import parse_build
 from data_prep.common.lock import only_build
-from data_prep.common.long_tail import class_sizes, long_tail_rows
-from data_prep.common.published_files import published_md5s, read_file, require_folder
-from data_prep.common.record import BuildRecord
+from data_prep.common.record import BuildRecord, Target
 from data_prep.common.settings import Settings
-from data_prep.common.target import Target
+from data_prep.common.source_files import published_md5s, read_file, require_folder
 
 
 def build_cifar(root: str | Path, settings: Settings, target: Target, workers: int = 1) -> StoreInfo:
@@ -56,13 +55,13 @@ def build_cifar(root: str | Path, settings: Settings, target: Target, workers: i
             split: [name for batch in group for name in batch.image_names()]
             for split, group in batches.items()
         }
-        require_counts(record, {split: images.labels for split, images in splits.items()})
+        record.require_counts({split: images.labels for split, images in splits.items()})
         record.total = sum(map(len, splits.values()))
         if settings.imbalance != 1:
             rows = _long_tail(record, settings, splits["train"].labels, classes)
             splits["train"] = Split(splits["train"].images[rows], splits["train"].labels[rows])
             names["train"] = [names["train"][row] for row in rows.tolist()]
-        return finish_arrays(record, splits, names, classes, mean=settings.mean, std=settings.std)
+        return write_array_store(record, splits, names, classes)
 
 
 def main() -> None:
@@ -129,7 +128,7 @@ def _long_tail(
     ]
     if n_short := int((kept < sizes).sum()):
         record.notes.append(f"{n_short} classes have fewer images than the long tail's rule gives them")
-    if "train" in record.expected:
+    if record.expected.get("train"):
         record.expected = {**record.expected, "train": len(rows)}
         record.expected_by = "published, cut to the long tail"
     return rows

@@ -1,33 +1,17 @@
 """Colour and depth images, read once: the bytes that are hashed are the bytes that are decoded."""
 
-import hashlib
 import io
 import re
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 from PIL import ExifTags, Image, ImageFile, UnidentifiedImageError
 
 from cld.runtime.errors import InputError
 from data_prep.common.boxes import Box
-
-
-class FileDigest(NamedTuple):
-    """A file that a build has read: path relative to the source's root, size in bytes, SHA-256."""
-
-    path: str
-    size: int
-    sha256: str
-
-
-def digest(path: Path, root: Path, content: bytes | None = None) -> FileDigest:
-    """Describe a file, reading it where ``content`` does not hold its bytes already."""
-    content = path.read_bytes() if content is None else content
-    return FileDigest(path.relative_to(root).as_posix(), len(content), hashlib.sha256(content).hexdigest())
 
 
 class EncodedImage:

@@ -33,7 +33,7 @@ GENERATE_SCHEMAS = {
 
 
 class Settings(SimpleNamespace):
-    """The settings of one build or generator: an attribute for each key of its schema. None is ever changed."""
+    """The settings of one build or generator: an attribute for each key of its schema, never changed."""
 
     def __hash__(self) -> int:
         return hash(repr(self))
@@ -86,7 +86,7 @@ def settings_from(schema: str, values: Mapping[str, object], where: str) -> Sett
     defaults = {name: key["default"] for name, key in keys.items() if "default" in key}
     settings = defaults | copy.deepcopy(dict(values))
     validate(settings, schema, where)
-    settings = Settings(**settings)
+    settings = Settings(**{name: settings[name] for name in keys if name in settings})
     for key, rule in _CROSS_CHECKS.get(schema, _no_checks)(settings).items():
         raise InputError(f"{where}: {key}: {getattr(settings, key)!r} does not fit; it must be {rule}")
     return settings

@@ -18,16 +18,14 @@ import numpy as np
 from cld.data import StoreInfo
 from cld.runtime.errors import InputError
 from cld.runtime.progress import progress
-from data_prep.common.array_build import require_counts
 from data_prep.common.command import parse_build
-from data_prep.common.encoded_build import Encoding, SourceImage, build_encoded
-from data_prep.common.record import BuildRecord
+from data_prep.common.jpeg_store import Encoding, SourceImage, build_jpeg_store
+from data_prep.common.record import BuildRecord, Target
 from data_prep.common.settings import Settings
-from data_prep.common.target import Target
 from data_prep.imagenet.chosen_synsets import chosen_synsets
 from data_prep.imagenet.devkit import class_names, validation_synsets
-from data_prep.imagenet.folders import Place, TarFolder, TreeFolder, train_folders, val_folders
 from data_prep.imagenet.long_tail_lists import listed_images, shots
+from data_prep.imagenet.trees_and_archives import Place, TarFolder, TreeFolder, train_folders, val_folders
 
 
 def build_imagenet(root: str | Path, settings: Settings, target: Target, workers: int) -> StoreInfo:
@@ -55,15 +53,9 @@ def build_imagenet(root: str | Path, settings: Settings, target: Target, workers
     else:
         images = {"train": train, "test": val}
         record.notes.append("split test holds the published validation images")
-    require_counts(record, images)
-    return build_encoded(
-        record,
-        images,
-        classes,
-        Encoding(settings.short_side, settings.quality, settings.upright),
-        workers=workers,
-        max_bad_share=settings.max_bad_share,
-    )
+    record.require_counts(images)
+    encoding = Encoding(settings.short_side, settings.quality, settings.upright)
+    return build_jpeg_store(record, images, classes, encoding, workers)
 
 
 def _train(

@@ -14,13 +14,12 @@ from cld.data import StoreInfo
 from cld.runtime.errors import InputError
 from data_prep.common.boxes import Box
 from data_prep.common.command import parse_build
-from data_prep.common.image_files import EncodedImage, digest, resized
+from data_prep.common.image_files import EncodedImage, resized
 from data_prep.common.image_tree import class_folders, image_paths, is_folder
 from data_prep.common.lock import only_build
-from data_prep.common.problems import problem
-from data_prep.common.record import BuildRecord
+from data_prep.common.record import BuildRecord, Target, problem
 from data_prep.common.settings import Settings
-from data_prep.common.target import Target
+from data_prep.common.source_files import digest
 from data_prep.common.validation_blocks import validation_mask
 from data_prep.kitchen.gmu.reader import CONFIG_KEY
 from data_prep.kitchen.instances import Instance

@@ -15,11 +15,10 @@ from cld.data import StoreInfo
 from cld.runtime.errors import InputError
 from cld.runtime.progress import progress
 from data_prep.common.command import parse_build
-from data_prep.common.image_files import digest
 from data_prep.common.lock import only_build
-from data_prep.common.record import BuildRecord
+from data_prep.common.record import BuildRecord, Target
 from data_prep.common.settings import Settings
-from data_prep.common.target import Target
+from data_prep.common.source_files import digest
 from data_prep.common.validation_blocks import validation_mask
 from data_prep.kitchen.class_names import ClassNames
 from data_prep.kitchen.frame_crops import FrameJob, crop_frame
@@ -83,11 +82,11 @@ def _read_scenes(build: StoreBuild) -> list[reader.Scene]:
         for number in numbers:
             scene = reader.read_scene(record.root, number, build.settings.geometry)
             scenes.append(scene)
-            record.log.extend(scene.problems)
+            record.problems += scene.problems
             record.files += [digest(path, record.root) for path in scene.files]
             record.notes += scene.notes
             bar.advance()
-    record.total = sum(len(scene.frames) for scene in scenes) + record.log.bad_units
+    record.total = sum(len(scene.frames) for scene in scenes) + record.bad_units
     build.check_problems()
     return scenes
 

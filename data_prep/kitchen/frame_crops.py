@@ -5,9 +5,10 @@ from pathlib import Path
 
 from cld.runtime.errors import InputError
 from data_prep.common.boxes import Box, clip, crop_region
-from data_prep.common.image_files import EncodedImage, digest, resized
-from data_prep.common.problems import problem
+from data_prep.common.image_files import EncodedImage, resized
+from data_prep.common.record import problem
 from data_prep.common.settings import Settings
+from data_prep.common.source_files import digest
 from data_prep.common.voc_annotation import AnnotatedBox
 from data_prep.kitchen.gmu.reader import Frame
 from data_prep.kitchen.instances import UNKNOWN, Instance

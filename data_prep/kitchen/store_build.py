@@ -10,11 +10,10 @@ import numpy as np
 from cld.data import Split, StoreInfo, write_store
 from cld.runtime.errors import InputError
 from cld.runtime.progress import progress
-from data_prep.common.image_files import FileDigest
 from data_prep.common.parallel import ordered_map
-from data_prep.common.problems import Problem
-from data_prep.common.record import BuildRecord
+from data_prep.common.record import BuildRecord, Problem
 from data_prep.common.report import write_report
+from data_prep.common.source_files import FileDigest
 from data_prep.kitchen.class_names import KEPT, NOT_KEPT, UNKNOWN, ClassNames
 from data_prep.kitchen.instances import Instance, write_manifest
 
@@ -80,7 +79,7 @@ class StoreBuild:
                 own.images += crops.images
                 own.dropped += crops.dropped
                 own.n_clipped += crops.n_clipped
-                self.record.log.extend(crops.problems)
+                self.record.problems += crops.problems
                 self.record.files += crops.files
                 bar.advance()
 
@@ -107,7 +106,7 @@ class StoreBuild:
                 raise InputError(
                     f"{record.root}: no instance is left in split '{split}'; loosen the filters or change "
                     f"the split (dropped by the settings: {dropped}; "
-                    f"bad {record.unit}: {record.log.bad_units})"
+                    f"bad {record.unit}: {record.bad_units})"
                 )
             missing = sorted(set(self.names.classes) - {self.names.classes[i.label] for i in own})
             record.notes += [f"split {split} has no instance of {name}" for name in missing]

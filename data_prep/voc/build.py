@@ -15,15 +15,13 @@ import numpy as np
 
 from cld.data import StoreInfo
 from cld.runtime.progress import progress
-from data_prep.common.array_build import require_counts
 from data_prep.common.command import parse_build
-from data_prep.common.encoded_build import Encoding, SourceImage, build_encoded
+from data_prep.common.jpeg_store import Encoding, SourceImage, build_jpeg_store
 from data_prep.common.parallel import ordered_map
-from data_prep.common.record import BuildRecord
+from data_prep.common.record import BuildRecord, Target
 from data_prep.common.settings import Settings
-from data_prep.common.target import Target
+from data_prep.voc.annotated_images import Listed, list_splits, read_listed
 from data_prep.voc.devkit import CLASSES, ImageSet
-from data_prep.voc.listing import Listed, list_splits, read_listed
 
 
 def build_voc(root: str | Path, settings: Settings, target: Target, workers: int) -> StoreInfo:
@@ -41,7 +39,7 @@ def build_voc(root: str | Path, settings: Settings, target: Target, workers: int
     }
     listed, files = list_splits(root, image_sets)
     record.files += files
-    require_counts(record, listed)
+    record.require_counts(listed)
     record.total = sum(map(len, listed.values()))
     images = _read_annotations(record, listed, workers)
     record.check_problems(settings.max_bad_share, classes=CLASSES)
@@ -49,14 +47,8 @@ def build_voc(root: str | Path, settings: Settings, target: Target, workers: int
     for split, group in images.items():
         if n_empty := sum(len(image.objects.labels) == 0 for image in group):
             record.notes.append(f"images of split {split} without an object (kept): {n_empty}")
-    return build_encoded(
-        record,
-        images,
-        CLASSES,
-        Encoding(settings.short_side, settings.quality, settings.upright),
-        workers=workers,
-        max_bad_share=settings.max_bad_share,
-    )
+    encoding = Encoding(settings.short_side, settings.quality, settings.upright)
+    return build_jpeg_store(record, images, CLASSES, encoding, workers)
 
 
 def object_counts(images: Mapping[str, Sequence[SourceImage]]) -> list[dict]:
@@ -86,7 +78,7 @@ def _read_annotations(
     with progress("read annotations", len(entries), "images") as bar:
         readings = ordered_map(read_listed, [entry for _, entry in entries], workers)
         for (split, _), reading in zip(entries, readings, strict=True):
-            record.log.extend(reading.problems)
+            record.problems += reading.problems
             record.files += [reading.annotation] if reading.annotation else []
             changed.update(reading.boxes)
             if reading.image:

@@ -3,8 +3,8 @@ import shutil
 import pytest
 import toy_kitchen as toy
 
+from data_prep.common.record import Target
 from data_prep.common.settings import settings_from
-from data_prep.common.target import Target
 
 
 @pytest.fixture(scope="session", name="toy_kitchen")

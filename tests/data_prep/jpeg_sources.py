@@ -12,10 +12,9 @@ from PIL import ExifTags, Image
 
 from cld.data import Objects
 from cld.runtime.errors import run_command
-from data_prep.common.encoded_build import Encoding, SourceImage, build_encoded
-from data_prep.common.record import BuildRecord
+from data_prep.common.jpeg_store import Encoding, SourceImage, build_jpeg_store
+from data_prep.common.record import BuildRecord, Target
 from data_prep.common.settings import Settings
-from data_prep.common.target import Target
 
 
 def pixels(seed=0, width=60, height=40):
@@ -66,7 +65,7 @@ def build(root, store, images=None, encoding=None, workers=1, max_bad_share=0.0,
     """Build ``images`` (by default: every file of ``root``, as split train); returns (record, StoreInfo)."""
     record = record_of(root, store, **changes)
     images = {"train": sources(root)} if images is None else images
-    info = build_encoded(
+    info = build_jpeg_store(
         record, images, ["a", "b"], encoding or Encoding(), workers=workers, max_bad_share=max_bad_share
     )
     return record, info

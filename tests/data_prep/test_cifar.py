@@ -21,9 +21,9 @@ from cld.data import read_info, read_split, verify
 from cld.runtime.errors import InputError
 from data_prep.cifar.build import build_cifar
 from data_prep.common.lock import only_build
-from data_prep.common.published_files import published_md5s
+from data_prep.common.record import Target
 from data_prep.common.settings import settings_from
-from data_prep.common.target import Target
+from data_prep.common.source_files import published_md5s
 
 THEIRS = {"cifar10": CIFAR10, "cifar100": CIFAR100}
 TRAIN = {"cifar10": 100, "cifar100": 200}

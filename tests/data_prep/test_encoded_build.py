@@ -16,8 +16,8 @@ from PIL import Image, ImageOps
 from cld.data import EncodedImages, read_info, verify
 from cld.runtime.errors import InputError
 from data_prep.common import image_files
-from data_prep.common.encoded_build import Encoding, SourceImage
 from data_prep.common.image_objects import turned
+from data_prep.common.jpeg_store import Encoding, SourceImage
 
 
 @pytest.fixture
@@ -253,8 +253,8 @@ def test_flipped_bits_are_survived(root, store):
     with warnings.catch_warnings():
         warnings.simplefilter("error")  # Pillow's name no file
         record, info = build(root, store, max_bad_share=1.0)
-    assert info.sizes["train"] + record.log.bad_units == 202
-    assert record.log.bad_units > 5
+    assert info.sizes["train"] + record.bad_units == 202
+    assert record.bad_units > 5
     images = EncodedImages(store, "train")
     for i in range(len(images)):
         Image.open(io.BytesIO(images[i])).load()

@@ -14,7 +14,7 @@ from jpeg_sources import build, objects
 from cld.data import EncodedImages
 from cld.runtime.errors import InputError
 from data_prep.common import encoded_build, parts
-from data_prep.common.encoded_build import Encoding
+from data_prep.common.jpeg_store import Encoding
 from data_prep.common.lock import only_build
 
 COMMAND = [sys.executable, jpeg_sources.__file__]

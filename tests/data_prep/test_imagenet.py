@@ -16,8 +16,8 @@ from toy_imagenet import SYNSETS
 import data_prep.imagenet.build
 from cld.data import EncodedImages, read_info, verify
 from cld.runtime.errors import InputError
+from data_prep.common.record import Target
 from data_prep.common.settings import settings_from
-from data_prep.common.target import Target
 from data_prep.imagenet.build import build_imagenet
 from data_prep.imagenet.chosen_synsets import listed_synsets
 
@@ -326,7 +326,7 @@ def test_a_folder_that_may_not_be_listed_is_named(trees, build, monkeypatch, fol
             raise PermissionError(errno.EACCES, "Permission denied", str(path))
         return scandir(path)
 
-    monkeypatch.setattr("data_prep.imagenet.folders.os.scandir", denied)
+    monkeypatch.setattr("data_prep.imagenet.trees_and_archives.os.scandir", denied)
     with pytest.raises(InputError, match=rf"{folder}: cannot be looked at \(Permission denied\)"):
         build(trees)
 

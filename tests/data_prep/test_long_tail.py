@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from data_prep.common.long_tail import class_sizes, long_tail_rows
+from data_prep.cifar.long_tail import class_sizes, long_tail_rows
 
 SIZES = {"largest": st.integers(1, 5000), "n_classes": st.integers(2, 100), "imbalance": st.floats(1, 1000)}
 

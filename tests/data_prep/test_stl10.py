@@ -16,8 +16,8 @@ from torchvision.datasets import STL10
 from cld.data import read_info, read_split, verify
 from cld.runtime.errors import InputError
 from data_prep.common.lock import only_build
-from data_prep.common.published_files import published_md5s
 from data_prep.common.settings import settings_from
+from data_prep.common.source_files import published_md5s
 from data_prep.stl10.build import build_stl10
 
 IMAGE_BYTES = 27648

@@ -20,9 +20,9 @@ from cld.data import EncodedImages, verify
 from cld.runtime.errors import InputError
 from data_prep.common.lock import only_build
 from data_prep.common.settings import settings_from
+from data_prep.voc.annotated_images import Listed, read_listed
 from data_prep.voc.build import build_voc
 from data_prep.voc.devkit import CLASSES
-from data_prep.voc.listing import Listed, read_listed
 
 
 def settings(**changes):

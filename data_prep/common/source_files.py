@@ -5,12 +5,26 @@ import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 from cld.config import load_source
 from cld.runtime.errors import InputError
-from data_prep.common.image_files import FileDigest
 
 FETCH_AGAIN = "fetch it again (python -m data_prep fetch)"
+
+
+class FileDigest(NamedTuple):
+    """A file that a build has read: path relative to the source's root, size in bytes, SHA-256."""
+
+    path: str
+    size: int
+    sha256: str
+
+
+def digest(path: Path, root: Path, content: bytes | None = None) -> FileDigest:
+    """Describe a file, reading it where ``content`` does not hold its bytes already."""
+    content = path.read_bytes() if content is None else content
+    return FileDigest(path.relative_to(root).as_posix(), len(content), hashlib.sha256(content).hexdigest())
 
 
 def published_md5s(preset: str, source: str) -> dict[str, str | None]:
@@ -26,7 +40,7 @@ def require_folder(root: Path, name: str) -> Path:
         InputError: it is not there; says how to get it.
     """
     folder = root / name
-    with _reading(folder):
+    with reading(folder):
         is_there = folder.is_dir()
     if not is_there:
         raise InputError(
@@ -36,15 +50,15 @@ def require_folder(root: Path, name: str) -> Path:
     return folder
 
 
-def read_file(path: Path, root: Path, md5: str | None) -> tuple[bytes, FileDigest]:
+def read_file(path: Path, root: Path, md5: str | None = None) -> tuple[bytes, FileDigest]:
     """A file's content, held to its published MD5 where there is one to hold it to.
 
     Raises:
         InputError: the file is missing, cannot be read, or is not the published one.
     """
     blocks = []
-    digest = read_blocks(path, root, md5, 1 << 26, lambda block: blocks.append(bytes(block)))
-    return b"".join(blocks), digest
+    described = read_blocks(path, root, md5, 1 << 26, lambda block: blocks.append(bytes(block)))
+    return b"".join(blocks), described
 
 
 def read_blocks(
@@ -60,7 +74,7 @@ def read_blocks(
     found = hashlib.md5(usedforsecurity=False)
     size = 0
     buffer = memoryview(bytearray(min(block_bytes, max(file_size(path), 1))))
-    with _reading(path), open(path, "rb") as file:
+    with reading(path), open(path, "rb") as file:
         while length := file.readinto(buffer):
             block = buffer[:length]
             sha256.update(block)
@@ -82,7 +96,7 @@ def file_size(path: Path) -> int:
     Raises:
         InputError: it is missing, or is no file: opening a pipe would wait for ever.
     """
-    with _reading(path):
+    with reading(path):
         status = path.stat()
     if not stat.S_ISREG(status.st_mode):
         raise InputError(f"{path}: is no file; remove it, then {FETCH_AGAIN}")
@@ -90,12 +104,18 @@ def file_size(path: Path) -> int:
 
 
 @contextmanager
-def _reading(path: Path) -> Iterator[None]:
+def reading(path: Path) -> Iterator[None]:
+    """Turn a file or folder that is missing or cannot be read into one line that names it.
+
+    Raises:
+        InputError: instead of the system's error.
+    """
     try:
         yield
     except FileNotFoundError as error:
-        raise InputError(f"{path}: no such file; {FETCH_AGAIN}") from error
+        raise InputError(f"{error.filename or path}: no such file; {FETCH_AGAIN}") from error
     except OSError as error:
         raise InputError(
-            f"{path}: cannot be read ({error.strerror or error}); fix its permissions or the disk"
+            f"{error.filename or path}: cannot be read ({error.strerror or error}); fix the permissions of "
+            "it and of the folders above, or the disk"
         ) from error

@@ -5,8 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from cld.runtime.errors import InputError
-from data_prep.common.image_files import FileDigest
-from data_prep.common.published_files import FETCH_AGAIN, read_file
+from data_prep.common.source_files import FETCH_AGAIN, FileDigest, read_file
 
 N_FOLDS = 10
 
@@ -38,19 +37,14 @@ def read_folds(path: Path, root: Path, md5: str | None, n_train: int) -> tuple[l
 
 
 def _fold(where: str, line: str, n_train: int) -> np.ndarray:
-    words = line.split()
-    bad = next((word for word in words if not (word.isascii() and word.isdigit()) or len(word) > 9), None)
-    if bad is not None:
-        raise InputError(f"{where}: '{bad[:20]}' is no index of an image; {FETCH_AGAIN}")
-    fold = np.array(words, dtype=np.int64)
-    if len(fold) == 0:
-        raise InputError(f"{where}: the fold is empty; {FETCH_AGAIN}")
-    if fold.max() >= n_train:
+    try:
+        fold = np.array([int(word) for word in line.split()], dtype=np.int64)
+    except (ValueError, OverflowError):
+        fold = np.array([], dtype=np.int64)
+    if len(fold) == 0 or fold.min() < 0 or fold.max() >= n_train or len(np.unique(fold)) != len(fold):
         raise InputError(
-            f"{where}: index {fold.max()} is outside the {n_train} training images; {FETCH_AGAIN}"
+            f"{where}: is not a list of indices, each once, of the {n_train} training images; {FETCH_AGAIN}"
         )
-    if len(np.unique(fold)) != len(fold):
-        raise InputError(f"{where}: an image stands twice in the fold; {FETCH_AGAIN}")
     return fold
 
 

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from cld.runtime.errors import InputError
-from data_prep.common.image_tree import is_folder, looking_into
+from data_prep.common.image_tree import is_folder
+from data_prep.common.source_files import reading
 
 SYNSET = re.compile(r"n\d{8}")
 SUFFIXES = (".jpeg", ".jpg", ".png")
@@ -41,7 +42,7 @@ class TreeFolder:
         Raises:
             InputError: it cannot be looked into.
         """
-        with looking_into(self.path), os.scandir(self.path) as entries:
+        with reading(self.path), os.scandir(self.path) as entries:
             # a broken link is an image that cannot be read
             files = [entry.path for entry in entries if entry.name[0] != "." and not entry.is_dir()]
         images = sorted(path for path in files if path.lower().endswith(SUFFIXES))
@@ -114,7 +115,7 @@ def val_folders(root: Path) -> dict[str, TreeFolder | TarFolder]:
 
 
 def _synset_folders(tree: Path) -> dict[str, TreeFolder]:
-    with looking_into(tree), os.scandir(tree) as entries:
+    with reading(tree), os.scandir(tree) as entries:
         synsets = {
             entry.name: entry.is_dir()
             for entry in entries

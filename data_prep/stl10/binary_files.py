@@ -6,8 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from cld.runtime.errors import InputError
-from data_prep.common.image_files import FileDigest
-from data_prep.common.published_files import FETCH_AGAIN, file_size, read_blocks, read_file
+from data_prep.common.source_files import FETCH_AGAIN, FileDigest, file_size, read_blocks, read_file
 
 SIDE = 96
 IMAGE_BYTES = 3 * SIDE**2
