@@ -3,8 +3,6 @@ import gzip
 import json
 import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import h5py
@@ -13,7 +11,6 @@ import pytest
 import toy_imagenet
 from toy_imagenet import SYNSETS
 
-import data_prep.imagenet.build
 from cld.data import EncodedImages, read_info, verify
 from cld.runtime.errors import InputError
 from data_prep.common.record import Target
@@ -168,20 +165,6 @@ def test_hidden_and_other_files_are_left_alone(trees, build):
     assert "files left alone, since their suffix is no image's: 2" in report(build.store)["notes"]
 
 
-def test_an_empty_class_is_noted(trees, build):
-    for path in (trees / "train" / SYNSETS[2]).iterdir():
-        path.unlink()
-    build(trees, expect={})
-    assert f"split train has no image of {SYNSETS[2]}" in report(build.store)["notes"]
-
-
-def test_settings_reach_the_store(trees, build):
-    info = build(trees, short_side=16, quality=50)
-    assert info.config["short_side"] == 16
-    assert info.config["quality"] == 50
-    assert report(build.store)["converted"] == {"shrunk to the shorter side 16": 28}
-
-
 def remove(*names):
     def spoil(root):
         for name in names:
@@ -327,29 +310,5 @@ def test_a_folder_that_may_not_be_listed_is_named(trees, build, monkeypatch, fol
         return scandir(path)
 
     monkeypatch.setattr("data_prep.imagenet.trees_and_archives.os.scandir", denied)
-    with pytest.raises(InputError, match=rf"{folder}: cannot be looked at \(Permission denied\)"):
+    with pytest.raises(InputError, match=rf"{folder}: cannot be read \(Permission denied\)"):
         build(trees)
-
-
-def test_a_bad_image_is_named(archives, build):
-    path = archives / "ILSVRC2012_img_train.tar"
-    image = toy_imagenet.contents()["train/n02012849/n02012849_20.JPEG"]
-    path.write_bytes(path.read_bytes().replace(image, bytes(len(image))))
-    with pytest.raises(InputError, match=r"1 of 28 images are bad.*\n.*train/n02012849/n02012849_20.JPEG"):
-        build(archives)
-    assert build(archives, max_bad_share=0.1).sizes == {"train": 19, "test": 8}
-
-
-def test_the_command(archives, tmp_path):
-    store = tmp_path / "out" / "store.h5"
-    command = [sys.executable, "-m", "data_prep", "build", "--preset", "paper", "--dataset", "imagenet"]
-    command += ["--root", archives, "--store", store, "--manifest", store.with_suffix(".csv")]
-    command += ["--report", store.with_suffix(".md"), "--workers", "2"]
-    root = Path(data_prep.imagenet.build.__file__).parents[1]
-    run = subprocess.run(command, cwd=root, capture_output=True, text=True)
-    assert run.returncode == 2
-    assert "20 images in split 'train', expected 1281167" in run.stderr
-    assert "Traceback" not in run.stderr
-    run = subprocess.run([*command, "expect={}"], cwd=root, capture_output=True, text=True)
-    assert run.returncode == 0, run.stderr
-    assert read_info(store).sizes == COUNTS
