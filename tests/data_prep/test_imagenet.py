@@ -2,7 +2,6 @@ import errno
 import gzip
 import json
 import os
-import shutil
 from pathlib import Path
 
 import h5py
@@ -177,22 +176,6 @@ def cut(name, size):
     return lambda root: os.truncate(root / name, size if size >= 0 else (root / name).stat().st_size + size)
 
 
-def cut_inner(root):
-    """An archive within the archive that ends before its last member does."""
-    path = root / "ILSVRC2012_img_train.tar"
-    path.write_bytes(path.read_bytes()[: -10240 - 600])
-
-
-def cut_at_a_member(root):
-    """Cut where an inner archive ends: nothing but the missing end mark tells."""
-    import tarfile
-
-    path = root / "ILSVRC2012_img_train.tar"
-    with tarfile.open(path) as archive:
-        last = archive.getmembers()[-1]
-    os.truncate(path, last.offset)
-
-
 def write(name, text):
     return lambda root: (root / name).write_text(text)
 
@@ -240,10 +223,8 @@ def broken_meta(root):
         ),
         (
             cut("ILSVRC2012_img_train.tar", 20000),
-            r"img_train.tar: damaged or cut short \(n01440764.tar goes on beyond its end\)",
+            r"img_train.tar: damaged or cut short",
         ),
-        (cut_inner, r"img_train.tar: damaged or cut short"),
-        (cut_at_a_member, r"img_train.tar: damaged or cut short \(it has no end mark\)"),
         (cut("ILSVRC2012_img_val.tar", 3000), r"img_val.tar: damaged or cut short"),
         (cut("ILSVRC2012_img_val.tar", 0), r"img_val.tar: damaged or cut short"),
         (write("ILSVRC2012_img_train.tar", "<html>" * 1000), r"img_train.tar: damaged or cut short"),
@@ -277,15 +258,6 @@ def test_damaged_trees_are_named(trees, build):
     (trees / "train").rename(trees / "training")
     (trees / "train").mkdir()
     with pytest.raises(InputError, match=r"train: no folder is named as a synset is"):
-        build(trees)
-
-
-@pytest.mark.parametrize("name", [f"{SYNSETS[0]}.tar", SYNSETS[0]])
-@pytest.mark.parametrize("folder", ["train", "val"])
-def test_a_file_in_place_of_a_synsets_folder_is_named(trees, build, folder, name):
-    shutil.rmtree(trees / folder / SYNSETS[0])
-    (trees / folder / name).touch()
-    with pytest.raises(InputError, match=rf"{folder}/{name}: is no folder of images; unpack it"):
         build(trees)
 
 
