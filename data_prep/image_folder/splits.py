@@ -120,8 +120,8 @@ def _check(root: Path, tree: Tree, settings: Settings) -> None:
     small = [f"'{name}' ({n})" for name, n in zip(tree.classes, totals, strict=True) if n < fewest]
     if small:
         raise InputError(
-            f"{root}: too few images of class {some(small, CLASSES_SHOWN)}; each needs {fewest}: add images, remove the "
-            f"folder, or lower min_class_images of the build settings"
+            f"{root}: too few images of class {some(small, CLASSES_SHOWN)}; each needs {fewest}: add "
+            f"images, remove the folder, or lower min_class_images of the build settings"
         )
     for split, by_class in tree.images.items():
         unlearnt = [
@@ -133,6 +133,6 @@ def _check(root: Path, tree: Tree, settings: Settings) -> None:
         ]
         if unlearnt:
             raise InputError(
-                f"{root}: split '{split}' has images of class {some(unlearnt, CLASSES_SHOWN)} and train has none; fix the "
-                f"folder's name, add training images, or remove it"
+                f"{root}: split '{split}' has images of class {some(unlearnt, CLASSES_SHOWN)} and train has "
+                f"none; fix the folder's name, add training images, or remove it"
             )
