@@ -10,11 +10,14 @@ from typing import NamedTuple
 import numpy as np
 
 from data_prep.kitchen.gmu.layout import INSTANCES, SCENES
-from data_prep.synthetic.kitchen.clutter import CLUTTER, STANDING_CLUTTER, clutter
+from data_prep.synthetic.kitchen.clutter import CLUTTER, STANDING_CLUTTER
 from data_prep.synthetic.kitchen.label_art import BLACK, STEEL, hsv, plain
-from data_prep.synthetic.kitchen.materials import TILE_M, counter_material, wall_material
+from data_prep.synthetic.kitchen.materials import COUNTERS, TILE_M, WALLS
 from data_prep.synthetic.kitchen.meshes import Mesh, Surface, box, merged, quad
 from data_prep.synthetic.kitchen.products import product
+
+N_PRODUCTS, N_CLUTTER = 10, 6
+"""How many of the 11 products, and of the kinds of clutter, stand in a kitchen."""
 
 WALL_Y, FRONT_Y, FLOOR_Z, CEILING_Z, HALF_LENGTH = 0.32, -0.34, -0.9, 1.5, 2.2
 PLACED_X, PLACED_Y = 0.52, (-0.22, 0.22)
@@ -74,21 +77,21 @@ class Kitchen:
     ambient: np.ndarray
 
 
-def compose_kitchen(
-    number: int, n_products: int, n_clutter: int, seed: int, rng: np.random.Generator
-) -> Kitchen:
+def compose_kitchen(number: int, seed: int, rng: np.random.Generator) -> Kitchen:
     """Compose kitchen ``number``.
 
-    Materials, and which products are missing where not all stand on the counter, go round with the number;
-    the products' postures are dealt out by ``seed``; all else is drawn from ``rng``.
+    Materials, and which product is missing, go round with the number; the products' postures are dealt out by
+    ``seed``; all else is drawn from ``rng``.
     """
     start = (number * 4) % len(INSTANCES)
-    names = [INSTANCES[(start + i) % len(INSTANCES)] for i in range(n_products)]
-    postures = deal_postures(INSTANCES, seed)
-    models = [(name, _rested(product(name), postures[name][number - 1])) for name in names]
-    for kind in rng.choice(CLUTTER, n_clutter, replace=False).tolist():
+    postures = deal_postures(seed)
+    models = []
+    for i in range(N_PRODUCTS):
+        name = INSTANCES[(start + i) % len(INSTANCES)]
+        models.append((name, _rested(product(name), postures[name][number - 1])))
+    for kind in rng.choice(list(CLUTTER), N_CLUTTER, replace=False).tolist():
         lying = kind not in STANDING_CLUTTER and rng.random() < LYING_KITCHENS / len(SCENES)
-        models.append((kind, _rested(clutter(kind, rng), Posture(lying, rng.uniform(0, 2 * np.pi)))))
+        models.append((kind, _rested(CLUTTER[kind](rng), Posture(lying, rng.uniform(0, 2 * np.pi)))))
     things = _arranged(models, rng)
     lamps, ambient = _lighting(rng)
     return Kitchen(_room(number, things, rng), things, lamps, ambient)
@@ -107,18 +110,18 @@ def _arranged(models: Sequence[tuple[str, Mesh]], rng: np.random.Generator) -> t
         while (place := _free_place(radius, heights[i], placed, PLACED_X * crowding, rng)) is None:
             crowding *= 1.2
         placed.append((place, radius))
-        things[i] = Thing(name, model.moved(np.eye(3), (*place, 0.0)))
+        things[i] = Thing(name, model.moved((*place, 0.0)))
     return tuple(things[i] for i in sorted(things))
 
 
-def deal_postures(names: Sequence[str], seed: int) -> dict[str, list[Posture]]:
+def deal_postures(seed: int) -> dict[str, list[Posture]]:
     """Every product's postures in all the kitchens, by kitchen number - 1.
 
     They are dealt, not drawn: each product lies in the same share of the kitchens and shows each of its sides
     about as often, or a few scenes would leave it to chance whether one kitchen's product is like another's.
     """
     decks = {}
-    for index, name in enumerate(names):
+    for index, name in enumerate(INSTANCES):
         rng = np.random.default_rng([seed, 0, index])
         lying = rng.permutation(len(SCENES)) < LYING_KITCHENS
         quarters = rng.permutation(np.arange(len(SCENES)) % 4)
@@ -129,9 +132,9 @@ def deal_postures(names: Sequence[str], seed: int) -> dict[str, list[Posture]]:
 
 def _rested(model: Mesh, posture: Posture) -> Mesh:
     """The model in its posture, in the middle over z = 0."""
-    model = model.moved(rotation_z(posture.turn) @ (ON_ITS_BACK if posture.lying else np.eye(3)), (0, 0, 0))
+    model = model.moved((0, 0, 0), rotation_z(posture.turn) @ (ON_ITS_BACK if posture.lying else np.eye(3)))
     low, high = model.corners.min(axis=(0, 1)), model.corners.max(axis=(0, 1))
-    return model.moved(np.eye(3), (*(-(low + high) / 2)[:2], -low[2]))
+    return model.moved((*(-(low + high) / 2)[:2], -low[2]))
 
 
 def _free_place(
@@ -158,10 +161,10 @@ def _free_place(
 def _room(number: int, things: Sequence[Thing], rng: np.random.Generator) -> Mesh:
     """Counter, cupboards, wall, floor and fixtures."""
     length, depth = 2 * HALF_LENGTH, WALL_Y - FRONT_Y
-    counter = counter_material(number, rng)
-    wall = Surface(wall_material(number // 2 + number, rng), 0.05)
-    cupboard = Surface(plain(hsv(rng.random(), rng.uniform(0.05, 0.5), rng.uniform(0.3, 0.9))), 0.1)
-    floor = Surface(plain(hsv(rng.random(), 0.2, rng.uniform(0.2, 0.5))))
+    counter = COUNTERS[number % len(COUNTERS)](rng)
+    wall = Surface(WALLS[(number // 2 + number) % len(WALLS)](rng), 0.05)
+    cupboard = plain(hsv(rng.random(), rng.uniform(0.05, 0.5), rng.uniform(0.3, 0.9)), 0.1)
+    floor = plain(hsv(rng.random(), 0.2, rng.uniform(0.2, 0.5)))
     top = Surface(_with_contact_shadows(counter, length, depth, things), 0.25)
     edge = Surface(counter, 0.1)
     x, right = -HALF_LENGTH, (length, 0, 0)
@@ -175,27 +178,25 @@ def _room(number: int, things: Sequence[Thing], rng: np.random.Generator) -> Mes
     for side in (-1.0, 1.0):  # the room's ends
         corner = (side * HALF_LENGTH, side * 3.0, CEILING_Z)
         parts.append(quad(corner, (0, -side * 6.0, 0), (0, 0, FLOOR_Z - CEILING_Z), wall, TILE_M))
-    parts.append(_stove().moved(np.eye(3), (rng.choice([-1, 1]) * rng.uniform(1.0, 1.2), 0.0, 0.0)))
+    parts.append(_stove().moved((rng.choice([-1, 1]) * rng.uniform(1.0, 1.2), 0.0, 0.0)))
     height, width = rng.uniform(0.5, 0.6), rng.uniform(0.5, 0.9)
-    shelf = box((width, 0.3, 0.7), [cupboard])
+    shelf = box((width, 0.3, 0.7), cupboard)
     for i in range(-2, 3):
         if rng.random() < 0.6:
-            parts.append(shelf.moved(np.eye(3), (i * (width + 0.01), WALL_Y - 0.15, height)))
+            parts.append(shelf.moved((i * (width + 0.01), WALL_Y - 0.15, height)))
     for _ in range(2):  # sockets
-        socket = box((0.08, 0.01, 0.08), [Surface(plain((235, 235, 230)), 0.2)])
-        parts.append(socket.moved(np.eye(3), (rng.uniform(-0.7, 0.7), WALL_Y - 0.005, 0.25)))
-    return merged(parts)
+        socket = box((0.08, 0.01, 0.08), plain((235, 235, 230), 0.2))
+        parts.append(socket.moved((rng.uniform(-0.7, 0.7), WALL_Y - 0.005, 0.25)))
+    return merged(*parts)
 
 
 def _stove() -> Mesh:
-    black, ring = Surface(plain(BLACK), 0.7), Surface(plain((70, 66, 66)), 0.3)
+    black, ring = plain(BLACK, 0.7), plain((70, 66, 66), 0.3)
     rings = [
-        box((0.16, 0.16, 0.004), [ring]).moved(np.eye(3), (x, y, 0.008))
-        for x in (-0.13, 0.13)
-        for y in (-0.12, 0.12)
+        box((0.16, 0.16, 0.004), ring).moved((x, y, 0.008)) for x in (-0.13, 0.13) for y in (-0.12, 0.12)
     ]
-    panel = box((0.56, 0.02, 0.08), [Surface(plain(STEEL), 0.6)]).moved(np.eye(3), (0, WALL_Y - 0.02, 0))
-    return merged([box((0.56, 0.5, 0.008), [black]), panel, *rings])
+    panel = box((0.56, 0.02, 0.08), plain(STEEL, 0.6)).moved((0, WALL_Y - 0.02, 0))
+    return merged(box((0.56, 0.5, 0.008), black), panel, *rings)
 
 
 def _with_contact_shadows(

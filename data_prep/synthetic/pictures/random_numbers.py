@@ -21,5 +21,5 @@ def generator(seed: int, stream: Stream, *numbers: int) -> np.random.Generator:
 
 
 def balanced_labels(n: int, n_classes: int, seed: int, split: int) -> np.ndarray:
-    """Labels int64 (n,), of each class as many as of any other but for one, shuffled."""
+    """Shuffled labels int64 (n,); the counts of any two classes differ by at most one."""
     return generator(seed, Stream.LABELS, split).permutation(np.arange(n) % n_classes)

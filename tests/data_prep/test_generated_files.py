@@ -1,8 +1,6 @@
 """The generated files, as the publishers' own readers and independent ones see them."""
 
-import io
 import pickle
-import tarfile
 from collections import Counter
 from pathlib import Path
 from xml.etree import ElementTree
@@ -10,63 +8,71 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 from PIL import Image
-from scipy.io import loadmat
 
-from data_prep.common.settings import settings_from
-from data_prep.synthetic.pictures import cifar, imagenet, stl10, voc
-from data_prep.synthetic.pictures.synsets import LISTED, OTHERS
+from data_prep.common.settings import GENERATE_SCHEMAS, settings_from
+from data_prep.imagenet.chosen_synsets import listed_synsets
+from data_prep.synthetic.generate_command import WRITERS
+from data_prep.synthetic.pictures import cifar_files, imagenet_files, stl10_files, voc_files
+from data_prep.synthetic.pictures.class_looks import class_looks
+from data_prep.synthetic.pictures.picture_set import draw_set
 
-
-def settings(name, **values):
-    return settings_from(f"generate/{name}", values, name)
-
-
-CIFAR = settings("cifar", train=200, test=100)
-STL10 = settings("stl10", train=20, unlabelled=30, test=20)
-IMAGENET = settings(
-    "imagenet",
-    listed_synsets=4,
-    other_synsets=2,
-    train_per_synset=12,
-    val_per_synset=3,
-    lt_most=8,
-    lt_least=1,
-    lt_val=3,
-)
-VOC = settings("voc", trainval_2007=60, test_2007=10, trainval_2012=40)
-SYNSETS = sorted(LISTED[:4] + OTHERS[:2])
+SIZES = {
+    "cifar10": {"train": 200, "test": 100},
+    "cifar100": {"train": 200, "test": 100},
+    "stl10": {"train": 20, "unlabelled": 30, "test": 20},
+    "imagenet": {
+        **{"listed_synsets": 4, "other_synsets": 2, "train_per_synset": 12, "val_per_synset": 3},
+        **{"lt_most": 8, "lt_least": 1, "lt_val": 3},
+    },
+    "voc": {"trainval_2007": 40, "test_2007": 10, "trainval_2012": 30},
+}
+SYNSETS = sorted((*listed_synsets("imagenet100")[:4], *imagenet_files.OTHERS[:2]))
 
 
-@pytest.fixture(scope="module", name="folder")
-def _folder(tmp_path_factory):
-    return tmp_path_factory.mktemp("generated")
-
-
-# what torchvision does, without its checks of the published sums
+def write(name: str, folder: Path, workers: int, **changes: object) -> Path:
+    folder.mkdir()
+    WRITERS[name](folder, settings_from(GENERATE_SCHEMAS[name], SIZES[name] | changes, name), workers)
+    return folder
 
 
 @pytest.fixture(scope="module")
-def cifar10(folder):
-    cifar.write_cifar10(folder, CIFAR)
-    return folder / "cifar-10-batches-py"
+def generated(tmp_path_factory):
+    """Folders of the formats, each written by two processes when it is first asked for."""
+    folder, written = tmp_path_factory.mktemp("generated"), {}
+
+    def get(name: str) -> Path:
+        if name not in written:
+            written[name] = write(name, folder / name, workers=2)
+        return written[name]
+
+    return get
 
 
-@pytest.fixture(scope="module")
-def cifar100(folder):
-    cifar.write_cifar100(folder, CIFAR)
-    return folder / "cifar-100-python"
+@pytest.mark.parametrize("name", ["stl10", "imagenet", "voc"])
+def test_same_bytes_with_one_worker_and_others_with_another_seed(generated, name, tmp_path):
+    def contents(root):
+        files = (path for path in root.rglob("*") if path.is_file())
+        return {path.relative_to(root): path.read_bytes() for path in files}
+
+    first = contents(generated(name))
+    assert contents(write(name, tmp_path / "again", workers=1)) == first
+    other = contents(write(name, tmp_path / "other", workers=1, seed=1))
+    pictures = [path for path in first if path.suffix in (".JPEG", ".jpg") or path.stem.endswith("_X")]
+    assert len({first[path] for path in pictures}) == len(pictures) > 1
+    assert not [path for path in pictures if first[path] == other.get(path)]
 
 
 def unpickled(path: Path, encoding: str) -> dict:
     return pickle.loads(path.read_bytes(), encoding=encoding)
 
 
-def test_cifar10_files(cifar10):
+def test_cifar10_files(generated):
+    folder = generated("cifar10") / "cifar-10-batches-py"
     expected = {f"data_batch_{number}" for number in range(1, 6)} | {"test_batch", "batches.meta"}
-    assert {path.name for path in cifar10.iterdir()} == expected
+    assert {path.name for path in folder.iterdir()} == expected
     labels = []
     for number in range(1, 6):
-        batch = unpickled(cifar10 / f"data_batch_{number}", "bytes")
+        batch = unpickled(folder / f"data_batch_{number}", "bytes")
         assert batch.keys() == {b"batch_label", b"labels", b"data", b"filenames"}
         assert batch[b"batch_label"] == b"training batch %d of 5" % number
         assert batch[b"data"].shape == (40, 3072)
@@ -74,38 +80,27 @@ def test_cifar10_files(cifar10):
         assert all(isinstance(name, bytes) for name in batch[b"filenames"])
         labels += batch[b"labels"]
     assert Counter(labels) == dict.fromkeys(range(10), 20)
-    assert len(unpickled(cifar10 / "test_batch", "bytes")[b"labels"]) == 100
-    meta = pickle.loads((cifar10 / "batches.meta").read_bytes(), encoding="bytes")
+    meta = unpickled(folder / "batches.meta", "bytes")
     assert len(set(meta[b"label_names"])) == 10
     assert (meta[b"num_cases_per_batch"], meta[b"num_vis"]) == (40, 3072)
 
-
-def test_cifar_strings_read_as_text_too(cifar10):
-    """The published files do, and torchvision reads them so."""
-    batch = unpickled(cifar10 / "data_batch_1", "latin1")
+    batch = unpickled(folder / "test_batch", "latin1")  # as torchvision reads them
     assert batch.keys() == {"batch_label", "labels", "data", "filenames"}
-    assert np.array_equal(batch["data"], unpickled(cifar10 / "data_batch_1", "bytes")[b"data"])
+    images = batch["data"].reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1)
+    labels = np.array(batch["labels"])
+    drawn = draw_set(class_looks(10, 0), labels, 32, 0, cifar_files.TEST, 1, "again")
+    assert np.array_equal(images, drawn)
 
 
-def test_cifar_pictures_are_planes_of_rows(cifar10):
-    """Neighbouring pixels of a plane are alike along rows and columns; planes are whole."""
-    images = unpickled(cifar10 / "test_batch", "bytes")[b"data"].reshape(-1, 3, 32, 32).astype(int)
-    for axis in (2, 3):
-        assert np.abs(np.diff(images, axis=axis)).mean() < 25
-    batch = unpickled(cifar10 / "test_batch", "bytes")
-    looks = cifar.class_looks(10, CIFAR.seed)
-    drawn = cifar.draw_set(looks, np.array(batch[b"labels"]), 32, CIFAR.seed, cifar.TEST, 1, "again")
-    assert np.array_equal(images.transpose(0, 2, 3, 1), drawn)
-
-
-def test_cifar100_files(cifar100):
-    assert {path.name for path in cifar100.iterdir()} == {"train", "test", "meta"}
-    meta = pickle.loads((cifar100 / "meta").read_bytes(), encoding="bytes")
+def test_cifar100_files(generated):
+    folder = generated("cifar100") / "cifar-100-python"
+    assert {path.name for path in folder.iterdir()} == {"train", "test", "meta"}
+    meta = unpickled(folder / "meta", "bytes")
     fine_names, coarse_names = meta[b"fine_label_names"], meta[b"coarse_label_names"]
     assert (len(set(fine_names)), len(set(coarse_names))) == (100, 20)
     assert fine_names == sorted(fine_names)
     for name, n in (("train", 200), ("test", 100)):
-        batch = unpickled(cifar100 / name, "bytes")
+        batch = unpickled(folder / name, "bytes")
         keys = {b"batch_label", b"fine_labels", b"coarse_labels", b"data", b"filenames"}
         assert batch.keys() == keys
         assert batch[b"data"].shape == (n, 3072)
@@ -114,9 +109,8 @@ def test_cifar100_files(cifar100):
             assert fine_names[fine].split(b"_")[0] == coarse_names[coarse]
 
 
-def test_stl10_files(folder):
-    stl10.write_stl10(folder, STL10)
-    root = folder / "stl10_binary"
+def test_stl10_files(generated):
+    root = generated("stl10") / "stl10_binary"
     pictures = {
         name: np.fromfile(root / f"{name}_X.bin", np.uint8).reshape(-1, 3, 96, 96).transpose(0, 3, 2, 1)
         for name in ("train", "test", "unlabeled")
@@ -126,11 +120,10 @@ def test_stl10_files(folder):
         "test": 20,
         "unlabeled": 30,
     }
-    for name, split in (("train", stl10.TRAIN), ("test", stl10.TEST)):
+    for name, split in (("train", stl10_files.TRAIN), ("test", stl10_files.TEST)):
         labels = np.fromfile(root / f"{name}_y.bin", np.uint8)
         assert Counter(labels.tolist()) == dict.fromkeys(range(1, 11), 2)
-        looks = stl10.class_looks(10, STL10.seed)
-        drawn = stl10.draw_set(looks, labels.astype(int) - 1, 96, STL10.seed, split, 1, "again")
+        drawn = draw_set(class_looks(10, 0), labels.astype(int) - 1, 96, 0, split, 1, "again")
         assert np.array_equal(pictures[name], drawn)
     folds = [list(map(int, line.split())) for line in (root / "fold_indices.txt").read_text().splitlines()]
     assert len(folds) == 10
@@ -138,23 +131,8 @@ def test_stl10_files(folder):
     assert len(set((root / "class_names.txt").read_text().split())) == 10
 
 
-@pytest.fixture(scope="module")
-def trees(folder):
-    root = folder / "imagenet"
-    root.mkdir()
-    imagenet.write_imagenet(root, IMAGENET)
-    return root
-
-
-@pytest.fixture(scope="module")
-def archives(folder):
-    root = folder / "archives"
-    root.mkdir()
-    imagenet.write_imagenet(root, settings("imagenet", **vars(IMAGENET) | {"archives": True}))
-    return root
-
-
-def test_imagenet_trees(trees):
+def test_imagenet_trees(generated):
+    trees = generated("imagenet")
     assert {path.name for path in trees.iterdir()} == {
         "train",
         "val",
@@ -173,7 +151,8 @@ def test_imagenet_trees(trees):
     assert all(line.split(" ")[1] for line in lines)
 
 
-def test_imagenet_has_the_published_oddities(trees):
+def test_imagenet_has_the_published_oddities(generated):
+    trees = generated("imagenet")
     kinds, sizes = Counter(), set()
     for path in trees.glob("*/*/*.JPEG"):
         with Image.open(path) as image:
@@ -195,7 +174,8 @@ def long_tail(root: Path, name: str) -> list[tuple[str, int]]:
     return [(path, int(label)) for path, label in (line.split(" ") for line in lines)]
 
 
-def test_long_tailed_lists(trees):
+def test_long_tailed_lists(generated):
+    trees = generated("imagenet")
     train, val, test = (long_tail(trees, name) for name in ("train", "val", "test"))
     for path, label in (*train, *val, *test):
         assert (trees / path).is_file()
@@ -208,69 +188,18 @@ def test_long_tailed_lists(trees):
     assert all(path.startswith("val/") for path, _ in test)
 
 
-def members(content: bytes) -> dict[str, bytes]:
-    with tarfile.open(fileobj=io.BytesIO(content)) as archive:
-        return {member.name: archive.extractfile(member).read() for member in archive}
-
-
-def test_archives_hold_the_trees_files(archives, trees):
-    inner = members((archives / "ILSVRC2012_img_train.tar").read_bytes())
-    assert sorted(inner) == [f"{synset}.tar" for synset in SYNSETS]
-    for name, content in inner.items():
-        expected = {path.name: path.read_bytes() for path in (trees / "train" / name[:9]).iterdir()}
-        assert members(content) == expected
-    val = members((archives / "ILSVRC2012_img_val.tar").read_bytes())
-    assert val == {path.name: path.read_bytes() for path in trees.glob("val/*/*")}
-    assert not (archives / "train").exists()
-    for name in ("train", "val", "test"):
-        assert long_tail(archives, name) == long_tail(trees, name)
-
-
-def test_devkit_reads_as_the_published_one(archives, trees):
-    kit = members((archives / "ILSVRC2012_devkit_t12.tar.gz").read_bytes())
-    data = "ILSVRC2012_devkit_t12/data"
-    assert set(kit) == {f"{data}/meta.mat", f"{data}/ILSVRC2012_validation_ground_truth.txt"}
-    synsets = loadmat(io.BytesIO(kit[f"{data}/meta.mat"]), squeeze_me=True)["synsets"]
-    leaves = [entry for entry in synsets if entry["num_children"] == 0]
-    assert len(leaves) < len(synsets)
-    names = {entry["WNID"]: entry["words"] for entry in leaves}
-    mapping = (line.split(" ", 1) for line in (trees / "LOC_synset_mapping.txt").read_text().splitlines())
-    assert names == dict(mapping)
-    by_number = {int(entry["ILSVRC2012_ID"]): entry["WNID"] for entry in leaves}
-    assert sorted(by_number) == list(range(1, 7))
-    truth = kit[f"{data}/ILSVRC2012_validation_ground_truth.txt"].decode().split()
-    for number, identifier in enumerate(truth, start=1):
-        assert (trees / "val" / by_number[int(identifier)] / f"ILSVRC2012_val_{number:08d}.JPEG").is_file()
-
-
-def test_torchvision_reads_the_devkit(archives, monkeypatch, tmp_path):
-    torch, reader = pytest.importorskip("torch"), pytest.importorskip("torchvision.datasets.imagenet")
-    monkeypatch.setattr(reader, "_verify_archive", lambda root, file, md5: None)
-    (tmp_path / "ILSVRC2012_devkit_t12.tar.gz").symlink_to(archives / "ILSVRC2012_devkit_t12.tar.gz")
-    reader.parse_devkit_archive(tmp_path)
-    classes, val = torch.load(tmp_path / reader.META_FILE, weights_only=True)
-    assert sorted(classes) == SYNSETS
-    assert Counter(val) == dict.fromkeys(SYNSETS, 3)
-
-
-@pytest.fixture(scope="module")
-def devkit(folder):
-    voc.write_voc(folder, VOC)
-    return folder / "VOCdevkit"
-
-
 def names_in(root: Path, set_name: str) -> list[str]:
     return (root / "ImageSets" / "Main" / f"{set_name}.txt").read_text().split()
 
 
-def test_voc_sets(devkit):
+def test_voc_sets(generated):
+    devkit = generated("voc") / "VOCdevkit"
     for year, n, sets in (
-        (2007, 60, {"train", "val", "trainval", "test"}),
-        (2012, 40, {"train", "val", "trainval"}),
+        (2007, 40, {"train", "val", "trainval", "test"}),
+        (2012, 30, {"train", "val", "trainval"}),
     ):
         root = devkit / f"VOC{year}"
-        files = {path.stem for path in (root / "ImageSets" / "Main").iterdir()}
-        assert files == sets | {f"{name}_{part}" for name in voc.CLASSES for part in sets}
+        assert {path.stem for path in (root / "ImageSets" / "Main").iterdir()} == sets
         parts = {name: names_in(root, name) for name in sets}
         assert len(parts["trainval"]) == n
         assert sorted(parts["train"] + parts["val"]) == parts["trainval"]
@@ -282,7 +211,8 @@ def test_voc_sets(devkit):
     assert not set(names_in(devkit / "VOC2007", "test")) & set(names_in(devkit / "VOC2007", "trainval"))
 
 
-def test_voc_annotations(devkit):
+def test_voc_annotations(generated):
+    devkit = generated("voc") / "VOCdevkit"
     flags, seen = Counter(), set()
     for path in sorted(devkit.glob("VOC*/Annotations/*.xml")):
         root = ElementTree.parse(path).getroot()
@@ -306,19 +236,6 @@ def test_voc_annotations(devkit):
             for tag in ("truncated", "difficult", "occluded"):
                 flags[tag] += element.findtext(tag) == "1"
             flags["part"] += element.find("part") is not None
-    assert seen == {(year, name) for year in ("VOC2007", "VOC2012") for name in voc.CLASSES}
+    assert seen == {(year, name) for year in ("VOC2007", "VOC2012") for name in voc_files.CLASSES}
     assert all(flags[tag] >= 2 for tag in ("truncated", "difficult", "occluded", "part"))
     assert flags["difficult"] < flags["truncated"]
-
-
-def test_voc_class_lists_agree_with_the_annotations(devkit):
-    for year in (2007, 2012):
-        root = devkit / f"VOC{year}"
-        for name in voc.CLASSES:
-            lines = (root / "ImageSets" / "Main" / f"{name}_trainval.txt").read_text().splitlines()
-            assert [line.split()[0] for line in lines] == names_in(root, "trainval")
-            for line in lines:
-                stem, presence = line.split()
-                found = ElementTree.parse(root / "Annotations" / f"{stem}.xml").iter("object")
-                difficult = [e.findtext("difficult") == "1" for e in found if e.findtext("name") == name]
-                assert int(presence) == (-1 if not difficult else 0 if all(difficult) else 1)

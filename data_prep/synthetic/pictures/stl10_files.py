@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 
 from data_prep.common.settings import Settings
-from data_prep.synthetic.pictures.looks import class_looks
-from data_prep.synthetic.pictures.sets import draw_set
-from data_prep.synthetic.pictures.streams import Stream, balanced_labels, generator
+from data_prep.synthetic.pictures.class_looks import class_looks
+from data_prep.synthetic.pictures.picture_set import draw_set
+from data_prep.synthetic.pictures.random_numbers import Stream, balanced_labels, generator
 
 SIDE = 96
 N_CLASSES = 10

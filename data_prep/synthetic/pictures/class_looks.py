@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 
 from cld.runtime.errors import InputError
+from data_prep.synthetic.pictures.random_numbers import Stream, generator
 from data_prep.synthetic.pictures.silhouettes import SILHOUETTES
-from data_prep.synthetic.pictures.streams import Stream, generator
 from data_prep.synthetic.pictures.surfaces import SURFACES
 
 Hsv = tuple[float, float, float]
