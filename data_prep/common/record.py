@@ -185,7 +185,7 @@ class BuildRecord:
         labels: Mapping[str, np.ndarray] | None = None,
         **more: object,
     ) -> dict:
-        """What the report tells; see :mod:`data_prep.common.report`.
+        """What the report holds; see :mod:`data_prep.common.report`.
 
         Args:
             status: "built" or "failed".

@@ -6,7 +6,7 @@
 ``--root`` holds the three archives as published (their members are read in place), or trees
 ``train/<synset>/*`` and ``val/<synset>/*``. A class's label is its synset's place in the sorted list of the
 synsets that are kept. The published validation images are the store's split ``test``; ImageNet-LT's lists say
-themselves what is in ``val``. A killed build goes on where it ended, and the result does not depend on
+themselves what is in ``val``. A killed build resumes where it ended, and the result does not depend on
 ``workers``.
 """
 

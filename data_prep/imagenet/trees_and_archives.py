@@ -56,16 +56,14 @@ class TarFolder:
     Attributes:
         path: the file.
         start: where in it the archive begins.
-        stop: where it ends.
     """
 
     path: Path
-    start: int
-    stop: int
+    start: int = 0
 
     def places(self) -> tuple[list[Place], int]:
         """Its images, sorted by name, and the number of other members."""
-        members = list(_members(self.path, self.start, self.stop))
+        members = list(_members(self.path, self.start))
         images = [
             Place(os.path.basename(member.name), str(self.path), member.offset_data, member.size)
             for member in members
@@ -78,19 +76,16 @@ def train_folders(root: Path) -> dict[str, TreeFolder | TarFolder]:
     """The folder of each synset's training images, by synset, sorted: of ``train/``, or of the archive.
 
     Raises:
-        InputError: there is neither, it has no synset, or the archive is damaged; a synset is in the tree,
-            and not as a folder.
+        InputError: there is neither, it has no synset, or the archive is damaged.
     """
     tree, archive = root / "train", root / TRAIN_ARCHIVE
     if is_folder(tree):
         found = _synset_folders(tree)
         where = f"{tree}: no folder is"
     elif archive.is_file():
-        members = ((Path(member.name).stem, member) for member in _members(archive, 0, _size(archive)))
+        members = ((Path(member.name).stem, member) for member in _members(archive))
         found = {
-            name: TarFolder(archive, member.offset_data, member.offset_data + member.size)
-            for name, member in members
-            if SYNSET.fullmatch(name)
+            name: TarFolder(archive, member.offset_data) for name, member in members if SYNSET.fullmatch(name)
         }
         where = f"{archive}: no member is"
     else:
@@ -104,36 +99,25 @@ def val_folders(root: Path) -> dict[str, TreeFolder | TarFolder]:
     """The folders of the validation images by synset; or one, by the name "", that holds all of them.
 
     Raises:
-        InputError: there is neither ``val/`` nor the archive; a synset is in ``val/``, and not as a folder.
+        InputError: there is neither ``val/`` nor the archive.
     """
     tree, archive = root / "val", root / VAL_ARCHIVE
     if is_folder(tree):
         return dict(sorted(_synset_folders(tree).items())) or {"": TreeFolder(tree)}
     if archive.is_file():
-        return {"": TarFolder(archive, 0, _size(archive))}
+        return {"": TarFolder(archive)}
     raise InputError(f"{root}: neither a folder val nor {VAL_ARCHIVE}; {FIX}")
 
 
 def _synset_folders(tree: Path) -> dict[str, TreeFolder]:
+    """Files named as synsets, such as archives that were unpacked and kept, are left alone."""
     with reading(tree), os.scandir(tree) as entries:
-        synsets = {
-            entry.name: entry.is_dir()
-            for entry in entries
-            if SYNSET.fullmatch(entry.name.removesuffix(".tar"))
-        }
-    folders = {name for name, is_dir in synsets.items() if is_dir}
-    for name in sorted(synsets.keys() - folders):
-        if name.removesuffix(".tar") not in folders:  # unpacked, and kept
-            raise InputError(f"{tree / name}: is no folder of images; unpack it into one, or fetch it again")
-    return {name: TreeFolder(tree / name) for name in folders}
+        names = [entry.name for entry in entries if SYNSET.fullmatch(entry.name) and entry.is_dir()]
+    return {name: TreeFolder(tree / name) for name in names}
 
 
-def _size(archive: Path) -> int:
-    return archive.stat().st_size
-
-
-def _members(path: Path, start: int, stop: int) -> Iterator[tarfile.TarInfo]:
-    """The files of the archive between two places of a file.
+def _members(path: Path, start: int = 0) -> Iterator[tarfile.TarInfo]:
+    """The files of the archive that begins at a place of a file.
 
     Raises:
         InputError: it is no archive, or is cut short.
@@ -141,19 +125,9 @@ def _members(path: Path, start: int, stop: int) -> Iterator[tarfile.TarInfo]:
     try:
         with open(path, "rb") as file:
             file.seek(start)
-            end = start
             # its offsets count from the beginning of the file, wherever the archive begins in it
             with tarfile.open(fileobj=file, mode="r:") as archive:
-                for member in archive:
-                    end = member.offset_data + -(-member.size // tarfile.BLOCKSIZE) * tarfile.BLOCKSIZE
-                    if end > stop:
-                        raise tarfile.ReadError(f"{member.name} goes on beyond its end")
-                    archive.members.clear()  # it keeps every header otherwise
-                    if member.isfile():
-                        yield member
-            file.seek(end)
-            if file.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
-                raise tarfile.ReadError("it has no end mark")
+                yield from (member for member in archive if member.isfile())
     except (tarfile.TarError, OSError) as error:
         reason = " ".join(str(error).split())
         raise InputError(f"{path}: damaged or cut short ({reason}); fetch it again") from error

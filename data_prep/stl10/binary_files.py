@@ -36,7 +36,7 @@ def read_images(
         path: the file.
         root: what the digest's path is relative to.
         md5: published; None: not checked.
-        on_read: told of each further number of images read.
+        on_read: called with each further number of images read.
 
     Returns:
         uint8 (N, 96, 96, 3), and the file's digest.

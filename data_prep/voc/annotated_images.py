@@ -15,7 +15,7 @@ from data_prep.common.boxes import clip
 from data_prep.common.image_files import EncodedImage
 from data_prep.common.jpeg_store import SourceImage
 from data_prep.common.record import Problem, problem
-from data_prep.common.source_files import FETCH_AGAIN, FileDigest, digest
+from data_prep.common.source_files import FileDigest, digest
 from data_prep.common.voc_annotation import AnnotatedBox, Annotation, read_annotation
 from data_prep.voc.devkit import (
     CLASSES,
@@ -153,14 +153,8 @@ def _objects(annotation: Annotation, size: tuple[int, int], changed: Counter) ->
 
 
 def _twice(entry: Listed, image_set: ImageSet, split: str, before: ImageSet, split_before: str) -> InputError:
-    image = f"{image_set_path(entry.root, image_set)}: image {entry.image}"
-    if split != split_before:
-        return InputError(
-            f"{image} is in {before} of split '{split_before}' too, so {split} would be scored on what was "
-            f"learnt; change 'train' or 'test' of the build settings, or fetch the lists again"
-        )
-    if image_set != before:
-        return InputError(
-            f"{image} is in {before} too; name only one of the two in '{split}' of the build settings"
-        )
-    return InputError(f"{image} is listed twice; {FETCH_AGAIN}")
+    return InputError(
+        f"{image_set_path(entry.root, image_set)}: image {entry.image} of split '{split}' is in {before} of "
+        f"split '{split_before}' too; change 'train' or 'test' of the build settings, or fetch the lists "
+        "again"
+    )
