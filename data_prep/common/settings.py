@@ -35,9 +35,6 @@ GENERATE_SCHEMAS = {
 class Settings(SimpleNamespace):
     """The settings of one build or generator: an attribute for each key of its schema, never changed."""
 
-    def __hash__(self) -> int:
-        return hash(repr(self))
-
 
 def build_settings(preset: str, dataset: str, overrides: Mapping[str, object] | None = None) -> Settings:
     """How a dataset's store is built at a preset's scale.
