@@ -11,11 +11,8 @@ from cld.runtime.errors import InputError
 from cld.runtime.files import writing
 from cld.runtime.progress import progress
 
-CHUNK = 1 << 15
-"""Bytes read at a time: what a break can cost."""
-
-PASSING = {408, 425, 429}
-"""Answers below 500 that another try may fix."""
+CHUNK = 1 << 15  # bytes read at a time: what a break can cost
+PASSING = {408, 425, 429}  # answers below 500 that another try may fix
 
 
 TIMEOUT_S = 30.0
@@ -112,4 +109,4 @@ def _reason(error: Exception) -> str:
     innermost = error
     while innermost.__context__ is not None:
         innermost = innermost.__context__
-    return f"no connection: {' '.join(str(innermost).split()) or type(innermost).__name__}"
+    return f"the connection broke: {' '.join(str(innermost).split()) or type(innermost).__name__}"

@@ -34,7 +34,8 @@ def fetch_source(
         mirror: an address that replaces what stands before the archives' names.
         recheck: read every file with a published checksum, also where it has not changed since the last time.
 
-    Returns: the receipt, as :meth:`SourceFolder.receipt` gives it.
+    Returns:
+        The receipt, see :meth:`SourceFolder.receipt`.
 
     Raises:
         InputError: files must be got by hand, cannot be got, or have a wrong checksum; no room.

@@ -32,7 +32,7 @@ class SourceFolder:
         """Start from the checksums that are remembered, or with ``recheck`` from none."""
         self.root = root
         self.source = source
-        self._known = {} if recheck else _read_json(root / MEMORY)
+        self._known = {} if recheck else _remembered(root / MEMORY)
 
     def complete_alternative(self) -> Alternative | None:
         """The first alternative of which every path is there, its checksums verified; None: there is none.
@@ -77,7 +77,7 @@ class SourceFolder:
         if known_state != state:
             self._known[path] = [*state, found]
             with suppress(InputError):  # a read-only folder: its files are read each time
-                write_json(self.root / MEMORY, _read_json(self.root / MEMORY) | {path: self._known[path]})
+                write_json(self.root / MEMORY, _remembered(self.root / MEMORY) | {path: self._known[path]})
 
     def receipt(self, name: str, alternative: Alternative) -> dict:
         """What is known of a complete source ``name``. The same files give the same, wherever and whenever.
@@ -114,10 +114,10 @@ class SourceFolder:
         return InputError("\n".join(lines))
 
 
-def _read_json(path: Path) -> dict:
-    """A dictionary; anything unreadable counts as an empty one."""
+def _remembered(path: Path) -> dict:
+    """What is remembered; anything unreadable counts as nothing."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        return {name: entry for name, entry in content.items() if len(entry) == 3}
+    except (OSError, ValueError, TypeError, AttributeError):
         return {}
-    return content if isinstance(content, dict) else {}

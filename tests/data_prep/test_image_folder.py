@@ -1,6 +1,5 @@
 import csv
 import errno
-import io
 import json
 import os
 
@@ -9,7 +8,7 @@ import pytest
 from PIL import Image
 from torchvision.datasets import ImageFolder
 
-from cld.data import EncodedImages, read_labels, read_split
+from cld.data import read_labels, read_split
 from cld.runtime.errors import InputError
 from data_prep.common.settings import settings_from
 from data_prep.image_folder.build import build_image_folder
@@ -111,17 +110,6 @@ def test_a_large_photograph_gives_nearly_the_same_square_though_it_is_decoded_sm
     assert np.abs(difference).mean() < 2
 
 
-def test_jpegs_are_kept_byte_for_byte_unless_they_are_to_shrink(tmp_path, target):
-    root = tmp_path / "photos"
-    write_classes(root / "train", 3, seed=0, suffix=".jpg")
-    write_classes(root / "test", 1, seed=50, suffix=".jpg")
-    build_image_folder(root, settings(kind="jpeg"), target, workers=1)
-    stored = EncodedImages(target.store, "train")
-    assert [stored[i] for i in range(9)] == [(root / row).read_bytes() for row in images_of(target, "train")]
-    build_image_folder(root, settings(kind="jpeg", short_side=12), target, workers=1)
-    assert Image.open(io.BytesIO(EncodedImages(target.store, "train")[0])).size == (12, 15)
-
-
 def test_val_without_test_tests(split_folder, target):
     (split_folder / "test").rename(split_folder / "val")
     info = build_image_folder(split_folder, settings(), target, workers=1)
@@ -171,45 +159,6 @@ def test_a_class_may_be_called_train(tmp_path, target):
     assert info.classes == ["bus", "car", "train"]
 
 
-def test_other_modes_are_read_as_rgb_upright_and_counted(split_folder, target):
-    folder = split_folder / "train" / "Pear"
-    picture(1).convert("L").save(folder / "img_0.png")
-    picture(2).convert("CMYK").save(folder / "b_cmyk.jpg")
-    Image.fromarray(np.full((9, 9), 0x8000, np.uint16)).save(folder / "c_16.png")
-    exif = Image.Exif()
-    exif[0x0112] = 6
-    lying = Image.fromarray(
-        np.repeat(np.array([[[255, 0, 0]] * 16 + [[0, 0, 255]] * 16], np.uint8), 32, axis=0)
-    )
-    lying.save(folder / "d_lies.jpg", exif=exif, quality=95)
-    build_image_folder(split_folder, settings(), target, workers=1)
-    names, pixels = images_of(target, "train"), read_split(target.store, "train").images
-    grey = pixels[names.index("train/Pear/img_0.png")]
-    assert (grey[..., 0] == grey[..., 1]).all() and (grey[..., 1] == grey[..., 2]).all()
-    assert (pixels[names.index("train/Pear/c_16.png")] == 128).all()
-    upright = pixels[names.index("train/Pear/d_lies.jpg")].astype(int)
-    assert (upright[:3, :, 0] > 200).all() and (upright[5:, :, 2] > 200).all()  # red above blue
-    converted = facts(target)["converted"]
-    assert converted["grey to RGB"] >= 1 and converted["CMYK to RGB"] == 1
-    assert (converted["16 bits to 8"], converted["turned upright, as EXIF says"]) == (1, 1)
-
-
-@pytest.mark.parametrize("kind", ["arrays", "jpeg"])
-def test_unreadable_images_end_the_build_unless_the_settings_allow_them(split_folder, target, kind):
-    broken = split_folder / "train" / "apple" / "img_3.png"
-    broken.write_bytes(broken.read_bytes()[:-40])
-    (split_folder / "test" / "fig" / "img_1.png").write_text("no image")
-    (split_folder / "train" / "fig" / "gone.png").symlink_to("nowhere.png")
-    with pytest.raises(InputError, match=r"photos: 3 of 25 images are bad \(12\.0%\)"):
-        build_image_folder(split_folder, settings(kind=kind), target, workers=2)
-    assert not target.store.exists()
-    info = build_image_folder(split_folder, settings(kind=kind, max_bad_share=0.2), target, workers=1)
-    assert info.sizes == {"train": 17, "test": 5}
-    paths = [entry["path"] for entry in facts(target)["problems"]["reasons"]["image unreadable"]]
-    assert paths == ["test/fig/img_1.png", "train/apple/img_3.png", "train/fig/gone.png"]
-    assert str(split_folder) not in target.report.read_text()
-
-
 @pytest.mark.parametrize("kind", ["arrays", "jpeg"])
 def test_the_same_image_in_two_splits_is_noted(split_folder, target, kind):
     twin = (split_folder / "train" / "fig" / "img_2.png").read_bytes()
@@ -233,19 +182,6 @@ def test_what_is_left_alone_is_noted(split_folder, target):
         "files in train itself, in no class, were left alone: 1",
         "files left alone, since their suffix is no image's: 1",
     ]
-
-
-def test_a_class_without_test_images_is_noted(split_folder, target):
-    for path in (split_folder / "test" / "fig").iterdir():
-        path.unlink()
-    build_image_folder(split_folder, settings(), target, workers=1)
-    assert facts(target)["notes"] == ["split test has no image of fig"]
-
-
-def test_a_link_to_the_folder_above_is_followed_once(plain_folder, target):
-    (plain_folder / "fig" / "loop").symlink_to(plain_folder / "fig", target_is_directory=True)
-    info = build_image_folder(plain_folder, settings(), target, workers=1)
-    assert sum(info.sizes.values()) == 30
 
 
 def _rename(old, new):

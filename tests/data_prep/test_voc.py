@@ -144,15 +144,6 @@ def test_boxes_are_clipped_or_dropped_and_both_are_counted(devkit, target):
     ]
 
 
-def test_images_without_objects_are_kept_and_counted(devkit, target):
-    rewrite(devkit, "000007", "")
-    rewrite(devkit, "000012", thing("cat", 51, 1, 60, 5))
-    info = build_voc(devkit, settings(), target, workers=1)
-    assert info.sizes == {"test": 3, "train": 6}
-    assert len(EncodedImages(target.store, "train").objects.of(1).boxes) == 0
-    assert "images of split train without an object (kept): 2" in facts(target)["notes"]
-
-
 def _truncate(path):
     path.write_bytes(path.read_bytes()[:-200])
 
