@@ -71,6 +71,7 @@ def _render_scene(job: _Job) -> None:
         folder(root, scene).mkdir(parents=True)
     rng = np.random.default_rng([settings.seed, scene])
     calibration = scaled_calibration(width, height)
+    # the order of what is drawn from the generator decides every scene
     kitchen = compose_kitchen(scene, settings.seed, rng)
     poses = camera_path(n_frames, settings.empty_per_scene, rng)
     gains = exposures(n_frames, rng)
@@ -81,6 +82,7 @@ def _render_scene(job: _Job) -> None:
     axes = Rotation.from_quat(rng.standard_normal(4)).as_matrix()
     reconstruction = -layout.DEPTH_SCALES[scene], axes, ORIGIN_SPREAD * rng.standard_normal(3)
 
+    # products first, then the clutter that is annotated, the rest of it, and the room
     products = [thing for thing in kitchen.things if thing.is_product]
     clutter = [thing for thing in kitchen.things if not thing.is_product]
     annotated = products + clutter[: ANNOTATED_CLUTTER.get(scene, 0)]
