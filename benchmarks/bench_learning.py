@@ -20,7 +20,8 @@ from cld.augment.randaugment import rand_augment
 from cld.augment.views import Augment
 from cld.clustering import spherical_kmeans
 from cld.data import EncodedSplit, write_encoded_store
-from cld.data.view_batches import Schedule, view_batches
+from cld.data.epoch_sampler import EpochSampler
+from cld.data.view_batches import view_batches
 from cld.evaluation.knn import knn_classify
 
 #: The augmentation of the supplement.
@@ -112,8 +113,8 @@ def jpegs_against_image_folder(n: int, workers: int) -> tuple[str, str, float]:
         )
 
         def stream() -> None:
-            schedule = Schedule(0, n, batch, 0, n // batch)
-            with view_batches(folder / "s.h5", info, config, schedule, torch.device("cpu")) as batches:
+            sampler = EpochSampler(0, n, batch, stop=n // batch)
+            with view_batches(folder / "s.h5", info, config, sampler, torch.device("cpu")) as batches:
                 for [(_, draw_views)] in batches:
                     draw_views(torch.default_generator)
 

@@ -9,10 +9,11 @@ from collections.abc import Callable, Mapping
 import torch
 from timing import medians, on_one_core
 
-from cld.config import load_run
+from cld.config import load_method, load_run
 from cld.methods import METHODS
-from cld.training.loop import Part, start, train_step
+from cld.training.loop import start
 from cld.training.state import TrainingState
+from cld.training.step import Part, train_step
 
 N_IMAGES = 4096
 #: Of the paper's network on small images, but for its depth: a block a stage keeps the benchmark short.
@@ -61,7 +62,7 @@ def training_step(
 def step_against_bare_pass(method: str, overrides: Mapping) -> float:
     """Time of a whole step over that of the bare pass."""
     step, state, views = training_step(method, 32, overrides)
-    backbone, n_keys = state.method.encoder.backbone, state.method.n_key_views
+    backbone, n_keys = state.method.encoder.backbone, load_method(method)[0]["key_views"]
 
     def bare() -> None:
         for view in views[: len(views) - n_keys]:

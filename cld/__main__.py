@@ -8,12 +8,12 @@ from cld.runtime.errors import InputError, run_command
 #: Each command's module, whose ``main`` reads sys.argv, and what the command is for. Only the chosen
 #: command's module is imported: most of them need PyTorch, which takes seconds to load.
 COMMANDS = {
-    "train": ("cld.training.train_command", "pre-train one run, or resume it"),
+    "train": ("cld.train_command", "pre-train one run, or resume it"),
     "evaluate": ("cld.evaluation.evaluate_command", "score a run, or a store, by one protocol"),
     "semisup": ("cld.evaluation.semisup.semisup_command", "semi-supervised evaluation, step by step"),
     "compare": ("cld.evaluation.compare", "the difference between two methods, with an interval"),
     "verify": ("cld.data.verify_command", "check stores against their checksums"),
-    "config": ("cld.config", "print a run's resolved configuration"),
+    "config": ("cld.config_command", "print a run's resolved configuration"),
     "import": ("cld.checkpoints.import_command", "make a run of a checkpoint that others trained"),
     "export": ("cld.checkpoints.export_command", "write a run for torchvision and timm"),
     "plan": ("cld.reporting.plan.plan_command", "what a preset needs, what exists and what the rest costs"),
@@ -21,11 +21,17 @@ COMMANDS = {
     "cell": ("cld.reporting.tables.cell", "average the scores of one cell"),
     "tables": ("cld.reporting.tables.tables_command", "render tables from cells, or from the scores so far"),
     "page": ("cld.reporting.page.page_command", "write the index page"),
-    "card": ("cld.reporting.figures.card", "describe a store in text and a picture"),
-    "figure-a1": ("cld.reporting.figures.scenes", "Figure A.1: scenes and crops"),
-    "figure-a2": ("cld.reporting.figures.negatives", "Figure A.2: NMI, retrieval and kNN over negatives"),
-    "figure-a3": ("cld.reporting.figures.gallery", "Figure A.3: what runs retrieve"),
-    "figure-choice": ("cld.reporting.figures.choice", "a hyper-parameter chosen without labels"),
+    "card": ("cld.reporting.figures.store_card", "describe a store in text and a picture"),
+    "figure-a1": ("cld.reporting.figures.figure_a1_scenes", "Figure A.1: scenes and crops"),
+    "figure-a2": (
+        "cld.reporting.figures.figure_a2_negatives",
+        "Figure A.2: NMI, retrieval and kNN over negatives",
+    ),
+    "figure-a3": ("cld.reporting.figures.figure_a3_retrieval", "Figure A.3: what runs retrieve"),
+    "figure-choice": (
+        "cld.reporting.figures.figure_label_free_choice",
+        "a hyper-parameter chosen without labels",
+    ),
 }
 
 

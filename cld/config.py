@@ -2,41 +2,42 @@
 
 A run is resolved from ``config/run.yaml`` (every key), then the method's file, the dataset's file, the
 preset, a table's overrides and the command line, each changing keys of the one before. No layer can add a
-key: a misspelt one is an error that names the nearest valid key. The workflow and the commands resolve alike.
+key, but a method's file may add one section, of the method's own name: a misspelt key is an error that names
+the nearest valid one. The workflow and the commands resolve alike.
 """
 
-import argparse
 import copy
 import difflib
-import hashlib
 import json
+import os
 import re
 from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
 
 import yaml
+from jsonschema import Draft202012Validator
 
 from cld.runtime.errors import InputError
 
-ROOT = Path(__file__).resolve().parent.parent
-CONFIG = ROOT / "config"
 SCHEMAS = Path(__file__).parent / "schemas"
 
-#: Keys that change how a run proceeds, not what it computes: left out of its identity.
-NOT_IDENTITY = ("speed", "watch", "workers", "checkpoint_every_s")
-#: The sections that only some methods read; other methods' runs are the same whatever they say.
-OWN_SECTION = {
-    "bank": ("npid",),
-    "queue": ("moco", "moco_v2", "infomin"),
-    "infomin": ("infomin",),
-    "byol": ("byol",),
-}
+
+def find_config() -> Path:
+    """The folder of configuration files: ``$CLD_CONFIG``, ``./config``, or that of the checkout."""
+    if "CLD_CONFIG" in os.environ:
+        return Path(os.environ["CLD_CONFIG"]).resolve()
+    here = Path("config").resolve()
+    return here if (here / "run.yaml").exists() else Path(__file__).resolve().parent.parent / "config"
+
+
+CONFIG = find_config()
+ROOT = CONFIG.parent
 
 #: The recipe that lays a dataset's section ``published`` over what the supplement states.
 PUBLISHED = "published"
-#: Methods that keep one view for keys: with CLD, which compares two, they see three.
-THREE_VIEWS = ("moco", "moco_v2", "infomin")
+#: What a method's file says of the method itself unless it says otherwise; ``config/README.md`` explains it.
+ABOUT = {"key_views": 0, "sections": [], "passes_per_view": 3, "passes_per_image": 0}
 
 
 class _Loader(yaml.SafeLoader):
@@ -74,6 +75,10 @@ def _read_yaml(path: Path) -> dict:
     try:
         content = parse_yaml(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
+        if not (CONFIG / "run.yaml").exists():
+            raise InputError(
+                f"{CONFIG}: no run.yaml there; start in a checkout, or set CLD_CONFIG to a checkout's config"
+            ) from None
         known = ", ".join(sorted(file.stem for file in path.parent.glob("*.yaml"))) or "none"
         raise InputError(
             f"{display_path(path)}: no such file; {path.parent.name} that exist: {known}"
@@ -108,10 +113,8 @@ def validate(value: object, schema: str, where: str) -> None:
     Raises:
         InputError: names ``where``, the key and, for an unknown key, the nearest valid one.
     """
-    from jsonschema import Draft202012Validator  # 0.1 s, and not every command validates
-
     validator = Draft202012Validator(_read_yaml(SCHEMAS / f"{schema}.schema.yaml"))
-    error = next(iter(sorted(validator.iter_errors(value), key=lambda e: (len(e.path), str(e.path)))), None)
+    error = min(validator.iter_errors(value), key=lambda e: (len(e.path), str(e.path)), default=None)
     if error is None:
         return
     key = ".".join(map(str, error.path))
@@ -214,6 +217,14 @@ def load_config() -> dict:
     return content
 
 
+def add_results_arguments(parser: argparse.ArgumentParser) -> None:
+    """``--preset`` and ``--results`` of a command that reports; defaults: those of ``config/config.yaml``."""
+    config = load_config()
+    preset, results = config["preset"], config["results"]
+    parser.add_argument("--preset", default=preset, help=f"a file of config/presets; default: {preset}")
+    parser.add_argument("--results", default=results, help=f"the results folder; default: {results}")
+
+
 def load_preset(preset: str) -> dict:
     """``config/presets/<preset>.yaml``, validated."""
     path = CONFIG / "presets" / f"{preset}.yaml"
@@ -245,6 +256,31 @@ def is_available(dataset: str, paths: Mapping[str, str]) -> bool:
         paths: ``data.paths`` of ``config/config.yaml``.
     """
     return dataset != "folder" or "folder" in paths
+
+
+def load_method(method: str) -> tuple[dict, dict]:
+    """A method's file: what it says of the method (ABOUT's keys), and what runs change in ``run.yaml``."""
+    path = CONFIG / "methods" / f"{method}.yaml"
+    changes, where = read_yaml(path), display_path(path)
+    about = merge(ABOUT, changes.pop("about", {}), where, "about.")
+    validate(about, "method", where)
+    return about, changes
+
+
+def own_sections(method: str) -> set[str]:
+    """The sections of a run's configuration that ``method`` reads and not every method does."""
+    return _own_sections(CONFIG).get(method, set())
+
+
+@cache
+def _own_sections(folder: Path) -> dict[str, set[str]]:
+    names = [path.stem for path in sorted((folder / "methods").glob("*.yaml"))]
+    return {name: {name, *load_method(name)[0]["sections"]} for name in names}
+
+
+def others_sections(method: str) -> set[str]:
+    """The sections of a run's configuration that other methods read and ``method`` does not."""
+    return set().union(*_own_sections(CONFIG).values()) - own_sections(method)
 
 
 def _scaled(preset: str, kind: str, name: str) -> dict:
@@ -286,17 +322,42 @@ def load_run(
     """
     changes = nested(overrides or {})
     recipe = changes.get("recipe", read_yaml(CONFIG / "run.yaml")["recipe"])
-    run = merge(_defaults(preset, dataset, method, recipe), changes, where)
+    run = merge(defaults(preset, dataset, method, recipe), changes, where)
+    key_views = load_method(method)[0]["key_views"]
     if run["views"] == "auto":
-        run["views"] = 3 if method in THREE_VIEWS and run["cld"]["weight"] else 2
+        run["views"] = 2 + (key_views if run["cld"]["weight"] else 0)
     run = {"dataset": dataset, "method": method, "seed": seed, **run}
-    validate(run, "run", where)
+    described = read_yaml(CONFIG / "run.yaml").keys() | run.keys() - {method}
+    validate({key: value for key, value in run.items() if key in described}, "run", where)
+    require_fitting(run, key_views, where)
+    return run
+
+
+def require_fitting(run: Mapping, key_views: int, where: str) -> None:
+    """Refuse values of a run's configuration that do not fit each other.
+
+    Args:
+        key_views: of the run's views, those for keys.
+        where: the file or place that the values come from.
+
+    Raises:
+        InputError: names the keys and their values.
+    """
+    views, has_cld = run["views"], run["cld"]["weight"] > 0
+    needed = key_views + (2 if has_cld else 1)
+    if views < needed:
+        reader = f"CLD compares two that carry gradient and {run['method']}" if has_cld else run["method"]
+        takes = f"takes {key_views} more for keys" if has_cld else f"takes a query and {key_views} for keys"
+        raise InputError(
+            f"{where}: views {views}: {reader} {takes}; set views={needed} or more"
+            + (", or cld.weight=0" if has_cld else "")
+        )
     for key in ("blur_p", "solarize_p"):
         given = run["augment"][key]
-        if isinstance(given, list) and len(given) != run["views"]:
+        if isinstance(given, list) and len(given) != views:
             raise InputError(
-                f"{where}: augment.{key} has {len(given)} probabilities for {run['views']} views; give one "
-                "number, or one for each view"
+                f"{where}: augment.{key} has {len(given)} probabilities for {views} views; give one number, "
+                "or one for each view"
             )
     batch_size, parts = run["optimiser"]["batch_size"], run["optimiser"]["parts"]
     if batch_size % parts or batch_size < 2 * parts:
@@ -304,16 +365,15 @@ def load_run(
             f"{where}: optimiser.batch_size {batch_size} cannot be cut into {parts} equal parts of "
             "two images or more; change optimiser.parts"
         )
-    if run["cld"]["weight"] and run["cld"]["n_groups"] > batch_size // parts:
+    if has_cld and run["cld"]["n_groups"] > batch_size // parts:
         part = f", of which a part has {batch_size // parts}" if parts > 1 else ""
         raise InputError(
             f"{where}: cld.n_groups {run['cld']['n_groups']} exceeds optimiser.batch_size {batch_size}"
             f"{part}; a batch is split into groups: lower one or raise the other"
         )
-    return run
 
 
-def _defaults(preset: str, dataset: str, method: str, recipe: str) -> dict:
+def defaults(preset: str, dataset: str, method: str, recipe: str) -> dict:
     """The layers below the overrides: what a dataset and a method ask for at a preset's scale."""
     return copy.deepcopy(_merged_defaults(CONFIG, preset, dataset, method, recipe))
 
@@ -322,8 +382,10 @@ def _defaults(preset: str, dataset: str, method: str, recipe: str) -> dict:
 def _merged_defaults(folder: Path, preset: str, dataset: str, method: str, recipe: str) -> dict:
     """Of the configuration in ``folder``, which is CONFIG: a parameter, so that another is read anew."""
     settings, where = load_dataset(preset, dataset), f"config/datasets/{dataset}.yaml"
-    run = read_yaml(CONFIG / "run.yaml")
-    run = merge(run, read_yaml(CONFIG / "methods" / f"{method}.yaml"), f"config/methods/{method}.yaml")
+    run, (_, of_method) = read_yaml(CONFIG / "run.yaml"), load_method(method)
+    if method in of_method:
+        run.setdefault(method, of_method[method])
+    run = merge(run, of_method, f"config/methods/{method}.yaml")
     run = merge(run, settings["run"], where, "run.")
     run = merge(run, settings["methods"].get(method, {}), where, f"methods.{method}.")
     if recipe == PUBLISHED:
@@ -340,51 +402,3 @@ def _merged_defaults(folder: Path, preset: str, dataset: str, method: str, recip
     own, section = scale["datasets"].get(dataset, {}), f"datasets.{dataset}."  # stands over what is for all
     run = merge(run, own.get("run", {}), where, f"{section}run.")
     return merge(run, own.get("methods", {}).get(method, {}), where, f"{section}methods.{method}.")
-
-
-def identity(run: Mapping) -> dict:
-    """What distinguishes a run's result: its configuration less the keys that cannot matter to it."""
-    kept = {
-        key: value
-        for key, value in run.items()
-        if key not in NOT_IDENTITY and run["method"] in OWN_SECTION.get(key, (run["method"],))
-    }
-    if not run["cld"]["weight"]:
-        kept["cld"] = {"weight": 0}
-    return kept
-
-
-def overrides_of(run: Mapping, preset: str) -> dict[str, object]:
-    """The overrides that make ``run`` at a preset's scale: the same whichever cell asks for it."""
-    defaults = flat(_defaults(preset, run["dataset"], run["method"], run["recipe"]))
-    relevant = flat({**identity(run), **{key: run[key] for key in NOT_IDENTITY}})
-    return {key: value for key, value in relevant.items() if key in defaults and defaults[key] != value}
-
-
-def run_id(run: Mapping) -> str:
-    """A run's name: what a person looks for, then a hash of its identity: ``kitchen_hc-npid-s0-1f0c9a2b``."""
-    digest = hashlib.sha256(json.dumps(identity(run), sort_keys=True).encode()).hexdigest()[:8]
-    parts = [run["dataset"], run["method"]]
-    if run["cld"]["weight"]:
-        parts += ["cld", f"{run['cld']['clustering']}{run['cld']['n_groups']}"]
-    if run["optimiser"]["epochs"] == 0:
-        parts.append("untrained")
-    return "-".join([*parts, f"s{run['seed']}", digest])
-
-
-def add_run_arguments(parser: argparse.ArgumentParser) -> None:
-    """The arguments by which every command names a run."""
-    parser.add_argument("--preset", required=True, help="scale: a file of config/presets")
-    parser.add_argument("--dataset", required=True, help="a file of config/datasets")
-    parser.add_argument("--method", required=True, help="a file of config/methods")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("overrides", nargs="*", metavar="key=value", help="changes to config/run.yaml")
-
-
-def main() -> None:
-    """Print the resolved configuration of a run."""
-    parser = argparse.ArgumentParser(prog="cld config", description=main.__doc__)
-    add_run_arguments(parser)
-    args = parser.parse_args()
-    run = load_run(args.preset, args.dataset, args.method, args.seed, parse_overrides(args.overrides))
-    print(f"# {run_id(run)}\n{yaml.safe_dump(run, sort_keys=False)}", end="")

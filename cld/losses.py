@@ -42,7 +42,8 @@ def cross_level_loss(
 def instance_group_loss(features: Tensor, labels: Tensor, centroids: Tensor, temperature: float) -> Tensor:
     """Cross-entropy of telling each feature's group among the groups' centroids.
 
-    Groups that ``labels`` give no member are left out of the softmax.
+    Groups that ``labels`` give no member are left out of the softmax: their centroids mean nothing. The
+    clusterings of :mod:`cld.clustering` leave no group empty; a caller's own labels may.
 
     Args:
         features: (N, D).

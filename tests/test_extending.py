@@ -10,10 +10,13 @@ import numpy as np
 import pytest
 import torch
 
+from cld.config import load_run
 from cld.data import Split, write_store
+from cld.run_id import run_id as run_id_of
 
 ROOT = Path(__file__).parents[1]
 SMALL = [
+    "queue.size=32",
     "backbone.width=4",
     "head.dim=16",
     "head.hidden=16",
@@ -32,13 +35,13 @@ def checkout(tmp_path_factory):
     text = (ROOT / "docs/extending.md").read_text()
     blocks = re.findall(r"`([\w/.]+)`:\n\n```\w+\n(.*?)```", text, re.S)
     assert [path for path, _ in blocks] == [
-        "cld/methods/simsiam.py",
+        "cld/methods/ressl.py",
         "cld/methods/__init__.py",
-        "config/methods/simsiam.yaml",
+        "config/methods/ressl.yaml",
     ]
     for path, block in blocks:
         if path.endswith("__init__.py"):
-            (import_line,) = re.findall(r"`(from cld\.methods\.simsiam import \w+)`", text)
+            (import_line,) = re.findall(r"`(from cld\.methods\.ressl import \w+)`", text)
             file = folder / path
             file.write_text(file.read_text() + f"\n{import_line}\n{block}")
         else:
@@ -53,40 +56,46 @@ def checkout(tmp_path_factory):
     return folder
 
 
-@pytest.mark.parametrize("weight", ["0", "1.0"])
-def test_the_method_of_the_guide_trains_alone_and_with_cld(checkout, weight):
-    command = [sys.executable, "-m", "cld", "train", "--preset", "demo", "--dataset", "cifar10"]
-    command += [
-        "--method",
-        "simsiam",
-        "--store",
-        "s.h5",
-        "--run-dir",
-        f"run{weight}",
-        *SMALL,
-        f"cld.weight={weight}",
-    ]
-    done = subprocess.run(command, cwd=checkout, capture_output=True, text=True)
+def cld(checkout, *arguments):
+    command = [sys.executable, "-m", "cld", *arguments]
+    return subprocess.run(command, cwd=checkout, capture_output=True, text=True)
+
+
+@pytest.mark.parametrize(("weight", "views"), [("0", 2), ("1.0", 3)])
+def test_the_method_of_the_guide_trains_alone_and_with_cld(checkout, weight, views):
+    run = ["--preset", "demo", "--dataset", "cifar10", "--method", "ressl"]
+    overrides = [*SMALL, f"cld.weight={weight}", "ressl.key_temperature=0.05"]
+    done = cld(checkout, "train", *run, "--store", "s.h5", "--run-dir", f"run{weight}", *overrides)
     assert done.returncode == 0, done.stderr
     checkpoint = torch.load(checkout / f"run{weight}/checkpoint.pt", weights_only=True)
-    assert checkpoint["step"] == 8 and checkpoint["config"]["method"] == "simsiam"
-    assert all(-1 <= row["instance_loss"] <= 1 for row in checkpoint["rows"])
+    config = checkpoint["config"]
+    assert checkpoint["step"] == 8 and config["method"] == "ressl" and config["views"] == views
+    assert config["ressl"] == {"key_temperature": 0.05}
+    assert all(row["instance_loss"] > 0 for row in checkpoint["rows"])
     assert ("cld_loss" in checkpoint["rows"][0]) == (weight != "0")
 
 
-def test_a_method_that_has_no_file_is_told_with_those_that_have(checkout):
-    command = [
-        sys.executable,
-        "-m",
-        "cld",
-        "config",
-        "--preset",
-        "demo",
-        "--dataset",
-        "cifar10",
-        "--method",
-        "simsam",
-    ]
-    done = subprocess.run(command, cwd=checkout, capture_output=True, text=True)
-    assert done.returncode == 2 and "config/methods/simsam.yaml: no such file" in done.stderr
-    assert "simsiam" in done.stderr and "byol" in done.stderr
+def test_the_methods_own_sections_are_part_of_its_runs_identity_and_of_no_others(checkout):
+    def run_id(method, *overrides):
+        run = ["--preset", "demo", "--dataset", "cifar10", "--method", method]
+        return cld(checkout, "config", *run, *overrides).stdout.splitlines()[0]
+
+    plain = run_id("ressl")
+    assert plain != run_id("ressl", "ressl.key_temperature=0.05")
+    assert plain != run_id("ressl", "queue.size=7")
+    assert plain == run_id("ressl", "bank.momentum=0.1")
+    assert run_id("npid") == f"# {run_id_of(load_run('demo', 'cifar10', 'npid'))}"
+
+
+@pytest.mark.parametrize(
+    ("method", "override", "message"),
+    [
+        ("resl", None, "config/methods/resl.yaml: no such file; methods that exist: byol, infomin"),
+        ("ressl", "ressl.temperature=1", "unknown key 'ressl.temperature'; did you mean 'ressl.key_temp"),
+        ("npid", "ressl.key_temperature=1", "unknown key 'ressl'"),
+    ],
+)
+def test_what_does_not_exist_is_one_line(checkout, method, override, message):
+    run = ["--preset", "demo", "--dataset", "cifar10", "--method", method]
+    done = cld(checkout, "config", *run, *([override] if override else []))
+    assert done.returncode == 2 and message in done.stderr and done.stderr.count("\n") == 1

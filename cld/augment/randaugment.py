@@ -14,6 +14,7 @@ from torch import Generator, Tensor
 from torch.nn import functional as F
 
 from cld.augment.colour import luma
+from cld.augment.per_sample import apply_where_, to_device
 
 MAX_MAGNITUDE = 30  # where every operation is at its strongest:
 SHEAR = 0.3  # pixels for each row or column
@@ -58,10 +59,8 @@ def apply_operations_(images: Tensor, operation: Tensor, level: Tensor) -> Tenso
         ``images``.
     """
     for place, change in enumerate(OPERATIONS.values()):
-        chosen = (operation == place).nonzero()[:, 0]
-        if len(chosen) and change is not identity:
-            index = chosen.to(images.device, non_blocking=True)
-            images.index_copy_(0, index, change(images.index_select(0, index), level[chosen]))
+        if change is not identity:
+            apply_where_(images, operation == place, change, level)
     return images
 
 
@@ -143,6 +142,7 @@ def posterize(images: Tensor, level: Tensor) -> Tensor:
 
 
 def solarize(images: Tensor, level: Tensor) -> Tensor:
+    """Invert from each image's own threshold on, which is one of the 256 levels."""
     threshold = (1 - level.abs()) * 255 - 1e-3  # a threshold that is a level itself turns it, however rounded
     side = _levels(images).sub_(_each(images, threshold)).sign_()  # 1 where it is reached, else -1
     return side.mul_(0.5 - images).add_(0.5)  # on a CPU much faster than a choice by masks
@@ -178,7 +178,7 @@ def _each(images: Tensor, values: Tensor) -> Tensor:
 
 
 def _to(images: Tensor, values: Tensor) -> Tensor:
-    return values.to(images.dtype).to(images.device, non_blocking=True)
+    return to_device(images.device, values.to(images.dtype))
 
 
 #: Operations by name, in torchvision's order; any may be drawn.

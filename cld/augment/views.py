@@ -7,20 +7,20 @@ the CPU, so that a generator's state gives the same views on every device. Call 
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 
 import torch
 from torch import Generator, Tensor
 from torch.nn import functional as F
 
-from cld.augment.colour import luma
+from cld.augment.colour import HUE, NEUTRAL, colour_jitter_, luma, solarize
+from cld.augment.per_sample import apply_where_, to_device
 from cld.augment.randaugment import rand_augment
 from cld.runtime.errors import InputError
 
 CROP_RATIO = (3 / 4, 4 / 3)  # least and most width / height of a crop
 CROP_ATTEMPTS = 10  # to draw a crop that lies in the image
-BRIGHTNESS, CONTRAST, SATURATION, HUE = range(4)  # columns of the jitter's factors
 
 
 class Augment:
@@ -51,7 +51,7 @@ class Augment:
         self.image_size = image_size
         self.mean, self.std = mean, std
         strength = torch.tensor(settings["jitter"], dtype=torch.float32)
-        self.neutral = torch.tensor([1.0, 1.0, 1.0, 0.0])  # jitter factors that change nothing
+        self.neutral = torch.tensor(NEUTRAL)
         self.lowest, self.highest = self.neutral - strength, self.neutral + strength
         self.lowest[:HUE].clamp_(min=0)
         self.blur_radius = min(math.ceil(3 * settings["blur_sigma"][1]), image_size - 1)
@@ -82,7 +82,9 @@ class Augment:
             As a call.
         """
         views = _to_float(crops)
-        _apply_(views, _chosen(self.settings["flip_p"], len(crops), generator), partial(torch.flip, dims=[3]))
+        apply_where_(
+            views, _chosen(self.settings["flip_p"], len(crops), generator), partial(torch.flip, dims=[3])
+        )
         return self._changed(views, generator)
 
     def _changed(self, views: Tensor, generator: Generator) -> Tensor:
@@ -103,12 +105,12 @@ class Augment:
         if n_ops:
             views = rand_augment(views, n_ops, magnitude, generator)
 
-        _apply_(views, chosen(settings["grayscale_p"]), luma)
+        apply_where_(views, chosen(settings["grayscale_p"]), luma)
 
         sigma = uniform(*settings["blur_sigma"], n)
         blur = partial(gaussian_blur, radius=self.blur_radius)
-        _apply_(views, chosen(settings["blur_p"]), blur, sigma)
-        _apply_(views, chosen(settings["solarize_p"]), solarize)
+        apply_where_(views, chosen(settings["blur_p"]), blur, sigma)
+        apply_where_(views, chosen(settings["solarize_p"]), solarize)
         return standardise_(views, self.mean, self.std)
 
 
@@ -165,9 +167,9 @@ def resized_crop(images: Tensor, crops: Tensor, flip: Tensor, size: int) -> Tens
     """
     n, height, width, _ = images.shape
     # Resampling is linear and separable: one matrix over the rows and one over the columns of each image.
-    top, left, crop_h, crop_w = _to(images.device, crops).T
+    top, left, crop_h, crop_w = to_device(images.device, crops).T
     rows = _resampling(top, crop_h, height, size, torch.zeros_like(top, dtype=torch.bool))
-    columns = _resampling(left, crop_w, width, size, _to(images.device, flip))
+    columns = _resampling(left, crop_w, width, size, to_device(images.device, flip))
     out = rows.div_(255) @ images.reshape(n, height, width * 3).float()  # (B, size, W * 3)
     out = out.view(n, size, width, 3).permute(0, 3, 1, 2).reshape(n, 3 * size, width)
     return (out @ columns.transpose(1, 2)).view(n, 3, size, size)
@@ -188,70 +190,6 @@ def _resampling(start: Tensor, length: Tensor, n_in: int, n_out: int, reverse: T
     return weights.div_(weights.sum(dim=2, keepdim=True))
 
 
-def colour_jitter_(images: Tensor, factors: Tensor, order: Tensor) -> Tensor:
-    """Change brightness, contrast, saturation and hue, as torchvision's ``adjust_*`` do, in place.
-
-    Args:
-        images: float32 (B, 3, H, W) in [0, 1].
-        factors: (B, 4) on the CPU: brightness, contrast and saturation factors, hue shift in turns.
-        order: int64 (B, 4) on the CPU: each sample's permutation of the four columns of ``factors``.
-
-    Returns:
-        ``images``.
-    """
-    hue = factors[:, HUE]
-    n_before_hue = (order == HUE).to(torch.uint8).argmax(dim=1)
-    others = order[order != HUE].view(-1, 3)
-    for step in range(4):
-        _apply_(images, (n_before_hue == step) & (hue != 0), shift_hue, hue)
-        if step < 3:
-            operation = others[:, step : step + 1]
-            _blend_(images, operation[:, 0], factors.gather(1, operation)[:, 0])
-    return images
-
-
-def _blend_(images: Tensor, operation: Tensor, factor: Tensor) -> None:
-    """Blend each image with black, its mean grey or its grey image: brightness, contrast or saturation."""
-    to_grey = torch.where(operation == SATURATION, 1 - factor, 0)
-    to_mean = torch.where(operation == CONTRAST, 1 - factor, 0)
-    weights = torch.stack([factor, to_grey, to_mean])[..., None, None, None]
-    factor, to_grey, to_mean = _to(images.device, weights)
-    grey = luma(images)
-    mean = grey.mean(dim=(2, 3), keepdim=True)
-    images.mul_(factor).add_(grey.mul_(to_grey).add_(mean * to_mean)).clamp_(0, 1)
-
-
-def shift_hue(images: Tensor, shift: Tensor) -> Tensor:
-    """Turn the hue of ``images`` (B, 3, H, W) by ``shift`` (B,) turns; value and saturation stay.
-
-    The round trip through HSV in one pass, for shifts of up to one turn. Branches are float arithmetic:
-    on a CPU, boolean masks and ``torch.where`` are more than ten times slower than additions.
-    """
-    red, green, blue = images.unbind(dim=1)
-    high = torch.maximum(torch.maximum(red, green), blue)
-    low = torch.minimum(torch.minimum(red, green), blue)
-    chroma = high - low
-    red_leads = (red - high).sign_().add_(1)  # 1 where red is the largest, else 0
-    green_leads = (green - high).sign_().add_(1)
-    hue = torch.lerp((red - green).add_(chroma, alpha=4), (blue - red).add_(chroma, alpha=2), green_leads)
-    hue = torch.lerp(hue, green - blue, red_leads).div_((6 * chroma).clamp_(min=1e-12))  # in turns, from -1/6
-    sixths = hue.add_(_to(images.device, shift + 2)[:, None, None]).frac_().mul_(6)
-    shares = [(sixths - at).abs_().sub_(1).clamp_(0, 1) for at in (3, 2, 4)]
-    return torch.stack(
-        [
-            torch.addcmul(low, chroma, shares[0]),
-            torch.addcmul(high, chroma, shares[1], value=-1),
-            torch.addcmul(high, chroma, shares[2], value=-1),
-        ],
-        dim=1,
-    )
-
-
-def solarize(images: Tensor) -> Tensor:
-    """Invert what is at least half bright."""
-    return torch.where(images >= 0.5, 1 - images, images)
-
-
 def gaussian_blur(images: Tensor, sigma: Tensor, radius: int) -> Tensor:
     """Blur ``images`` (B, 3, S, S) with Gaussians of ``sigma`` (B,) pixels, cut at ``radius`` pixels.
 
@@ -259,7 +197,7 @@ def gaussian_blur(images: Tensor, sigma: Tensor, radius: int) -> Tensor:
     """
     size = images.shape[-1]
     offset = torch.arange(-radius, radius + 1, device=images.device)
-    kernel = (-0.5 * (offset / _to(images.device, sigma)[:, None]) ** 2).exp_()  # (B, taps)
+    kernel = (-0.5 * (offset / to_device(images.device, sigma)[:, None]) ** 2).exp_()  # (B, taps)
     kernel.div_(kernel.sum(dim=1, keepdim=True))
     source = torch.arange(size, device=images.device)[:, None] + offset  # (S, taps), reflected into the image
     source = (size - 1) - ((size - 1) - source.abs()).abs()
@@ -274,23 +212,11 @@ def _chosen(probability: float | Sequence[float], n: int, generator: Generator) 
     return (torch.rand(len(by_view), n // len(by_view), generator=generator) < by_view).flatten()
 
 
-def _apply_(images: Tensor, chosen: Tensor, operation: Callable[..., Tensor], *parameters: Tensor) -> None:
-    """Replace the ``chosen`` images (bool (B,), on the CPU) by ``operation`` of them and their parameters."""
-    if chosen.any():
-        index = _to(images.device, chosen.nonzero()[:, 0])
-        images[index] = operation(images[index], *(values[chosen] for values in parameters))
-
-
 def _to_float(images: Tensor) -> Tensor:
     return images.permute(0, 3, 1, 2).to(torch.float32, memory_format=torch.contiguous_format).div_(255)
 
 
 def standardise_(images: Tensor, mean: Sequence[float], std: Sequence[float]) -> Tensor:
     """Normalise images (B, 3, H, W) in place by each channel's mean and deviation."""
-    mean, std = _to(images.device, torch.tensor([mean, std], dtype=torch.float32))[..., None, None]
+    mean, std = to_device(images.device, torch.tensor([mean, std], dtype=torch.float32))[..., None, None]
     return images.sub_(mean).div_(std)
-
-
-def _to(device: torch.device, parameters: Tensor) -> Tensor:
-    # Not blocking: a GPU goes on with the last step's work while the next views are prepared.
-    return parameters.to(device, non_blocking=True)

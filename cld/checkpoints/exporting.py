@@ -9,14 +9,22 @@ import safetensors.torch
 import torch
 import yaml
 
-from cld.config import CONFIG, is_generated, load_preset, run_id
+from cld.config import CONFIG, is_generated, load_preset
 from cld.data import StoreInfo, read_info
+from cld.evaluation.compare import read_score
 from cld.models.backbones import RESNETS
+from cld.run_id import run_id
 from cld.runtime.errors import InputError
 from cld.runtime.files import atomic_path, write_text
 from cld.training.checkpoint import load_checkpoint, load_encoder
 
-TEMPLATES = Path(__file__).parent / "templates"
+_TEMPLATES = jinja2.Environment(
+    loader=jinja2.PackageLoader("cld.checkpoints"),
+    undefined=jinja2.StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+    keep_trailing_newline=True,
+)
 
 
 def export_run(
@@ -54,73 +62,40 @@ def export_run(
         torch.save(tensors, file)  # by name, PyTorch would write the temporary name into the file
     with atomic_path(paths[1]) as temporary:
         safetensors.torch.save_file(tensors, temporary, metadata)
-    write_text(paths[2], card(run, config, content["provenance"], preset, found, info))
-    return paths
-
-
-def card(
-    run: str,
-    config: Mapping,
-    provenance: Mapping,
-    preset: str | None,
-    scores: Sequence[Mapping],
-    info: StoreInfo | None,
-) -> str:
-    """The model card, in Markdown with the YAML head that model hubs read.
-
-    Args:
-        run: its name, by which the files are called.
-        config: the run's.
-        provenance: the checkpoint's.
-        preset: None: not known.
-        scores: of this run.
-        info: the store it was trained on, None: not given.
-    """
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(TEMPLATES),
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    known = preset is not None
-    return environment.get_template("card.md.j2").render(
+    card = _TEMPLATES.get_template("card.md.j2").render(
         run=run,
         config=config,
         imported=config.get("imported"),
         method=_method(config),
-        features=_features(config),
+        features=encoder.backbone.out_features,
         torchvision_name=torchvision_name(config["backbone"]),
-        preset=f"{preset}: {load_preset(preset)['title']}" if known else None,
-        generated=is_generated(preset, config["dataset"]) if known else None,
-        scores=scores,
+        preset=preset and f"{preset}: {load_preset(preset)['title']}",
+        generated=is_generated(preset, config["dataset"]) if preset else None,
+        scores=found,
         info=info,
-        backbone=json.dumps(config["backbone"]).replace("null", "None"),
-        configuration=yaml.safe_dump(dict(config), sort_keys=False),
-        provenance=yaml.safe_dump(dict(provenance), sort_keys=False),
+        backbone=repr(config["backbone"]),
+        configuration=yaml.safe_dump(config, sort_keys=False),
+        provenance=yaml.safe_dump(content["provenance"], sort_keys=False),
     )
+    write_text(paths[2], card)
+    return paths
 
 
 def torchvision_name(settings: Mapping) -> str | None:
-    """torchvision's function that builds this backbone, None where there is none."""
-    plain = settings["blocks"] in (None, list(RESNETS[settings["name"]][1]))
-    is_plain = plain and settings["width"] == 64 and settings["stem"] == "imagenet"
-    return settings["name"] if is_plain else None
+    """torchvision's function that builds this ResNet, None where there is none."""
+    name = settings["name"]
+    if name not in RESNETS or settings["blocks"] not in (None, list(RESNETS[name][1])):
+        return None
+    return name if settings["width"] == 64 and settings["stem"] == "imagenet" else None
 
 
 def _method(config: Mapping) -> str:
     if "imported" in config:
         return f"trained by others ({config['imported']['layout'] or 'unknown layout'})"
-    cld = config["cld"]
-    name = config["method"] + (
-        f" + CLD, {cld['n_groups']} groups by {cld['clustering']}" if cld["weight"] else ""
-    )
+    name, cld = config["method"], config["cld"]
+    if cld["weight"]:
+        name += f" + CLD, {cld['n_groups']} groups by {cld['clustering']}"
     return name if config["optimiser"]["epochs"] else f"{name}, untrained"
-
-
-def _features(config: Mapping) -> int:
-    block, _ = RESNETS[config["backbone"]["name"]]
-    return config["backbone"]["width"] * 8 * block.expansion
 
 
 def _score_files(paths: Sequence[str | Path]) -> list[Path]:
@@ -134,15 +109,9 @@ def _score_files(paths: Sequence[str | Path]) -> list[Path]:
 
 
 def _read_score(path: Path, run: str) -> dict:
-    try:
-        score = json.loads(path.read_text(encoding="utf-8"))
-        theirs, _ = score["run"], [score[key] for key in ("protocol", "preset", "dataset", "metrics")]
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such score; run cld evaluate first") from None
-    except (OSError, ValueError, KeyError, TypeError):
-        raise InputError(f"{path}: is not a score; name a file that cld evaluate wrote") from None
-    if theirs != run:
-        raise InputError(f"{path}: is a score of {theirs}, not of {run}; name this run's scores")
+    score = read_score(path)
+    if score["run"] != run:
+        raise InputError(f"{path}: is a score of {score['run']}, not of {run}; name this run's scores")
     return score
 
 
@@ -159,15 +128,19 @@ def _read_store(path: str | Path, checksum: str | None) -> StoreInfo:
 def _preset(
     checkpoint: str | Path, asked: str | None, info: StoreInfo | None, scores: Sequence[Mapping]
 ) -> str | None:
-    said = {"--preset": asked, "the store": info.preset if info else None}
-    said |= {f"score {score['protocol']}": score["preset"] for score in scores}
-    said = {who: preset for who, preset in said.items() if preset is not None}
-    if len(set(said.values())) > 1:
-        raise InputError(
-            f"{', '.join(f'{who} is of preset {p}' for who, p in said.items())}; name one preset's"
-        )
-    if said:
-        return next(iter(said.values()))
+    """The run's scale by whatever names it; None where nothing does.
+
+    Raises:
+        InputError: they name different ones.
+    """
+    named = {"--preset": asked, "the store": info.preset if info else None}
+    named |= {f"score {score['protocol']}": score["preset"] for score in scores}
+    named = {who: preset for who, preset in named.items() if preset is not None}
+    if len(set(named.values())) > 1:
+        different = ", ".join(f"{who} is of preset {preset}" for who, preset in named.items())
+        raise InputError(f"{different}; name one preset's")
+    if named:
+        return next(iter(named.values()))
     folders = Path(checkpoint).resolve().parts  # results/<preset>/runs/<run>/checkpoint.pt
     is_run = len(folders) > 4 and folders[-3] == "runs"
     return folders[-4] if is_run and (CONFIG / "presets" / f"{folders[-4]}.yaml").is_file() else None

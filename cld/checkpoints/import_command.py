@@ -2,6 +2,7 @@
 
 import argparse
 
+from cld.checkpoints.importing import Wanted, import_checkpoint, summary
 from cld.checkpoints.layouts import LAYOUTS
 from cld.config import parse_overrides
 
@@ -11,21 +12,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="cld import", description=main.__doc__)
     parser.add_argument("file", help="PyTorch or .safetensors file")
     parser.add_argument("--preset", required=True, help="scale: a file of config/presets")
-    parser.add_argument(
-        "--dataset", required=True, help="what it is to be scored on: a file of config/datasets"
-    )
+    parser.add_argument("--dataset", required=True, help="what to score it on: a file of config/datasets")
     parser.add_argument("--name", required=True, help="of the network, for the run's name")
     parser.add_argument("--run-dir", required=True, help="folder, e.g. results/demo/runs/imported-NAME")
     parser.add_argument("--layout", default="auto", help=f"auto (the default), {', '.join(LAYOUTS)}")
     parser.add_argument("--prefix", help="of the backbone's names, where the file has several networks")
     parser.add_argument("overrides", nargs="*", metavar="key=value", help="changes to config/run.yaml")
     args = parser.parse_intermixed_args()
-    from cld.checkpoints.importing import (  # PyTorch takes a second: --help does without
-        Wanted,
-        import_checkpoint,
-        summary,
-    )
-
     overrides = parse_overrides(args.overrides)
     wanted = Wanted(args.preset, args.dataset, args.name, args.layout, args.prefix, overrides)
     print(summary(import_checkpoint(args.file, wanted, args.run_dir)))

@@ -13,10 +13,10 @@ Layout (format version 2), one group a split; images are arrays of one size, or 
     checksum
     attribute of each other dataset: sha256 of its content
 
-``mean`` and ``std`` are per RGB channel in [0, 1]: what views are normalised with. ``sources`` is JSON (what
+``mean`` and ``std`` are per RGB channel in [0, 1]; views are normalised with them. ``sources`` is JSON (what
 the store was made from, with checksums), ``config`` is JSON (the settings that made it) and ``checksum`` is
-the SHA-256 over the datasets' own. Beside a store ``x.h5`` lies ``x.h5.sha256``, the whole file's, in the
-format of sha256sum. ``cld verify x.h5`` holds the file to all of them.
+the SHA-256 over the checksums of the datasets. Beside a store ``x.h5`` lies ``x.h5.sha256``, the checksum of
+the whole file in the format of sha256sum. ``cld verify x.h5`` checks all of them.
 """
 
 from cld.data.arrays import Split, read_split, write_store

@@ -30,7 +30,7 @@ class Split:
         return len(self.labels)
 
     def arrays(self) -> dict[str, np.ndarray]:
-        """As datasets of a store, by name and with their types."""
+        """The datasets of a split, by name, with their types."""
         return {
             "images": np.asarray(self.images, dtype=np.uint8),
             "labels": np.asarray(self.labels, dtype=np.int64),
@@ -72,7 +72,7 @@ def read_split(path: str | Path, names: str | Sequence[str]) -> Split:
     with open_store(path) as store:
         groups = [read_group(path, store, name) for name in names]
         splits = [_images(path, group) for group in groups]
-        # one buffer, filled split by split: unlabelled images can be gigabytes
+        # one buffer, filled split by split, since unlabelled images can be gigabytes
         images = np.empty((sum(map(len, splits)), *splits[0].shape[1:]), np.uint8)
         start = 0
         for split in splits:
@@ -90,7 +90,7 @@ def read_images(path: str | Path, split: str, rows: Sequence[int] | np.ndarray) 
     """
     with open_store(path) as store:
         images = _images(path, read_group(path, store, split))
-        # from their place in the file: HDF5 picks single rows slowly
+        # memory-mapped, since HDF5 reads single rows slowly
         mapped = np.memmap(path, images.dtype, "r", images.id.get_offset(), images.shape)
         return mapped[np.asarray(rows)]
 
@@ -105,7 +105,7 @@ def _images(path: str | Path, group: h5py.Group) -> h5py.Dataset:
 
 def channel_statistics(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Mean and standard deviation per channel, in [0, 1], of uint8 images (N, H, W, 3)."""
-    # From the 256-bin histogram of each channel: exact, and never a float copy of the images.
+    # from the 256-bin histogram of each channel: exact, without a float copy of the images
     levels = np.arange(256) / 255
     counts = np.stack([np.bincount(images[..., channel].ravel(), minlength=256) for channel in range(3)])
     weights = counts / counts.sum(axis=1, keepdims=True)

@@ -1,4 +1,4 @@
-"""Checksums: of each dataset, of a store's whole content, and of the file."""
+"""Checksums of each dataset, of a store's whole content and of its file."""
 
 import hashlib
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ BLOCK_BYTES = 16 * 2**20
 
 
 def seal(store: h5py.File) -> None:
-    """Give each dataset of a store its checksum; JPEGs have one each already."""
+    """Store each dataset's checksum as its attribute; JPEGs already have one each."""
     with progress("hash", megabytes(store), "MB") as bar:
         for name, dataset in datasets(store):
             if not is_jpegs(name):
@@ -23,7 +23,7 @@ def seal(store: h5py.File) -> None:
 
 
 def combined(store: h5py.File) -> str:
-    """The checksum of a sealed store's content, from its datasets' own."""
+    """The checksum of a store's content, from the checksums of its datasets (see :func:`seal`)."""
     lines = "".join(
         f"{name} {dataset.attrs['sha256']}\n" for name, dataset in datasets(store) if not is_jpegs(name)
     )
@@ -31,7 +31,7 @@ def combined(store: h5py.File) -> str:
 
 
 def is_jpegs(name: str) -> bool:
-    """Whether a dataset holds JPEGs: the dataset ``sha256`` beside it has their checksums."""
+    """Whether a dataset holds JPEGs, whose checksums are in the dataset ``sha256`` beside it."""
     return name.endswith("/jpeg")
 
 
@@ -68,5 +68,5 @@ def sha256(array: np.ndarray | h5py.Dataset) -> str:
 
 
 def megabytes(store: h5py.File) -> int:
-    """What reading a store whole comes to."""
+    """Size of all datasets."""
     return sum(dataset.nbytes >> 20 for _, dataset in datasets(store))

@@ -1,33 +1,34 @@
-"""JPEGs to small squares of pixels, by processes that work ahead of whoever needs the pixels.
+"""JPEGs to small squares of pixels, by worker processes that decode ahead of time.
 
-A job is whatever a process needs to know; what comes of it depends neither on which process does it nor on
-on how many there are.
+A job is whatever a worker needs to know. Its result depends neither on which worker does it nor on how many
+workers there are.
 """
 
 import io
-import signal
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from functools import partial
+from itertools import islice
 from typing import TypeVar
 
 import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
 
 from cld.data import EncodedImages, StoreInfo
 from cld.runtime.errors import InputError
-from cld.runtime.signals import STOPPING
+from cld.runtime.worker_pool import call, worker_pool
 
-#: Side of what a network sees of images that have sizes of their own.
+#: Side of what a network sees of JPEGs, which differ in size.
 JPEG_SIDE = 224
 
 Job = TypeVar("Job")
 
 
 def view_side(image_size: int | str, info: StoreInfo) -> int:
-    """Side of the views in pixels; ``auto``: the images' own, or JPEG_SIDE where they have many."""
+    """Side of the views in pixels; ``auto``: that of the images, or JPEG_SIDE where images differ in size."""
     return (info.image_size or JPEG_SIDE) if image_size == "auto" else image_size
 
 
@@ -36,13 +37,13 @@ def cut(
 ) -> np.ndarray:
     """Decode one JPEG, once, and resize regions of it bilinearly, with antialiasing.
 
-    It is decoded at 1/2, 1/4 or 1/8 of its size where every region still has ``side`` pixels each way.
+    The JPEG is decoded at 1/2, 1/4 or 1/8 of its size if every region still has ``side`` pixels each way.
 
     Args:
         images: a split.
         row: which of its images.
         regions_of: from the image's height and width to its regions (R, 4): top, left, height, width in
-            pixels, fractions too.
+            pixels, which may be fractions.
         side: height and width of the result.
 
     Returns:
@@ -57,7 +58,7 @@ def cut(
         regions = regions_of(height, width)
         reduction = max((s for s in (1, 2, 4, 8) if regions[:, 2:].min() >= s * side), default=1)
         if reduction > 1 and (drafted := image.draft("RGB", (width // reduction, height // reduction))):
-            # a reduced image may end in pixels that are only partly covered: the draft says where
+            # the last pixels of a reduced image may be covered only in part: draft returns the covered box
             regions = regions * (drafted[1][2] / width)
         image = image.convert("RGB")
         return np.stack(
@@ -72,67 +73,41 @@ def cut(
         raise InputError(f"{images.path}: image {row} cannot be decoded ({error}); build it again") from error
 
 
-class _Decoder(Dataset):
-    def __init__(self, decode: Callable[[Job], np.ndarray]):
-        self.decode = decode
-
-    def __getitem__(self, job: Job) -> Tensor | InputError:
-        try:
-            return torch.from_numpy(self.decode(job))
-        except InputError as error:
-            return error  # what is raised here reaches the other side with a traceback in its message
-
-
 @contextmanager
 def decoded(
     decode: Callable[[Job], np.ndarray], jobs: Iterable[Job], workers: int, ahead: int, pin: bool
 ) -> Iterator[Iterator[Tensor]]:
-    """Have jobs done ahead of time; gives an iterator over their pixels, in the jobs' order.
+    """Run jobs ahead of time; gives an iterator over their pixels, in the order of the jobs.
+
+    Worker processes end with the block.
 
     Args:
-        decode: what a process does with a job; raises InputError where it cannot be done.
-        jobs: may be endless; about ``ahead`` of them are taken from it early.
-        workers: processes; 0: this one decodes, when it is asked.
-        ahead: how many jobs are under way or done and not yet asked for.
-        pin: whether the pixels come in memory from which a GPU copies while it computes.
+        decode: what a worker does with a job; raises InputError if it cannot be done.
+        jobs: may be endless; ``ahead`` of them are taken from it early.
+        workers: processes; 0: this process decodes, when it is asked.
+        ahead: how many jobs are under way, or done and not yet asked for.
+        pin: whether the pixels are in pinned memory, from which a GPU copies while it computes.
 
     Raises:
-        InputError: from the iterator, that of ``decode``; from the block, a process died.
+        InputError: from the block, that of ``decode``, or a worker died.
     """
-    loader = DataLoader(
-        _Decoder(decode),
-        batch_size=None,
-        sampler=jobs,
-        num_workers=workers,
-        pin_memory=pin,
-        prefetch_factor=max(2, -(-ahead // workers)) if workers else None,
-        worker_init_fn=_leave_signals_to_parent,
-    )
-    batches = iter(loader)
-    try:
-        yield map(_pixels, batches)
-    except RuntimeError as error:
-        # PyTorch notices a death through a signal: this may come from any line of the block
-        if not str(error).startswith("DataLoader worker"):
-            raise
-        reason = str(error).splitlines()[0].rstrip(". ")
-        raise InputError(
-            f"a decoding process died ({reason}), most likely for want of memory; run with fewer than "
-            f"{workers} workers, or with 0"
-        ) from None
-    finally:
-        if workers:
-            # by itself it would wait for the garbage collector, from which a traceback can keep it
-            batches._shutdown_workers()
+    if not workers:
+        yield (torch.from_numpy(decode(job)) for job in jobs)
+        return
+    jobs = iter(jobs)
+    with worker_pool(workers, partial(_tensor, decode)) as pool:
+        # not by Executor.map, which takes all jobs at once
+        results = deque(pool.submit(call, job) for job in islice(jobs, max(ahead, workers)))
+
+        def in_order() -> Iterator[Tensor]:
+            while results:
+                pixels = results.popleft().result()
+                results.extend(pool.submit(call, job) for job in islice(jobs, 1))
+                yield pixels.pin_memory() if pin else pixels
+
+        yield in_order()
 
 
-def _leave_signals_to_parent(_: int) -> None:
-    """Schedulers and terminals signal a whole group, and the parent still needs pixels for its last step."""
-    for number in STOPPING:
-        signal.signal(number, signal.SIG_IGN)
-
-
-def _pixels(result: Tensor | InputError) -> Tensor:
-    if isinstance(result, InputError):
-        raise result
-    return result
+def _tensor(decode: Callable[[Job], np.ndarray], job: Job) -> Tensor:
+    torch.set_num_threads(1)  # a fork cannot use its parent's threads
+    return torch.from_numpy(decode(job))  # which travels between processes in shared memory

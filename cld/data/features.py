@@ -1,5 +1,6 @@
-"""Features of a store's split under a run's encoder, with the transforms of testing (no augmentation)."""
+"""Features of a split under a run's encoder, with test-time transforms (no augmentation)."""
 
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from torch import Tensor, nn
 
 from cld.augment.views import normalise
 from cld.data import EncodedImages, StoreInfo, read_split
+from cld.data.arrays import read_images
 from cld.data.decoding import cut, decoded, view_side
 from cld.data.store_format import JPEG
 from cld.runtime.progress import progress
@@ -17,7 +19,7 @@ BATCH = 512
 #: JPEGs a process decodes at a time, and the network takes in at a time.
 JPEG_BATCH = 64
 AHEAD_BATCHES = 4
-#: Side of the central square that the network sees, of the shorter side: 224 of 256 pixels, as everywhere.
+#: Side of the central square that the network sees, as a share of the shorter side.
 CENTRE = 224 / 256
 
 
@@ -30,22 +32,24 @@ def extract_features(
     device: torch.device,
     image_size: int | str = "auto",
     workers: int = 0,
+    rows: Sequence[int] | None = None,
 ) -> Tensor:
-    """Encode every image of ``split`` once, in order.
+    """Encode images of ``split``, each once, in order.
 
-    Of arrays the network sees whole images, of JPEGs the central square, after their shorter side has been
+    The network sees whole arrays; of a JPEG it sees the central square, after the shorter side has been
     resized to 256/224 of ``image_size``.
 
     Args:
-        info: what the store says of itself.
+        info: the store's description.
         image_size: side of what the network sees, or ``auto``, see :func:`cld.data.decoding.view_side`.
         workers: processes that decode JPEGs; 0: this one does.
+        rows: which images of the split; None: all.
 
     Returns:
         features (N, dim), on ``device``.
 
     Raises:
-        InputError: the store cannot be read, an image cannot be decoded, or a process died.
+        InputError: the store cannot be read, an image cannot be decoded, or a worker died.
     """
     encoder, side = encoder.to(device).eval(), view_side(image_size, info)
 
@@ -53,17 +57,17 @@ def extract_features(
         return encoder(normalise(images.to(device, non_blocking=True), info.mean, info.std, side))
 
     if info.kind != JPEG:
-        return torch.cat(
-            [encode(batch) for batch in torch.from_numpy(read_split(store, split).images).split(BATCH)]
-        )
+        pixels = read_split(store, split).images if rows is None else read_images(store, split, rows)
+        return torch.cat([encode(batch) for batch in torch.from_numpy(pixels).split(BATCH)])
     images = EncodedImages(store, split)
-    jobs = (range(len(images))[start : start + JPEG_BATCH] for start in range(0, len(images), JPEG_BATCH))
+    rows = range(len(images)) if rows is None else rows
+    jobs = (rows[start : start + JPEG_BATCH] for start in range(0, len(rows), JPEG_BATCH))
     features = []
     with (
         decoded(
             partial(centres, images, side), jobs, workers, AHEAD_BATCHES, device.type == "cuda"
         ) as batches,
-        progress(f"features of {split}", len(images), "images") as bar,
+        progress(f"features of {split}", len(rows), "images") as bar,
     ):
         for batch in batches:
             features.append(encode(batch))
@@ -71,13 +75,13 @@ def extract_features(
     return torch.cat(features)
 
 
-def centres(images: EncodedImages, side: int, rows: range) -> np.ndarray:
+def centres(images: EncodedImages, side: int, rows: Sequence[int]) -> np.ndarray:
     """The central squares of some images, uint8 (len(rows), side, side, 3)."""
     return np.concatenate([cut(images, row, partial(_centre, side), side) for row in rows])
 
 
 def _centre(side: int, height: int, width: int) -> np.ndarray:
-    """Where torchvision's Resize and CenterCrop look; (1, 4), top, left, height, width."""
+    """The region of torchvision's Resize and CenterCrop, (1, 4): top, left, height, width."""
     shorter, target = min(height, width), round(side / CENTRE)
     sizes = np.array([height, width])
     scaled = sizes * target // shorter

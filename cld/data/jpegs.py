@@ -22,7 +22,7 @@ from cld.runtime.errors import InputError
 from cld.runtime.progress import progress
 
 BLOCK_BYTES = 16 * 2**20
-#: Channel statistics of ImageNet, with which its images are normalised everywhere.
+#: Channel statistics of ImageNet, as commonly used to normalise its images.
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
@@ -54,35 +54,33 @@ def write_encoded_store(path: str | Path, splits: Mapping[str, EncodedSplit], **
         facts: the fields of :class:`cld.data.Description`; ``mean`` and ``std`` are ImageNet's by default.
 
     Raises:
-        InputError: as ``write_store``; or the parts are not as long as ``lengths`` says.
+        InputError: as ``write_store``, or the parts do not have the bytes that ``lengths`` states.
     """
     description = Description(**{"mean": IMAGENET_MEAN, "std": IMAGENET_STD, **facts})
     check_splits(path, {name: split.labels for name, split in splits.items()}, description)
     total = sum(int(split.lengths.sum()) for split in splits.values())
 
+    for name, split in splits.items():
+        found, expected = sum(part.stat().st_size for part in split.parts), int(split.lengths.sum())
+        if found != expected:
+            raise InputError(
+                f"{path}: the parts of split '{name}' hold {found} bytes and should hold {expected}; delete "
+                "them and build again"
+            )
+
     def fill(store: h5py.File) -> None:
         with progress("write", total >> 20, "MB") as bar:
             for name, split in splits.items():
                 group = store.create_group(name)
-                n_bytes = int(split.lengths.sum())
-                # contiguous: readers take a JPEG from its place in the file, past HDF5
-                jpeg = group.create_dataset("jpeg", (n_bytes,), dtype="uint8")
+                # contiguous: readers take a JPEG from its place in the file, without HDF5
+                jpeg = group.create_dataset("jpeg", (int(split.lengths.sum()),), dtype="uint8")
                 position = 0
                 for part in split.parts:
                     with open(part, "rb") as file:
                         while block := file.read(BLOCK_BYTES):
-                            if position + len(block) > n_bytes:
-                                raise InputError(
-                                    f"{part}: longer than its index says; delete it and build again"
-                                )
                             jpeg[position : position + len(block)] = np.frombuffer(block, dtype=np.uint8)
                             position += len(block)
                             bar.advance(len(block) >> 20)
-                if position != n_bytes:
-                    raise InputError(
-                        f"{path}: the parts of split '{name}' hold {position} of {n_bytes} bytes; "
-                        "delete them and build again"
-                    )
                 offsets = np.concatenate([[0], np.cumsum(split.lengths)]).astype(np.int64)
                 labels = np.asarray(split.labels, dtype=np.int64)
                 arrays = {"offsets": offsets, "sha256": split.digests, "labels": labels}
@@ -95,8 +93,8 @@ def write_encoded_store(path: str | Path, splits: Mapping[str, EncodedSplit], **
 class EncodedImages:
     """The JPEGs of one split: ``images[i]`` is the i-th one's bytes.
 
-    Reading is one ``pread``: no HDF5, no lock, no position shared between threads or processes. Copies that
-    go to other processes open the file for themselves.
+    Reading is one ``pread``: no HDF5, no lock and no file position that threads or processes share. A pickled
+    copy opens the file again.
 
     Attributes:
         labels: int64 (N,), -1 where an image has none.
@@ -124,7 +122,7 @@ class EncodedImages:
         return len(self.labels)
 
     def __getitem__(self, index: int) -> bytes:
-        if not 0 <= index < len(self):  # also what ends a loop over the images
+        if not 0 <= index < len(self):  # also ends a loop over the images
             raise IndexError(f"{self.path}: no image {index}; there are {len(self)}")
         if self._file is None:
             self._file = os.open(self.path, os.O_RDONLY)

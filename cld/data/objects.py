@@ -1,4 +1,4 @@
-"""Annotated objects of a split's images, flat: what detection learns from."""
+"""Annotated objects of a split's images, in flat arrays: the targets of detection."""
 
 from dataclasses import dataclass, fields
 
@@ -24,7 +24,7 @@ class Objects:
         labels: int64 (M,).
         offsets: int64 (N + 1,).
         difficult: uint8 (M,), 1 = not counted in evaluation.
-        truncated: uint8 (M,), 1 = goes on beyond the image.
+        truncated: uint8 (M,), 1 = extends beyond the image.
     """
 
     boxes: np.ndarray
@@ -45,7 +45,7 @@ class Objects:
         )
 
     def arrays(self) -> dict[str, np.ndarray]:
-        """As datasets of a split, by name."""
+        """The datasets of a split, by name."""
         return {DATASETS[field.name]: getattr(self, field.name) for field in fields(self)}
 
     @classmethod

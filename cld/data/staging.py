@@ -1,7 +1,7 @@
-"""Copies of stores on a node's own disk: made once a node, for all jobs of a user.
+"""Copies of stores on a node's own disk, each made once per node for all jobs of a user.
 
-Where CLD_STAGING names a folder, a command that reads a store again and again copies it there first. A copy
-is named by the file's checksum, is held to it while it is made, and gets its name when it is whole.
+If CLD_STAGING names a folder, commands that read a store many times copy it there first. A copy is named by
+the file's checksum, is checked against it while it is made, and gets its name when it is complete.
 """
 
 import glob
@@ -17,23 +17,23 @@ from cld.runtime.files import atomic_path
 from cld.runtime.lock import locked
 from cld.runtime.progress import progress
 
-#: Names the folder; environment variables in it are filled in.
+#: Environment variable that names the folder; variables in its value are expanded.
 VARIABLE = "CLD_STAGING"
-#: Left free: other jobs of the node need some of its disk too.
+#: Left free for other jobs of the node.
 SPARE_BYTES = 10**9
 GIGABYTE = 1e9
 
 
 def local_copy(store: str | Path) -> Path:
-    """A store's copy on this node's disk, made if it is not there; the store itself where there can be none.
+    """The path of a store's copy on this node's disk, made if need be; the store's own path if it cannot be.
 
     Processes that need the same copy wait for the one that makes it.
 
     Raises:
-        InputError: what was copied is not what the store's checksum says.
+        InputError: the content does not match the store's checksum.
     """
     store, setting = Path(store), os.environ.get(VARIABLE)
-    if not setting or not store.is_file():  # who reads it says that it is missing
+    if not setting or not store.is_file():  # its reader reports a missing store
         return store
     folder = os.path.expandvars(os.path.expanduser(setting))
     if "$" in folder:
@@ -47,17 +47,16 @@ def local_copy(store: str | Path) -> Path:
         return _in_place(store, str(error))
     except _AlteredError:
         raise InputError(
-            f"{store}: what was read of it does not fit {sidecar(store).name}; see whether it is whole: "
-            f"cld verify {store}"
+            f"{store}: its content does not match {sidecar(store).name}; check it with: cld verify {store}"
         ) from None
 
 
 class _AlteredError(Exception):
-    """What was copied has another checksum."""
+    """The copied content has another checksum."""
 
 
 def _in_place(store: Path, reason: str) -> Path:
-    print(f"{store}: is read where it is, no copy is made ({reason})", file=sys.stderr, flush=True)
+    print(f"{store}: is read where it is, without a copy ({reason})", file=sys.stderr, flush=True)
     return store
 
 
@@ -69,7 +68,7 @@ def _digest(store: Path) -> str | None:
 
 
 def _own_folder(folder: Path) -> Path:
-    """The user's own folder in one that may be everyone's."""
+    """The user's own folder, in one that several users may share."""
     own = folder / f"cld-{os.getuid()}"
     own.mkdir(mode=0o700, parents=True, exist_ok=True)
     if own.lstat().st_uid != os.getuid():

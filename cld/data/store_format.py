@@ -1,4 +1,4 @@
-"""The file itself: what it says of its content, how it is opened, how it is written."""
+"""The HDF5 file of a store: its attributes, how it is opened and how it is written."""
 
 import json
 from collections.abc import Callable, Iterator, Mapping
@@ -22,9 +22,9 @@ SPLITS = ("train", "unlabelled", "val", "test")
 
 @dataclass(frozen=True)
 class StoreInfo:
-    """What a store says of itself; see the package for the meaning of each attribute.
+    """A store's description; see :mod:`cld.data` for the meaning of each attribute.
 
-    ``sizes`` is images by split; ``image_size`` is None where images have sizes of their own (kind "jpeg").
+    ``sizes`` is images by split; ``image_size`` is None where images differ in size (kind "jpeg").
     """
 
     dataset: str
@@ -43,15 +43,15 @@ class StoreInfo:
 
 @dataclass(frozen=True)
 class Description:
-    """What a builder says of the store it writes.
+    """What a builder states about the store it writes.
 
     Attributes:
         dataset: name of the dataset.
-        preset: the scale it is for.
+        preset: the scale it was built for.
         classes: names, in the order of the labels.
         sources: what the store was made from, with checksums; JSON values.
         config: the settings that made it; JSON values.
-        mean, std: per RGB channel in [0, 1]; None: measured on the training split.
+        mean, std: per RGB channel in [0, 1]; None: computed from the training split.
     """
 
     dataset: str
@@ -66,7 +66,7 @@ class Description:
 def write_file(
     path: str | Path, kind: str, description: Description, fill: Callable[[h5py.File], None]
 ) -> StoreInfo:
-    """Write a store atomically: ``fill`` writes the splits; the rest follows. Returns its description."""
+    """Write a store atomically; ``fill`` writes the splits. Returns the store's description."""
     with atomic_path(path) as temporary:
         with h5py.File(temporary, "w") as store:
             fill(store)
@@ -87,18 +87,18 @@ def write_file(
                 }
             )
         digest = file_sha256(temporary)
-        # a build that ends between these leaves a store without a checksum rather than one with another's
+        # a build that ends here leaves a store without a file checksum rather than with a wrong one
         sidecar(path).unlink(missing_ok=True)
     write_sidecar(path, digest)
     return read_info(path)
 
 
 def check_splits(path: str | Path, labels: Mapping[str, np.ndarray], description: Description) -> None:
-    """Refuse what cannot be a store.
+    """Refuse splits that cannot make a store.
 
     Raises:
         InputError: a split is empty or ``train`` is missing, a label is neither -1 nor an index into the
-            classes, or a class stands twice.
+            classes, or two classes share a name.
     """
     dataset, classes = description.dataset, description.classes
     if "train" not in labels:
@@ -106,7 +106,7 @@ def check_splits(path: str | Path, labels: Mapping[str, np.ndarray], description
     repeated = next((name for name in classes if classes.count(name) > 1), None)
     if repeated is not None:
         raise InputError(
-            f"{path}: class '{repeated}' stands twice; give each class of {dataset} its own name"
+            f"{path}: class '{repeated}' is there twice; give each class of {dataset} its own name"
         )
     for name, values in labels.items():
         if len(values) == 0:
@@ -144,8 +144,8 @@ def open_store(path: str | Path) -> Iterator[h5py.File]:
     """Open a store to read.
 
     Raises:
-        InputError: the file is missing or may not be read, is not HDF5, is not a store of this version, turns
-            out to be damaged while it is read, or does not fit into memory.
+        InputError: the file is missing, unreadable, not HDF5, not a store of this version or damaged, or does
+            not fit into memory.
     """
     try:
         if not Path(path).is_file():
@@ -179,7 +179,7 @@ def read_group(path: str | Path, store: h5py.File, name: str) -> h5py.Group:
 
 
 def read_labels(path: str | Path, split: str) -> np.ndarray:
-    """The labels of a split in which every image has one, int64 (N,).
+    """The labels of a fully labelled split, int64 (N,).
 
     Raises:
         InputError: the store cannot be read or has no such split, or some of its images have no label.

@@ -1,4 +1,4 @@
-"""Small pictures of a store's images, whatever its kind: for cards, and for comparing raw pixels."""
+"""Small pictures of a store's images, of either kind: for cards and for comparing raw pixels."""
 
 import io
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""Holding a store to its checksums."""
+"""Check a store against its checksums."""
 
 import hashlib
 from itertools import pairwise
@@ -13,13 +13,13 @@ from cld.runtime.progress import Progress, progress
 
 
 def verify(path: str | Path) -> str:
-    """Read a store whole and hold it to its checksums.
+    """Read a whole store and check it against its checksums.
 
     Returns:
-        One line that says what was found good.
+        One line that names what was checked.
 
     Raises:
-        InputError: the file or a dataset in it is not what was written; names it.
+        InputError: the file, or a dataset in it, is damaged; names it.
     """
     info, beside = read_info(path), sidecar(path)
     counts = ", ".join(f"{n} {split}" for split, n in info.sizes.items())
@@ -36,10 +36,10 @@ def verify(path: str | Path) -> str:
 
 
 def require_content(path: str | Path, checksum: str) -> None:
-    """Hold each dataset of a store to its checksum, and all of them to the store's.
+    """Check each dataset against its checksum, and all of them against the store's.
 
     Raises:
-        InputError: names the dataset that is not what was written.
+        InputError: a dataset is damaged; names it.
     """
     with open_store(path) as store, progress("verify", megabytes(store), "MB") as bar:
         for name, dataset in datasets(store):

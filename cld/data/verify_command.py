@@ -1,4 +1,4 @@
-"""Check stores: ``cld verify STORE …``; ``cld verify --info STORE …`` prints what they say of themselves."""
+"""Check stores: ``cld verify STORE …``; ``cld verify --info STORE …`` prints their descriptions."""
 
 import argparse
 import json
@@ -11,7 +11,7 @@ from cld.runtime.errors import InputError
 
 
 def main() -> None:
-    """Verify stores against their checksums, or print what they say of themselves."""
+    """Check stores against their checksums, or print their descriptions."""
     parser = argparse.ArgumentParser(prog="cld verify", description=main.__doc__)
     parser.add_argument("--info", action="store_true", help="print the stores' descriptions instead")
     parser.add_argument("stores", nargs="+", type=Path, metavar="STORE", help="HDF5 file")
@@ -22,5 +22,5 @@ def main() -> None:
             print(json.dumps(asdict(read_info(store)), indent=2) if args.info else verify(store))
         except InputError as error:
             errors.append(str(error))
-    if errors:  # every store is looked at before the first bad one ends the command
+    if errors:  # raised after all stores have been checked
         raise InputError("\nerror: ".join(errors))

@@ -5,20 +5,25 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-import numpy as np
-
 from cld.config import validate
-from cld.evaluation.statistics import LEVEL, RESAMPLES, Interval, bootstrap, mean_sd, unpacked
-from cld.reporting.tables.cell import read_json
+from cld.evaluation.statistics import (
+    LEVEL,
+    RESAMPLES,
+    Interval,
+    bootstrap,
+    mean_sd,
+    one_metric,
+    paired_differences,
+)
 from cld.runtime.errors import InputError
-from cld.runtime.files import write_json
+from cld.runtime.files import read_json, write_json
 
 
 def read_score(path: str | Path) -> dict:
     """A score file, checked.
 
     Raises:
-        InputError: it cannot be read, or is no score.
+        InputError: it cannot be read or is not a score.
     """
     score = read_json(path, "evaluate that run again")
     validate(score, "score", str(path))
@@ -40,38 +45,33 @@ def compare(a: Sequence[dict], b: Sequence[dict], metric: str) -> dict:
         InputError: they cannot be paired.
     """
     _require_pairs(a, b, metric)
-    a, b = (sorted(scores, key=lambda score: str(score["seed"])) for scores in (a, b))
-    hits = [[_hits(score, metric) for score in scores] for scores in (a, b)]
-    n_images = {None if one is None else len(one) for side in hits for one in side}
-    has_images = None not in n_images
-    if has_images and len(n_images) > 1:
-        numbers = ", ".join(map(str, sorted(n_images)))
-        raise InputError(f"the scores are of different numbers of images ({numbers}); score the same split")
-    if has_images:
-        differences = 100 * (np.array(hits[1], dtype=float) - np.array(hits[0], dtype=float))
-    else:
-        differences = np.array(
-            [[y["metrics"][metric] - x["metrics"][metric]] for x, y in zip(a, b, strict=True)]
-        )
+    facts = {name: a[0][name] for name in ("protocol", "dataset", "preset")}
+    a, b = (
+        [one_metric(score, metric) for score in sorted(scores, key=lambda score: str(score["seed"]))]
+        for scores in (a, b)
+    )
+    differences = paired_differences([b], [a])
     interval = bootstrap(differences)
+    n_images = differences.shape[1] if all(score["hits"] for score in (*a, *b)) else None
     return {
-        "protocol": a[0]["protocol"],
+        **facts,
         "metric": metric,
-        "dataset": a[0]["dataset"],
-        "preset": a[0]["preset"],
         "unit": "percent",
-        "a": _summary(a, metric),
-        "b": _summary(b, metric),
+        "a": _summary(a),
+        "b": _summary(b),
         "difference": asdict(interval),
         "level": LEVEL,
         "resamples": RESAMPLES,
         "n_seeds": len(a),
-        "n_images": n_images.pop() if has_images else None,
-        "note": _note(interval, len(a), has_images),
+        "n_images": n_images,
+        "note": _note(interval, len(a), n_images is not None),
     }
 
 
 def _require_pairs(a: Sequence[dict], b: Sequence[dict], metric: str) -> None:
+    for score in (*a, *b):
+        if metric not in score["metrics"]:
+            raise InputError(f"a score has no metric '{metric}'; it has {', '.join(score['metrics'])}")
     facts = {
         "protocol": lambda score: score["protocol"],
         "preset": lambda score: score["preset"],
@@ -85,23 +85,18 @@ def _require_pairs(a: Sequence[dict], b: Sequence[dict], metric: str) -> None:
             raise InputError(
                 f"the scores differ in their {name} ({', '.join(values)}); compare like with like"
             )
-    for score in (*a, *b):
-        if metric not in score["metrics"]:
-            raise InputError(f"a score has no metric '{metric}'; it has {', '.join(score['metrics'])}")
+    sizes = {score["details"]["n"] for score in (*a, *b) if "n" in score.get("details", {})}
+    if len(sizes) > 1:
+        numbers = ", ".join(map(str, sorted(sizes)))
+        raise InputError(f"the scores are of different numbers of images ({numbers}); score the same split")
     seeds = [sorted((score["seed"] for score in scores), key=str) for scores in (a, b)]
     if seeds[0] != seeds[1] or len(set(seeds[0])) < len(seeds[0]):
         shown = " and ".join(", ".join(map(str, some)) for some in seeds)
         raise InputError(f"the seeds of the two are {shown}; give both the same seeds, each once")
 
 
-def _hits(score: dict, metric: str) -> np.ndarray | None:
-    details = score.get("details", {})
-    packed = details.get("hits", {}).get(metric)
-    return None if packed is None else unpacked(packed, details["n"])
-
-
-def _summary(scores: Sequence[dict], metric: str) -> dict:
-    values = [score["metrics"][metric] for score in scores]
+def _summary(scores: Sequence[dict]) -> dict:
+    values = [score["value"] for score in scores]
     mean, sd = mean_sd(values)
     return {
         "runs": [score["run"] for score in scores],
@@ -114,14 +109,12 @@ def _summary(scores: Sequence[dict], metric: str) -> dict:
 
 def _note(interval: Interval, n_seeds: int, has_images: bool) -> str:
     if interval.low is None:
-        return "no interval: one seed, and its scores do not say which images were right"
+        return "no interval: one seed, and no record of which images were right"
     if not has_images:
-        return "seeds drawn again; the scores do not say which images were right"
-    return (
-        "seeds and images drawn again"
-        if n_seeds > 1
-        else "images drawn again; one seed says nothing of others"
-    )
+        return "seeds drawn again; no record of which images were right"
+    if n_seeds == 1:
+        return "images drawn again; one seed cannot show how seeds differ"
+    return "seeds and images drawn again"
 
 
 def shown(comparison: dict) -> str:

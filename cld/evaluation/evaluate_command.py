@@ -6,15 +6,15 @@ import time
 from cld.config import load_protocol
 from cld.data import read_info
 from cld.data.staging import local_copy
-from cld.evaluation.protocols import PROTOCOLS, partial_path
+from cld.evaluation.protocol_names import MULTI_PROCESS, RESUMABLE, STORE_PROTOCOLS, partial_path
+from cld.evaluation.protocols import PROTOCOLS
 from cld.evaluation.score import write_score
-from cld.runtime.caches import own_caches
+from cld.runtime.distributed import process_group, require_one_process
 from cld.runtime.errors import InputError
 from cld.runtime.signals import ended_by_signals
-from cld.runtime.torchrun import process_group, require_one_process
+from cld.training.checkpoint import trained_by
 
 
-@own_caches()
 def main() -> None:
     """Score a run (--checkpoint), or a store alone, by one protocol."""
     parser = argparse.ArgumentParser(prog="cld evaluate", description=main.__doc__)
@@ -29,25 +29,21 @@ def main() -> None:
     args = parser.parse_args()
 
     started = time.monotonic()
-    protocol, settings = PROTOCOLS[args.protocol], load_protocol(args.preset, args.protocol)
-    if not protocol.is_shared:
+    settings, needs_run = load_protocol(args.preset, args.protocol), args.protocol not in STORE_PROTOCOLS
+    if args.protocol not in MULTI_PROCESS:
         require_one_process(args.protocol)
     info = read_info(args.store)
-    if protocol.needs_run and not args.checkpoint:
+    if needs_run and not args.checkpoint:
         raise InputError(f"{args.protocol}: scores a run; name its checkpoint with --checkpoint")
-    subject = {"checkpoint": args.checkpoint, "device_name": args.device} if protocol.needs_run else {}
-    if protocol.resumable:
+    subject = {"checkpoint": args.checkpoint, "device_name": args.device} if needs_run else {}
+    if args.protocol in RESUMABLE:
         subject["score"] = args.score
-    store = local_copy(args.store) if protocol.needs_run else args.store  # the others read little of it
+    store = local_copy(args.store) if needs_run else args.store  # the others read little of it
     with ended_by_signals(), process_group():
-        found = protocol.score(store, settings, **subject)
+        found = PROTOCOLS[args.protocol](store, settings, **subject)
     if found is None:  # the first process has it
         return
-    code = None
-    if protocol.needs_run:
-        from cld.training.checkpoint import trained_by  # PyTorch is loaded by now
-
-        code = trained_by(args.checkpoint)
+    code = trained_by(args.checkpoint) if needs_run else None
     write_score(args.score, args.protocol, args.preset, info, found, started, code)
-    if protocol.resumable:
+    if args.protocol in RESUMABLE:
         partial_path(args.score).unlink(missing_ok=True)

@@ -1,14 +1,14 @@
-"""An eye on a run while it learns: kNN accuracy every few epochs. It changes nothing of the run."""
+"""kNN accuracy of a run while it trains, every few epochs. It changes nothing of the run."""
 
 from collections.abc import Mapping
 from pathlib import Path
 
 import torch
-from torch import nn
 
-from cld.data import StoreInfo, read_labels
+from cld.data import read_info, read_labels
 from cld.data.features import extract_features
-from cld.evaluation.knn import knn_accuracy, knn_classify
+from cld.methods.base import Method
+from cld.nearest_neighbours import knn_classify, top_accuracy
 from cld.runtime.errors import InputError
 
 #: Splits of a store that queries come from: held-out training images where there are some.
@@ -19,55 +19,39 @@ class KNNMonitor:
     """kNN accuracy of a run's features on its own store.
 
     Args:
-        settings: the section ``watch`` of a run's configuration.
+        config: resolved configuration of the run; its section ``watch`` says how often, and of how many
+            neighbours.
         store: HDF5 file with a labelled split train, and val or test.
-        info: what the store says of itself.
-        config: the run's resolved configuration.
 
     Raises:
-        InputError: it is to look, and the store has no such splits or fewer neighbours than ``k``.
+        InputError: the store has no such splits, or fewer neighbours than ``k``.
     """
 
-    def __init__(
-        self, settings: Mapping, store: str | Path, info: StoreInfo, config: Mapping, device: torch.device
-    ):
-        self.settings, self.store, self.info, self.config = settings, store, info, config
-        self.device = device
-        self.queries = next((name for name in QUERIES if info.sizes.get(name)), None)
-        if settings["knn_every"]:
-            n = info.sizes.get("train", 0)
-            if not n or self.queries is None:
-                raise InputError(f"{store}: no train and val or test split to look at; set watch.knn_every=0")
-            if settings["k"] > n:
-                raise InputError(f"watch.k {settings['k']}: there are {n} training images; lower it")
+    def __init__(self, config: Mapping, store: str | Path):
+        self.config, self.store, self.info = config, store, read_info(store)
+        queries = next((name for name in QUERIES if self.info.sizes.get(name)), None)
+        n, k = self.info.sizes.get("train", 0), config["watch"]["k"]
+        if not n or queries is None:
+            raise InputError(f"{store}: no train and val or test split to look at; set watch.knn_every=0")
+        if k > n:
+            raise InputError(f"watch.k {k}: there are {n} training images; lower it")
+        self.splits = ("train", queries)
 
-    def look(self, method: nn.Module, epoch: int) -> dict[str, float]:
-        """The accuracy after this epoch in percent, ``knn_top1``, where it is asked for."""
-        every = self.settings["knn_every"]
-        if not every or epoch % every:
+    def __call__(self, method: Method, epoch: int) -> dict[str, float]:
+        """``knn_top1`` in percent after an epoch, counted from 1; nothing where none is due."""
+        if epoch % self.config["watch"]["knn_every"]:
             return {}
-        encoder = method.encoder
-        splits = ("train", self.queries)
-        features = [
+        device, image_size = next(method.parameters()).device, self.config["image_size"]
+        bank, queries = (
             extract_features(
-                encoder,
-                self.store,
-                split,
-                self.info,
-                self.device,
-                self.config["image_size"],
-                self.config["workers"],
+                method.encoder, self.store, split, self.info, device, image_size, self.config["workers"]
             )
-            for split in splits
-        ]
-        method.train()
-        labels = [torch.from_numpy(read_labels(self.store, split)).to(self.device) for split in splits]
-        ranked = knn_classify(
-            features[0],
-            labels[0],
-            features[1],
-            len(self.info.classes),
-            self.settings["k"],
-            self.config["temperature"],
+            for split in self.splits
         )
-        return {"knn_top1": knn_accuracy(ranked, labels[1])["top1"]}
+        method.train()
+        of_bank, of_queries = (
+            torch.from_numpy(read_labels(self.store, split)).to(device) for split in self.splits
+        )
+        k, temperature = self.config["watch"]["k"], self.config["temperature"]
+        ranked = knn_classify(bank, of_bank, queries, len(self.info.classes), k, temperature)
+        return {"knn_top1": top_accuracy(ranked, of_queries)["top1"]}

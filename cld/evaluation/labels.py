@@ -1,4 +1,4 @@
-"""What a protocol asks of a store's labels, checked before anything slow begins."""
+"""Checks of a store's labels, made before anything slow begins."""
 
 from collections.abc import Sequence
 
@@ -42,32 +42,29 @@ def complete_labels(store: str, split: str, info: StoreInfo) -> np.ndarray:
     return labels
 
 
-def require_classes(store: str, info: StoreInfo, asked: Sequence[str], labels: Sequence[np.ndarray]) -> None:
-    """Refuse queries that no neighbour could get right.
-
-    Args:
-        asked: the queries' split and the neighbours'. If they are the same, an image is no neighbour of
-            itself.
-        labels: theirs.
+def neighbour_labels(store: str, info: StoreInfo, split: str, source: str) -> tuple[np.ndarray, np.ndarray]:
+    """The labels of a split and of that in which its neighbours are looked for, each int64 (N,).
 
     Raises:
-        InputError: a class of the queries has no neighbour.
+        InputError: as :func:`class_labels`; or a class of ``split`` has no neighbour in ``source``. Where the
+            two are the same, an image is no neighbour of itself.
     """
+    labels = class_labels(store, split), class_labels(store, source)
     n_queries, n_neighbours = (np.bincount(values, minlength=len(info.classes)) for values in labels)
-    is_same = asked[0] == asked[1]
+    is_same = split == source
     missing = np.flatnonzero((n_queries > 0) & (n_neighbours <= int(is_same)))
-    if not len(missing):
-        return
-    names = _named([info.classes[label] for label in missing])
-    if is_same:
+    if len(missing):
+        names = _named([info.classes[label] for label in missing])
+        if is_same:
+            raise InputError(
+                f"{store}: split '{split}' has one image of class {names}, and so no right neighbour for it; "
+                "look for neighbours in another split"
+            )
         raise InputError(
-            f"{store}: split '{asked[0]}' has one image of class {names}, and so no right neighbour "
-            "for it; look for neighbours in another split"
+            f"{store}: class {names} is in split '{split}' and not in '{source}', where its neighbours would "
+            "be; build the store with another split rule, or score another split"
         )
-    raise InputError(
-        f"{store}: class {names} is in split '{asked[0]}' and not in '{asked[1]}', where its "
-        "neighbours would be; build the store with another split rule, or score another split"
-    )
+    return labels
 
 
 def require_k(k: int, n_neighbours: int, split: str, key: str) -> None:

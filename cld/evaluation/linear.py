@@ -13,29 +13,20 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from cld.config import run_id
 from cld.data import StoreInfo, read_info
 from cld.data.checksums import file_sha256
 from cld.data.features import extract_features
+from cld.evaluation.accuracy import accuracy, by_logits
 from cld.evaluation.classifier.backbone import load_backbone
-from cld.evaluation.classifier.grades import graded
+from cld.evaluation.classifier.random_views import TrainingImages
 from cld.evaluation.classifier.training import linear_head, train_classifier
-from cld.evaluation.classifier.views import open_images
 from cld.evaluation.labels import complete_labels
 from cld.evaluation.logistic_regression import fit_logistic_regression, standardised
-from cld.evaluation.protocols import partial_path
+from cld.evaluation.protocol_names import partial_path
+from cld.run_id import run_id
 from cld.runtime.device import resolve_device
 from cld.runtime.errors import InputError
-from cld.training.optimiser import SGD
-from cld.training.resumable import Partial
-
-#: How far ``linear`` is from ``linear_published``, in points of accuracy, as measured at its full 100 epochs.
-MINUS_PUBLISHED = {
-    "top1": {"mean": 7.0, "least": 6.1, "most": 8.6},
-    "top5": {"mean": 1.5, "least": 0.1, "most": 3.7},
-    "measured_on": "demo scale, generated CIFAR-10, NPID and NPID+CLD, seeds 0 and 1",
-    "for_this_run": "score it by linear_published; its details state the difference",
-}
+from cld.training.resumable import Resumable
 
 
 def score_linear(store: str, settings: Mapping, checkpoint: str, device_name: str | None = None) -> dict:
@@ -44,12 +35,8 @@ def score_linear(store: str, settings: Mapping, checkpoint: str, device_name: st
     train_labels, test_labels = _labels(store, settings["split"], info, device)
     backbone, config, _ = load_backbone(checkpoint, info, device)
     logits, fit = _regression(store, settings, settings["split"], info, backbone, config, train_labels)
-    details = {
-        "kind": "features without augmentation, computed once; L-BFGS",
-        "fit": fit,
-        "minus_published": MINUS_PUBLISHED,
-    }
-    return _score(config, settings, graded(logits, test_labels), details)
+    details = {"kind": "features without augmentation, computed once; L-BFGS", "fit": fit}
+    return _score(config, settings, accuracy(by_logits(logits), test_labels), details)
 
 
 def score_linear_published(
@@ -63,17 +50,17 @@ def score_linear_published(
     """The published protocol on random views; its details have the faster kind's result on the same run.
 
     Args:
-        score: the score's file, which the caller writes; it then removes what lies beside it, from which a
-            stopped training goes on.
+        score: the score's file, which the caller writes; it then removes the state beside it, from which
+            a stopped training resumes.
     """
     device, info = resolve_device(device_name), read_info(store)
     train_labels, test_labels = _labels(store, settings["split"], info, device)
     backbone, config, side = load_backbone(checkpoint, info, device)
 
     rows, seed = np.arange(len(train_labels)), config["seed"]
-    images = open_images(store, "train", rows, info, side, device, config["workers"])
+    images = TrainingImages(store, "train", rows, info, side, device, config["workers"])
     head = linear_head(backbone.out_features, len(info.classes), seed).to(device)
-    optimiser = SGD(
+    optimiser = torch.optim.SGD(
         head.parameters(), settings["lr"], settings["momentum"], weight_decay=settings["weight_decay"]
     )
 
@@ -88,12 +75,12 @@ def score_linear_published(
         "data": info.checksum,
         "settings": dict(settings),
     }
-    partial = Partial(partial_path(score), subject, config["checkpoint_every_s"])
+    resumable = Resumable(partial_path(score), subject, config["checkpoint_every_s"])
     loss = train_classifier(
-        images, train_labels, classify, head, optimiser, settings, seed, "linear_published", partial
+        images, train_labels, classify, head, optimiser, settings, seed, "linear_published", resumable
     )
     if not math.isfinite(loss):
-        partial.remove()
+        resumable.remove()
         raise InputError(
             f"{checkpoint}: the linear classifier diverged; lower linear_published.lr ({settings['lr']})"
         )
@@ -101,11 +88,11 @@ def score_linear_published(
     logits = extract_features(
         network, store, settings["split"], info, device, config["image_size"], config["workers"]
     )
-    grades = graded(logits, test_labels)
+    grades = accuracy(by_logits(logits), test_labels)
     faster_logits, _ = _regression(
         store, settings["faster"], settings["split"], info, backbone, config, train_labels
     )
-    faster = graded(faster_logits, test_labels)["metrics"]
+    faster = accuracy(by_logits(faster_logits), test_labels)["metrics"]
     details = {
         "kind": "random views in every epoch; SGD",
         "training_loss": loss,

@@ -7,7 +7,6 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from cld.runtime.progress import progress
-from cld.training.optimiser import LBFGS
 
 #: Rows whose logits are in memory at a time: 1,000 classes take 0.25 GB.
 CHUNK = 2**16
@@ -64,7 +63,7 @@ def fit_logistic_regression(
     n, dim = features.shape
     weight = torch.zeros(dim, n_classes, dtype=torch.float64, device=features.device, requires_grad=True)
     bias = torch.zeros(n_classes, dtype=torch.float64, device=features.device, requires_grad=True)
-    optimiser = LBFGS(
+    optimiser = torch.optim.LBFGS(
         [weight, bias],
         max_iter=max_evaluations,
         max_eval=max_evaluations,

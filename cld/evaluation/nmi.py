@@ -5,14 +5,15 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+from sklearn.metrics import normalized_mutual_info_score
 from torch import Generator, Tensor
 from torch.nn import functional as F
 
 from cld.clustering import spherical_kmeans
-from cld.config import run_id
 from cld.data import read_info
 from cld.data.features import extract_features
 from cld.evaluation.labels import class_labels
+from cld.run_id import run_id
 from cld.runtime.device import resolve_device
 from cld.runtime.errors import InputError
 from cld.runtime.progress import progress
@@ -62,8 +63,6 @@ def score_nmi(store: str, settings: Mapping, checkpoint: str, device_name: str |
 
 def mutual_information(first: np.ndarray | Tensor, second: np.ndarray | Tensor) -> float:
     """NMI of two labellings (N,) in percent, normalised by the mean of their entropies."""
-    from sklearn.metrics import normalized_mutual_info_score  # 1.4 s, and most protocols need it not
-
     first, second = (torch.as_tensor(labels).cpu().numpy() for labels in (first, second))
     return 100 * min(1.0, float(normalized_mutual_info_score(first, second)))
 

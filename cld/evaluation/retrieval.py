@@ -8,12 +8,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from cld.config import run_id
 from cld.data import read_info
 from cld.data.features import extract_features
-from cld.evaluation.knn import BUDGET_BYTES, nearest, plan_chunks
-from cld.evaluation.labels import class_labels, require_classes, require_k
+from cld.evaluation.labels import neighbour_labels, require_k
 from cld.evaluation.statistics import packed_hits
+from cld.nearest_neighbours import nearest_neighbours
+from cld.run_id import run_id
 from cld.runtime.device import resolve_device
 from cld.training.checkpoint import load_encoder
 
@@ -60,30 +60,27 @@ def retrieve(
         InputError: the labels do not suit, see :mod:`cld.evaluation.labels`, or there are no ``k`` images.
     """
     device, info = resolve_device(device_name), read_info(store)
-    labels = [class_labels(store, name) for name in (split, source)]
-    require_classes(store, info, (split, source), labels)
+    labels, source_labels = neighbour_labels(store, info, split, source)
     is_same = split == source
-    require_k(k, len(labels[1]) - is_same, source, "retrieval.k")
+    require_k(k, len(source_labels) - is_same, source, "retrieval.k")
     encoder, config = load_encoder(checkpoint, device)
     features = [
         extract_features(encoder, store, name, info, device, config["image_size"], config["workers"])
         for name in dict.fromkeys((split, source))
     ]
     rows = nearest_rows(features[0], features[-1], k, is_same).cpu().numpy()
-    return Retrieval(rows, labels[1][rows] == labels[0][:, None], config)
+    return Retrieval(rows, source_labels[rows] == labels[:, None], config)
 
 
 def nearest_rows(queries: Tensor, others: Tensor, k: int, is_same: bool) -> Tensor:
-    """Which ``others`` (M, D) are most similar to each query (N, D): (N, k) int64, of equals the lower first.
+    """Which ``others`` (M, D) are most similar to each query (N, D): (N, k) int64.
 
     Args:
         is_same: the two are the same features, and none is its own neighbour.
     """
-    n_taken = k + is_same
-    chunks = plan_chunks(len(queries), len(others), queries.shape[1], n_taken, 0, BUDGET_BYTES)
-    found = torch.cat([index for _, _, index in nearest(others, queries, n_taken, chunks)])
+    found = torch.cat([index for _, _, index in nearest_neighbours(others, queries, k + is_same)])
     if not is_same:
         return found
-    # itself goes last, and away; where copies of it with lower rows crowd it out, the last one goes
+    # itself goes last, and away; where copies of it crowd it out, the last one goes
     is_itself = found == torch.arange(len(found), device=found.device)[:, None]
     return found.gather(1, is_itself.to(torch.uint8).argsort(dim=1, stable=True))[:, :k]

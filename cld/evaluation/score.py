@@ -29,7 +29,7 @@ def write_score(
             where there is none.
 
     Raises:
-        InputError: it is no score; nothing is written.
+        InputError: it is not a score; nothing is written.
     """
     for name, value in found["metrics"].items():
         if not math.isfinite(value):

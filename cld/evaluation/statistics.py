@@ -1,7 +1,7 @@
 """Scores over several seeds, and whether two methods differ by more than chance."""
 
 import base64
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean, stdev
 
@@ -38,6 +38,57 @@ def unpacked(text: str, n: int) -> np.ndarray:
     if len(packed) != -(-n // 8):
         raise InputError(f"the hits are of {8 * len(packed)} images and not of {n}; score the run again")
     return np.unpackbits(packed, count=n).astype(bool)
+
+
+def one_metric(score: Mapping, metric: str) -> dict:
+    """One metric of a score: the run, its value in percent, and its hits if they are known.
+
+    Args:
+        score: the content of a score's file.
+        metric: one of its ``metrics``.
+
+    Returns:
+        ``run``, ``seed``, ``value``, ``n`` images and their ``hits`` (see :func:`packed_hits`; both may be
+        None) and ``provenance``: what :func:`paired_differences` compares.
+    """
+    details = score.get("details", {})
+    return {
+        "run": score["run"],
+        "seed": score["seed"],
+        "value": score["metrics"][metric],
+        "n": details.get("n"),
+        "hits": details.get("hits", {}).get(metric),
+        "provenance": score["provenance"],
+    }
+
+
+def paired_differences(
+    plus: Sequence[Sequence[Mapping]], minus: Sequence[Sequence[Mapping]]
+) -> np.ndarray | None:
+    """The sum over methods of ``plus`` less that over ``minus``, by seed and image, in percentage points.
+
+    Args:
+        plus, minus: methods, each as its scores by :func:`one_metric`, one a seed.
+
+    Returns:
+        (S, N), or (S, 1) where a score has no hits or another number of images. The S
+        seeds are those that all methods have. None if there is no such seed, or the scores are of different
+        data.
+    """
+    methods = [{score["seed"]: score for score in scores} for scores in (*plus, *minus)]
+    seeds = sorted(set.intersection(*map(set, methods)), key=str)
+    scores = [method[seed] for method in methods for seed in seeds]
+    if not seeds or len({score["provenance"]["data_checksum"] for score in scores}) > 1:
+        return None
+    has_images = all(score["hits"] for score in scores) and len({score["n"] for score in scores}) == 1
+
+    def values(method: Mapping) -> np.ndarray:
+        own = [method[seed] for seed in seeds]
+        if has_images:
+            return 100.0 * np.array([unpacked(score["hits"], score["n"]) for score in own])
+        return np.array([[score["value"]] for score in own])
+
+    return sum(map(values, methods[: len(plus)])) - sum(map(values, methods[len(plus) :]))
 
 
 @dataclass(frozen=True)

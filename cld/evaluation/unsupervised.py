@@ -13,15 +13,15 @@ import torch
 from torch import Tensor, nn
 
 from cld.augment.views import Augment
-from cld.config import run_id
-from cld.data import StoreInfo, read_info
+from cld.data import EncodedImages, StoreInfo, read_info
 from cld.data.arrays import read_images
 from cld.data.decoding import decoded, view_side
+from cld.data.random_crops import RandomCrops
 from cld.data.store_format import JPEG
-from cld.data.view_batches import RandomCuts
 from cld.evaluation.nmi import best_grouping, mutual_information, require_groups
 from cld.evaluation.retrieval import nearest_rows
 from cld.evaluation.statistics import packed_hits
+from cld.run_id import run_id
 from cld.runtime.device import resolve_device
 from cld.runtime.errors import InputError
 from cld.runtime.progress import progress
@@ -131,7 +131,8 @@ def _view_batches(
         return
     jobs = ((0, BATCH * number, batch) for number, batch in enumerate(batches))
     is_pinned = device.type == "cuda"
-    cutter = RandomCuts(store, config, side)
+    splits = [EncodedImages(store, split) for split in config["train_on"]]
+    cutter = RandomCrops(splits, 2, config["augment"]["crop_scale"], side, config["seed"])
     with decoded(cutter, jobs, config["workers"], AHEAD_BATCHES, is_pinned) as cut:
         for crops, generator in zip(cut, generators, strict=True):
             yield augment.of_crops(crops.to(device, non_blocking=True).flatten(0, 1), generator)

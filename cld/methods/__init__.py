@@ -18,7 +18,7 @@ def build_method(config: Mapping, n_images: int) -> Method:
     Weights are fresh, from torch's global generator; the base method's are the same with and without CLD.
 
     Raises:
-        InputError: too few views.
+        InputError: the method's settings do not fit the ``n_images``, or it needs more views.
     """
     method = METHODS[config["method"]].from_config(config, n_images)
     return AddCLD.from_config(method, config) if config["cld"]["weight"] else method

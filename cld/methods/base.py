@@ -2,9 +2,8 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from cld.methods.encoder import Encoded, Encoder
 
@@ -26,29 +25,38 @@ class StepOutput:
     carry: dict[str, Tensor] = field(default_factory=dict)
 
 
-class Method(Protocol):
-    """A method: an ``nn.Module`` whose ``state_dict`` is all that its next step depends on.
+class Method(nn.Module):
+    """A method: its ``state_dict`` is all that its next step depends on.
 
     Attributes:
         encoder: what training is for; evaluation keeps nothing else.
-        n_key_views: how many of the views (the last ones) carry no gradient: 0, or 1 for a method that has
-            ``encode_keys(view, n_parts)``. What that gives for the whole batch (see
-            :func:`cld.runtime.distributed.encode_shuffled`) is, part by part, a third argument of the call.
     """
 
     encoder: Encoder
-    n_key_views: int
 
-    def __call__(self, views: Sequence[Tensor], index: Tensor) -> StepOutput:
-        """Loss of one part of a batch: all of it, or what one of several GPUs would see.
+    def forward(self, views: Sequence[Tensor], index: Tensor, keys: Tensor | None = None) -> StepOutput:
+        """Loss of one part of a batch: the whole batch, or the share of one of several virtual GPUs.
 
         Args:
             views: V augmented views (B, 3, S, S) of the same images.
             index: (B,) int64, which training images they are.
+            keys: this part's rows of what :meth:`encode_keys` gave; left out where it gave None.
         """
+        raise NotImplementedError
+
+    def encode_keys(self, views: Sequence[Tensor]) -> Tensor | None:
+        """Keys of the batch, encoded before any part's loss; None for a method without keys.
+
+        Args:
+            views: the last view (b, 3, S, S) of each part that this process has.
+
+        Returns:
+            (B, d), the parts' rows one after another, without gradient.
+        """
+        return None
 
     def after_step(self, step: StepOutput, progress: float) -> None:
-        """Bring memories and momentum encoders up to date, after the optimiser's step.
+        """Update memories and momentum encoders, after the optimiser's step.
 
         Not earlier: the backward pass still needs them as they were in the forward pass.
 

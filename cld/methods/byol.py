@@ -13,17 +13,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from cld.memory import ema_update_
-from cld.methods.base import StepOutput
+from cld.methods.base import Method, StepOutput
 from cld.methods.encoder import Encoder, build_encoder
+from cld.models.ema_update import ema_update_
 from cld.models.heads import mlp_bn
 from cld.runtime.errors import InputError
 
 
-class BYOL(nn.Module):
+class BYOL(Method):
     """Predict a target network's projection of one view from the other."""
-
-    n_key_views = 0
 
     def __init__(self, encoder: Encoder, predictor: nn.Module, momentum: float):
         super().__init__()

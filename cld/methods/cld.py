@@ -15,10 +15,9 @@ from cld.clustering import CLUSTERINGS
 from cld.losses import cross_level_loss
 from cld.methods.base import Method, StepOutput
 from cld.methods.encoder import Encoded, Encoder, build_projection
-from cld.runtime.errors import InputError
 
 
-class AddCLD(nn.Module):
+class AddCLD(Method):
     """``method`` with weight · cross-level loss added; itself a method.
 
     Args:
@@ -31,34 +30,22 @@ class AddCLD(nn.Module):
     def __init__(self, method: Method, group_head: nn.Module | None, settings: Mapping):
         super().__init__()
         self.method, self.group_head, self.settings = method, group_head, settings
-        self.n_key_views = method.n_key_views
 
     @classmethod
     def from_config(cls, method: Method, config: Mapping) -> "AddCLD":
-        """CLD over ``method`` as a run's configuration says.
-
-        Raises:
-            InputError: fewer than two views carry gradient.
-        """
-        views, keys = config["views"], method.n_key_views
-        if views - keys < 2:
-            raise InputError(
-                f"views {views}: CLD compares two views that carry gradient and {config['method']} takes "
-                f"{keys} more for keys; set views={keys + 2} or more, or cld.weight=0"
-            )
+        """CLD over ``method`` as a run's configuration says."""
         group_head = None
         if config["cld"]["subspace"] == "separate":
-            width = method.encoder.backbone.out_features
-            group_head = build_projection(config, width)
+            group_head = build_projection(config, method.encoder.backbone.out_features)
         return cls(method, group_head, config["cld"])
 
     @property
     def encoder(self) -> Encoder:
         return self.method.encoder
 
-    def encode_keys(self, view: Tensor, n_parts: int) -> Tensor:
+    def encode_keys(self, views: Sequence[Tensor]) -> Tensor | None:
         """The base method's keys."""
-        return self.method.encode_keys(view, n_parts)
+        return self.method.encode_keys(views)
 
     def forward(self, views: Sequence[Tensor], index: Tensor, *keys: Tensor) -> StepOutput:
         step = self.method(views, index, *keys)
@@ -72,7 +59,6 @@ class AddCLD(nn.Module):
         sizes = F.one_hot(torch.stack([labels1, labels2]), len(centroids1)).sum(dim=1)  # 2, K
         logs = {
             "cld_loss": loss.detach(),
-            "empty_groups": (sizes == 0).sum(dim=1).float().mean(),
             "largest_group": sizes.amax(dim=1).float().mean(),
         }
         return replace(step, loss=step.loss + self.settings["weight"] * loss, logs=step.logs | logs)

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from cld.augment.jigsaw import GRID, jigsaw_patches, patch_size
-from cld.methods.base import StepOutput
+from cld.methods.base import Method, StepOutput
 from cld.methods.encoder import Encoder, build_projection
 from cld.methods.moco import MoCo
 from cld.models.heads import build_head
@@ -37,7 +37,7 @@ class JigsawHead(nn.Module):
         return self.merge(self.patch_head(features).view(len(features) // GRID**2, -1))
 
 
-class InfoMin(nn.Module):
+class InfoMin(Method):
     """MoCo, with a second kind of query: (1 - β) · loss of the views + β · loss of the patches.
 
     Args:
@@ -46,19 +46,13 @@ class InfoMin(nn.Module):
         jigsaw_weight: β.
     """
 
-    n_key_views = MoCo.n_key_views
-
     def __init__(self, moco: MoCo, jigsaw_head: JigsawHead, jigsaw_weight: float):
         super().__init__()
         self.moco, self.jigsaw_head, self.jigsaw_weight = moco, jigsaw_head, jigsaw_weight
 
     @classmethod
     def from_config(cls, config: Mapping, n_images: int) -> "InfoMin":
-        """The method of a run's configuration; nothing of it grows with ``n_images``.
-
-        Raises:
-            InputError: there is no view left for a query.
-        """
+        """The method of a run's configuration; nothing of it grows with ``n_images``."""
         moco = MoCo.from_config(config, n_images)
         kind, dim = config["head"]["kind"], config["head"]["dim"]
         patch_head = build_projection(config, moco.encoder.backbone.out_features)
@@ -69,9 +63,9 @@ class InfoMin(nn.Module):
     def encoder(self) -> Encoder:
         return self.moco.encoder
 
-    def encode_keys(self, view: Tensor, n_parts: int) -> Tensor:
+    def encode_keys(self, views: Sequence[Tensor]) -> Tensor:
         """MoCo's keys (B, d)."""
-        return self.moco.encode_keys(view, n_parts)
+        return self.moco.encode_keys(views)
 
     def forward(self, views: Sequence[Tensor], index: Tensor, *keys: Tensor) -> StepOutput:
         step = self.moco(views, index, *keys)

@@ -10,20 +10,18 @@ import copy
 from collections.abc import Mapping, Sequence
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
-from cld.memory import MomentumQueue, ema_update_
-from cld.methods.base import StepOutput
+from cld.memory import MomentumQueue
+from cld.methods.base import Method, StepOutput
 from cld.methods.encoder import Encoder, build_encoder
+from cld.models.ema_update import ema_update_
 from cld.runtime.distributed import encode_shuffled
-from cld.runtime.errors import InputError
 
 
-class MoCo(nn.Module):
+class MoCo(Method):
     """Match each query with its image's key among a queue of other images' keys."""
-
-    n_key_views = 1
 
     def __init__(self, encoder: Encoder, queue: MomentumQueue, momentum: float, temperature: float):
         super().__init__()
@@ -32,26 +30,18 @@ class MoCo(nn.Module):
 
     @classmethod
     def from_config(cls, config: Mapping, n_images: int) -> "MoCo":
-        """The method of a run's configuration; the queue does not grow with ``n_images``.
-
-        Raises:
-            InputError: there is no view left for a query.
-        """
-        if config["views"] < 2:
-            raise InputError(
-                f"views {config['views']}: MoCo needs a query and a key view; set views=2 or more"
-            )
+        """The method of a run's configuration; the queue does not grow with ``n_images``."""
         encoder = build_encoder(config, config["precision"])
         queue = MomentumQueue(config["queue"]["size"], config["head"]["dim"])
         return cls(encoder, queue, config["queue"]["momentum"], config["temperature"])
 
-    def encode_keys(self, view: Tensor, n_parts: int = 1) -> Tensor:
-        """Keys (B, d) of the last view (B, 3, S, S), shuffled across the parts of the batch meanwhile."""
-        return encode_shuffled(self.key_encoder, view, n_parts)
+    def encode_keys(self, views: Sequence[Tensor]) -> Tensor:
+        """Keys (B, d) of the parts' last views, shuffled across the parts of the batch meanwhile."""
+        return encode_shuffled(self.key_encoder, torch.cat(list(views)), len(views))
 
     def forward(self, views: Sequence[Tensor], index: Tensor, keys: Tensor | None = None) -> StepOutput:
         *queries, key = views
-        k = self.encode_keys(key) if keys is None else keys  # B, d
+        k = self.encode_keys([key]) if keys is None else keys  # B, d
         encoded = [self.encoder.encode(view) for view in queries]  # Q of (B, D), (B, d)
         q = torch.cat([view.embedding for view in encoded])  # Q·B, d
         logits = self.queue.logits(q, k.repeat(len(queries), 1), self.temperature)  # Q·B, 1 + K

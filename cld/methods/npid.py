@@ -9,17 +9,17 @@ import math
 from collections.abc import Mapping, Sequence
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from cld.losses import estimate_log_z, nce_loss
 from cld.memory import MemoryBank
-from cld.methods.base import StepOutput
+from cld.methods.base import Method, StepOutput
 from cld.methods.encoder import Encoder, build_encoder
 from cld.runtime.errors import InputError
 
 
-class NPID(nn.Module):
+class NPID(Method):
     """Tell each training image from all others by its similarity to what the bank remembers of them.
 
     Attributes:
@@ -27,7 +27,6 @@ class NPID(nn.Module):
         has_z: buffer, whether it has been.
     """
 
-    n_key_views = 0
     log_z: Tensor
     has_z: Tensor
 

@@ -7,8 +7,9 @@ can change, for small images and small budgets. Weights move between the two (wi
 import difflib
 
 from torch import Tensor, nn
+from torchvision import models
+from torchvision.models.resnet import BasicBlock, Bottleneck
 
-from cld.models.residual_blocks import BasicBlock, Bottleneck
 from cld.runtime.errors import InputError
 
 
@@ -83,8 +84,6 @@ def without_classifier(name: str) -> nn.Module:
     Raises:
         InputError: torchvision has no such network, or it has no linear layer.
     """
-    from torchvision import models  # see cld.models.residual_blocks
-
     known = models.list_models(module=models)
     if name not in known:
         near = difflib.get_close_matches(name, known, n=3) or list(RESNETS)

@@ -3,9 +3,10 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from cld.config import is_available, load_preset, load_run, run_id
-from cld.evaluation.protocols import RUN_PROTOCOLS, SEMISUP_PERCENT, STORE_PROTOCOLS
+from cld.config import is_available, load_preset, load_run
+from cld.evaluation.protocol_names import RUN_PROTOCOLS, SEMISUP_PERCENT, STORE_PROTOCOLS
 from cld.reporting.tables.spec import Table, score_path
+from cld.run_id import run_id
 
 
 @dataclass(frozen=True)

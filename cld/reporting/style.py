@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import matplotlib
+import numpy as np
 
 matplotlib.use("agg")
 
@@ -17,20 +18,11 @@ from cld.runtime.files import atomic_path
 TEXT_WIDTH = 6.9
 #: Eleven colours that stay apart for colour-blind readers (Okabe & Ito 2008, extended by shade).
 COLOURS = (
-    "#e69f00",
-    "#56b4e9",
-    "#009e73",
-    "#f0e442",
-    "#0072b2",
-    "#d55e00",
-    "#cc79a7",
-    "#ffffff",
-    "#8fd0b5",
-    "#9a6a00",
-    "#b3b3ff",
+    *("#e69f00", "#56b4e9", "#009e73", "#f0e442", "#0072b2", "#d55e00"),
+    *("#cc79a7", "#ffffff", "#8fd0b5", "#9a6a00", "#b3b3ff"),
 )
 
-#: Datasets as papers write them; others are written as they are called here.
+#: Datasets as papers write them; others keep the name of their file.
 DATASET_NAMES = {
     "cifar10": "CIFAR-10",
     "cifar100": "CIFAR-100",
@@ -57,6 +49,14 @@ def caption(text: str, preset: str, dataset: str) -> str:
 def dataset_name(dataset: str) -> str:
     """A dataset's name in headings."""
     return DATASET_NAMES.get(dataset, dataset)
+
+
+def strip(images: np.ndarray, n: int) -> np.ndarray:
+    """Images (m, S, S, 3), m at most ``n``, side by side with white gaps: (S, n (S + 2), 3)."""
+    size = images.shape[1]
+    row = np.full((size, n, size + 2, 3), 255, dtype=np.uint8)
+    row[:, : len(images), :size] = images.transpose(1, 0, 2, 3)
+    return row.reshape(size, -1, 3)
 
 
 def save(figure: Figure, paths: Iterable[str | Path]) -> None:

@@ -17,12 +17,12 @@ from cld.config import (
     load_preset,
     load_protocol,
     load_source,
-    overrides_of,
     read_yaml,
     unknown_key,
 )
 from cld.reporting.needed_runs import available_tables, needed_runs
 from cld.reporting.tables.spec import Table, load_table, table_names
+from cld.run_id import overrides_of
 from cld.runtime.errors import InputError
 
 IMPORTED = "imported-"  # a run's name begins with it if others trained its network

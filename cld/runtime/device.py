@@ -1,4 +1,4 @@
-"""Where tensors live."""
+"""The device that computes."""
 
 import torch
 
@@ -6,7 +6,7 @@ from cld.runtime.errors import InputError
 
 
 def fastest_device() -> str:
-    """``cuda`` where there is a GPU that PyTorch can use, else ``cpu``."""
+    """``cuda`` if PyTorch can use a GPU, else ``cpu``."""
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 

@@ -1,4 +1,4 @@
-"""The one error a user is meant to read: a single line that names the cause and the fix."""
+"""The error that users read: one line that names the cause and the fix."""
 
 import sys
 from collections.abc import Callable

@@ -83,6 +83,18 @@ def write_json(path: str | Path, value: object) -> None:
     write_text(path, json.dumps(value, indent=2) + "\n")
 
 
+def read_json(path: str | Path, fix: str) -> dict:
+    """Read a JSON object written by an earlier step.
+
+    Raises:
+        InputError: the file is missing or damaged; ``fix`` says how it is made again.
+    """
+    try:
+        return json.loads(Path(path).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: cannot be read ({error}); {fix}") from None
+
+
 def _umask() -> int:
     mask = os.umask(0)
     os.umask(mask)

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """A table; None is a dash, and a list its entries between commas."""
+    """A table. None becomes a dash, a list its entries separated by commas."""
     lines = [header, ["---"] * len(header), *rows]
     return "".join("| " + " | ".join(_cell(value) for value in line) + " |\n" for line in lines)
 

@@ -8,11 +8,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Protocol
 
+from rich import progress as rich_progress
+from rich.console import Console
+
 LOG_INTERVAL_S = 10.0
 
 
 class Progress(Protocol):
-    """What long work reports to."""
+    """Shows how far long work is."""
 
     def advance(self, steps: int = 1, note: str = "") -> None:
         """Count ``steps`` more units of work as done; ``note`` is shown behind the count."""
@@ -32,7 +35,7 @@ def progress(label: str, total: int, unit: str = "it", done: int = 0) -> Iterato
 
 @contextmanager
 def no_progress() -> Iterator[Progress]:
-    """Show nothing: for all but one of several processes that do the same work."""
+    """Show nothing; for all but the first of several processes that do the same work."""
 
     class Silent:
         def advance(self, steps: int = 1, note: str = "") -> None:
@@ -43,9 +46,6 @@ def no_progress() -> Iterator[Progress]:
 
 @contextmanager
 def _bar(label: str, total: int, unit: str, done: int) -> Iterator[Progress]:
-    from rich import progress as rich_progress  # imported here: log files never need it
-    from rich.console import Console
-
     columns = (
         rich_progress.TextColumn("{task.description}"),
         rich_progress.BarColumn(),
@@ -68,7 +68,7 @@ def _bar(label: str, total: int, unit: str, done: int) -> Iterator[Progress]:
 
 @dataclass(frozen=True)
 class Reported:
-    """What a line of a log file says: ``done`` of ``total`` units; how long the rest takes, if known."""
+    """A progress line of a log file: ``done`` of ``total`` units, and the time left if known."""
 
     label: str
     done: int
@@ -77,7 +77,7 @@ class Reported:
 
 
 def reported(line: str) -> Reported | None:
-    """Read a line of a log file back; None for one that is none of :func:`progress`."""
+    """Parse a line of a log file; None if it is not a line of :func:`progress`."""
     match = _LINE.match(line)
     if not match:
         return None

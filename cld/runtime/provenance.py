@@ -1,4 +1,4 @@
-"""Where a result comes from: code, libraries, machine, date."""
+"""Provenance of a result: code, libraries, hardware and date."""
 
 import platform
 import subprocess
@@ -8,7 +8,7 @@ from importlib import metadata
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-#: Distributions that compute something, by the module they install.
+#: Distributions that take part in computing results, by the module they install.
 LIBRARIES = {
     "torch": "torch",
     "torchvision": "torchvision",
@@ -25,12 +25,13 @@ LIBRARIES = {
 def provenance() -> dict:
     """What produced a result in this process; callers add seed, data checksum and wall time.
 
-    Imports nothing heavy: only libraries that the process has already loaded are listed. The machine's name
-    is left out on purpose.
+    Only libraries that this process has loaded are listed: the others took no part in the result. The host
+    name is left out on purpose.
 
     Returns:
-        ``code`` (version, commit, dirty; the last two None outside a git checkout), ``libraries``,
-        ``device``, ``threads`` (PyTorch's; None where it is not loaded) and ``date`` (UTC, ISO 8601).
+        ``code`` (version, commit, dirty; the last two None for a package installed without its checkout),
+        ``libraries``, ``device``, ``threads`` (PyTorch's; None where it is not loaded) and ``date`` (UTC,
+        ISO 8601).
     """
     torch = sys.modules.get("torch")
     return {
@@ -54,9 +55,9 @@ def _version(distribution: str) -> str | None:
 
 def _commit() -> dict[str, str | bool | None]:
     unknown = {"commit": None, "dirty": None}
-    if not (ROOT / ".git").exists():  # not a checkout, though a parent folder may be one of something else
+    if not (ROOT / ".git").exists():  # an installed package; a folder above it may be another checkout
         return unknown
-    # The commit alone, whatever tags there are, with a suffix if a tracked file has changed.
+    # the commit without tags, with a suffix if a tracked file has changed
     command = ["git", "-C", str(ROOT), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
     try:
         text = subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()

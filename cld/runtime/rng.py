@@ -1,21 +1,12 @@
-"""Streams of random numbers: what is random in a run follows from its seed and a place in one of these."""
+"""Seeds of random generators: every random draw follows from a run's seed, a stream and a place in it."""
 
 import numpy as np
-import torch
-from torch import Tensor
 
-#: What is random in a part of a step, an epoch's order, where the images of a step are cut, and how its keys
-#: are shuffled: may not coincide.
+#: The streams of pre-training: draws in a part of a step, the order of an epoch, crops of JPEGs, and the
+#: shuffle of a step's keys. The numbers are part of every result.
 STEPS, ORDERS, CROPS, SHUFFLES = range(4)
 
 
 def stream_seed(seed: int, stream: int, *position: int) -> int:
     """A generator seed (32 bits, all that PyTorch's CPU generator takes in) for one place in a stream."""
     return int(np.random.SeedSequence((seed, stream, *position)).generate_state(1)[0])
-
-
-def epoch_batches(seed: int, epoch: int, n_images: int, batch_size: int) -> Tensor:
-    """The epoch's order of training images, in batches (steps, B) int64; the incomplete one is left out."""
-    generator = torch.Generator().manual_seed(stream_seed(seed, ORDERS, epoch))
-    order = torch.randperm(n_images, generator=generator)
-    return order[: n_images - n_images % batch_size].view(-1, batch_size)

@@ -1,10 +1,9 @@
 """Signals that end work early: held back until it is saved, or obeyed at once where nothing needs saving."""
 
+import os
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-
-from cld.runtime.torchrun import n_started
 
 #: What ends a run early: a person, a scheduler, and a scheduler's warning that the time limit is near (either
 #: of the last two, see docs/cluster.md).
@@ -22,7 +21,7 @@ def stop_signal() -> Iterator[Callable[[], int | None]]:
 
     def receive(number: int, _: object) -> None:
         received.append(number)
-        if number == signal.SIGINT and n_started() == 1:
+        if number == signal.SIGINT and os.environ.get("WORLD_SIZE", "1") == "1":
             signal.signal(number, previous[number])
 
     previous = {number: signal.signal(number, receive) for number in STOPPING}

@@ -1,31 +1,67 @@
-"""The learning rate as a function of the step: nothing to save, nothing to resume."""
+"""The learning rate as a function of the step: nothing to save, nothing to resume.
+
+One schedule for all that train: pre-training, linear and semi-supervised evaluation, and detection.
+"""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from torch.optim import Optimizer
 
 
-def learning_rate(step: int, steps_per_epoch: int, settings: Mapping) -> float:
-    """Learning rate of one step of SGD.
+@dataclass(frozen=True)
+class LearningRate:
+    """A linear warm-up, then a constant rate that falls at milestones, or half a cosine.
 
-    Over the warm-up epochs it rises linearly from lr / warmup_multiplier to lr. Then ``cosine`` falls to
-    min_lr at the run's end, ``step`` is multiplied by gamma at each milestone (epochs from the run's start)
-    and ``constant`` stays.
-
-    Args:
-        step: counted from 0 over the whole run.
-        steps_per_epoch: batches in an epoch.
-        settings: the ``optimiser`` section of a run's configuration.
+    Attributes:
+        base: rate after the warm-up. With 1 the schedule gives shares, for :func:`scale_learning_rates`.
+        warmup_steps: steps of the warm-up; 0 = none.
+        warmup_start: rate at step 0.
+        milestones: steps from which the rate is multiplied by ``gamma``, once each.
+        gamma: see ``milestones``.
+        cosine_steps: step at which the cosine reaches ``floor``; None = no cosine.
+        floor: see ``cosine_steps``.
     """
-    base = settings["lr"]
-    warmup = settings["warmup_epochs"] * steps_per_epoch
-    if step < warmup:
-        start = base / settings["warmup_multiplier"]
-        return start + (base - start) * step / warmup
-    if settings["schedule"] == "cosine":
-        floor = settings["min_lr"]
-        done = (step - warmup) / (settings["epochs"] * steps_per_epoch - warmup)
-        return floor + (base - floor) * (1 + math.cos(math.pi * done)) / 2
-    if settings["schedule"] == "step":
-        epoch = step // steps_per_epoch
-        return base * settings["gamma"] ** sum(epoch >= milestone for milestone in settings["milestones"])
-    return base
+
+    base: float
+    warmup_steps: int = 0
+    warmup_start: float = 0.0
+    milestones: Sequence[int] = ()
+    gamma: float = 1.0
+    cosine_steps: int | None = None
+    floor: float = 0.0
+
+    def at(self, step: int) -> float:
+        """The rate of a step, counted from 0."""
+        if step < self.warmup_steps:
+            return self.warmup_start + (self.base - self.warmup_start) * step / self.warmup_steps
+        if self.cosine_steps is not None:
+            done = (step - self.warmup_steps) / (self.cosine_steps - self.warmup_steps)
+            return self.floor + (self.base - self.floor) * (1 + math.cos(math.pi * done)) / 2
+        return self.base * self.gamma ** sum(step >= milestone for milestone in self.milestones)
+
+
+def pretraining_rate(settings: Mapping, steps_per_epoch: int) -> LearningRate:
+    """The schedule of the ``optimiser`` section of a run's configuration.
+
+    Over the warm-up epochs the rate rises from lr / warmup_multiplier to lr. Then ``cosine`` falls to min_lr
+    at the run's end, ``step`` is multiplied by gamma at each milestone (epochs from the run's start) and
+    ``constant`` stays.
+    """
+    kind = settings["schedule"]
+    return LearningRate(
+        base=settings["lr"],
+        warmup_steps=settings["warmup_epochs"] * steps_per_epoch,
+        warmup_start=settings["lr"] / settings["warmup_multiplier"],
+        milestones=[epoch * steps_per_epoch for epoch in settings["milestones"]] if kind == "step" else (),
+        gamma=settings["gamma"],
+        cosine_steps=settings["epochs"] * steps_per_epoch if kind == "cosine" else None,
+        floor=settings["min_lr"],
+    )
+
+
+def scale_learning_rates(optimiser: Optimizer, share: float) -> None:
+    """Set every parameter group's rate to ``share`` of the rate that it was made with."""
+    for group in optimiser.param_groups:
+        group["lr"] = group.setdefault("initial_lr", group["lr"]) * share

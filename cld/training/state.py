@@ -1,20 +1,15 @@
-"""All that the next step depends on, in one object: what is not in here, the loop may not use."""
+"""All that the next step depends on, in one object: the loop may use nothing else."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from torch import Tensor
 from torch.amp import GradScaler
 from torch.optim import Optimizer
 
-from cld.config import flat, identity
 from cld.methods.base import Method
-from cld.runtime.errors import InputError
-from cld.training.checkpoint import save_checkpoint
-
-#: Feature spread, averaged over an epoch, below which features tell images apart no more.
-COLLAPSED = 0.01
+from cld.run_id import identity
+from cld.training.divergence import require_finite, require_spread
 
 
 @dataclass
@@ -32,32 +27,29 @@ class TrainingState:
     rows: list[dict[str, float]] = field(default_factory=list)
     wall_time_s: float = 0.0
 
-    def save(self, path: Path) -> None:
-        """Write the checkpoint atomically.
+    def content(self) -> dict:
+        """What a checkpoint holds.
 
         Raises:
-            InputError: training has diverged; the file is left as it was.
+            InputError: training has diverged.
         """
         self.require_finite()
-        save_checkpoint(
-            path,
-            {
-                "config": self.config,
-                "data": self.data,
-                "encoder": self.method.encoder.state_dict(),
-                "method": self.method.state_dict(),
-                "optimiser": self.optimiser.state_dict(),
-                "scaler": self.scaler.state_dict(),
-                "step": self.step,
-                "sums": self.sums,
-                "rows": self.rows,
-                "wall_time_s": self.wall_time_s,
-                "provenance": self.provenance,
-            },
-        )
+        return {
+            "config": self.config,
+            "data": self.data,
+            "encoder": self.method.encoder.state_dict(),
+            "method": self.method.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "scaler": self.scaler.state_dict(),
+            "step": self.step,
+            "sums": self.sums,
+            "rows": self.rows,
+            "wall_time_s": self.wall_time_s,
+            "provenance": self.provenance,
+        }
 
     def restore(self, checkpoint: Mapping) -> None:
-        """Go on from a checkpoint of the same run."""
+        """Take over a checkpoint of the same run."""
         self.method.load_state_dict(checkpoint["method"])
         self.optimiser.load_state_dict(checkpoint["optimiser"])
         self.scaler.load_state_dict(checkpoint["scaler"])
@@ -72,51 +64,22 @@ class TrainingState:
             self.sums[name] = self.sums[name] + value if name in self.sums else value
 
     def end_epoch(self, n_steps: int) -> dict[str, float]:
-        """The epoch's means, over its ``n_steps``; the sums start again.
+        """The epoch's means, over its ``n_steps``; the sums start again. Waits for the device.
 
         Raises:
             InputError: training has diverged, or the features have collapsed to a point.
         """
         self.require_finite()
         means = {name: total.item() / n_steps for name, total in self.sums.items()}
-        spread = means.get("feature_spread", 1.0)
-        if spread < COLLAPSED:
-            raise InputError(
-                f"features have collapsed by step {self.step}: feature_spread is {spread:.4f} (1 = even, "
-                f"0 = all alike); lower optimiser.lr ({self.config['optimiser']['lr']:g}), lengthen the "
-                "warm-up, or with BYOL raise byol.momentum; partial.pt has the last state that was saved"
-            )
+        require_spread(means, self.step, self.config["optimiser"]["lr"])
         self.sums = {}
         return means
 
     def require_finite(self) -> None:
-        """Look for NaN and infinity in this epoch's terms, in the weights and in what the method remembers.
-
-        Raises:
-            InputError: names the terms.
-        """
-        bad = [name for name, total in self.sums.items() if not total.isfinite()]
-        if not bad:
-            bad = [name for name, value in self.method.state_dict().items() if not value.isfinite().all()][:3]
-        if bad:
-            raise InputError(
-                f"training diverged by step {self.step}: {', '.join(bad)} not finite; lower optimiser.lr "
-                f"({self.config['optimiser']['lr']:g}) or lengthen the warm-up"
-            )
+        """See :func:`cld.training.divergence.require_finite`."""
+        require_finite(self.method, self.sums, self.step, self.config["optimiser"]["lr"])
 
 
-def require_same_run(checkpoint: Mapping, config: Mapping, data: str, path: Path) -> None:
-    """Refuse to go on from a checkpoint of another run.
-
-    Raises:
-        InputError: the configuration or the store's checksum differs; names both values of each key.
-    """
-    theirs, ours = (flat(identity(run)) for run in (checkpoint["config"], config))
-    keys = sorted(key for key in theirs.keys() | ours.keys() if theirs.get(key) != ours.get(key))
-    fix = "delete it to start afresh, or name another run folder"
-    if keys:
-        changes = ", ".join(f"{key} {theirs.get(key)} there, {ours.get(key)} here" for key in keys)
-        raise InputError(f"{path}: belongs to another run ({changes}); {fix}")
-    if checkpoint["data"] != data:
-        checksums = f"store {checkpoint['data'][:12]} there, {data[:12]} here"
-        raise InputError(f"{path}: was trained on other data ({checksums}); {fix}")
+def subject_of(checkpoint: Mapping) -> dict:
+    """What is trained on what: the identity of a checkpoint's run, and the start of its store's checksum."""
+    return {**identity(checkpoint["config"]), "store": checkpoint["data"][:12]}

@@ -1,16 +1,10 @@
 """Map a function over jobs with processes, in order, without tracebacks or orphans when something dies."""
 
-import multiprocessing
-import os
-import signal
-import threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
-from multiprocessing.connection import wait
 from typing import TypeVar
 
 from cld.runtime.errors import InputError
+from cld.runtime.worker_pool import call, worker_pool
 
 Job = TypeVar("Job")
 Result = TypeVar("Result")
@@ -35,23 +29,5 @@ def ordered_map(
         yield from map(function, jobs)
         return
     # spawned, not forked: a fork of a process that has used Open3D's threads can hang
-    pool = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), initializer=_start_worker)
-    try:
-        yield from pool.map(function, jobs, chunksize=chunk)
-    except BrokenProcessPool as error:
-        raise InputError(
-            f"a worker process died, most likely for want of memory; run with fewer than {workers} workers"
-        ) from error
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
-def _start_worker() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to answer
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-
-
-def _end_with_parent() -> None:
-    """A pool's workers outlive a parent that is killed: each would wait for work for ever."""
-    wait([multiprocessing.parent_process().sentinel])
-    os._exit(1)
+    with worker_pool(workers, function, "spawn") as pool:
+        yield from pool.map(call, jobs, chunksize=chunk)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from cld.config import load_run
 from cld.data import Split, write_store
@@ -27,6 +28,12 @@ TINY = {
     "optimiser.warmup_epochs": 1,
     "checkpoint_every_s": 0,
 }
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread() -> None:
+    """More threads would wait for each other on tensors this small, and add up in another order."""
+    torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="session")

@@ -1,10 +1,17 @@
 """Configuration: layers, closed keys, and what makes two runs the same."""
 
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from cld import config
+from cld.run_id import overrides_of, run_id
 from cld.runtime.errors import InputError
 
 
@@ -82,13 +89,13 @@ def test_reading_a_file_twice_gives_independent_dictionaries():
 
 
 def test_runs_are_the_same_when_their_results_must_be():
-    same = config.run_id(run())
-    assert config.run_id(run(checkpoint_every_s=1)) == same
-    assert config.run_id(run(workers=7)) == same
-    assert config.run_id(run(queue__size=7)) == same, "NPID has no queue"
-    assert config.run_id(run(bank__momentum=0.1)) != same
-    baseline = config.run_id(run(cld__weight=0))
-    assert config.run_id(run(cld__weight=0, cld__n_groups=10, cld__clustering="spectral")) == baseline
+    same = run_id(run())
+    assert run_id(run(checkpoint_every_s=1)) == same
+    assert run_id(run(workers=7)) == same
+    assert run_id(run(queue__size=7)) == same, "NPID has no queue"
+    assert run_id(run(bank__momentum=0.1)) != same
+    baseline = run_id(run(cld__weight=0))
+    assert run_id(run(cld__weight=0, cld__n_groups=10, cld__clustering="spectral")) == baseline
     assert baseline != same
 
 
@@ -105,11 +112,11 @@ def test_runs_are_the_same_when_their_results_must_be():
 )
 def test_any_other_setting_makes_another_run(key, value):
     changed = config.load_run("demo", "kitchen_hc", "npid", overrides={key: value})
-    assert config.run_id(changed) != config.run_id(run())
+    assert run_id(changed) != run_id(run())
 
 
 def test_seeds_are_different_runs_and_ids_read_well():
-    first, second = (config.run_id(config.load_run("paper", "kitchen_hc", "npid", seed)) for seed in (0, 1))
+    first, second = (run_id(config.load_run("paper", "kitchen_hc", "npid", seed)) for seed in (0, 1))
     assert first != second
     assert first.startswith("kitchen_hc-npid-cld-kmeans120-s0-")
 
@@ -155,14 +162,14 @@ def test_overrides_survive_the_command_line(value):
 @pytest.mark.parametrize("preset", ["demo", "paper"])
 def test_a_run_is_made_again_from_its_overrides(preset, method, overrides):
     run = config.load_run(preset, "kitchen_hc", method, 1, overrides)
-    again = config.load_run(preset, "kitchen_hc", method, 1, config.overrides_of(run, preset))
-    assert config.run_id(again) == config.run_id(run)
+    again = config.load_run(preset, "kitchen_hc", method, 1, overrides_of(run, preset))
+    assert run_id(again) == run_id(run)
     assert again["checkpoint_every_s"] == run["checkpoint_every_s"]
 
 
 def test_cells_that_share_a_run_ask_for_it_alike():
     runs = (run(cld__weight=0, cld__n_groups=n, queue__size=n) for n in (8, 16))
-    first, second = (config.overrides_of(each, "demo") for each in runs)
+    first, second = (overrides_of(each, "demo") for each in runs)
     assert first == second
 
 
@@ -179,10 +186,23 @@ def test_methods_with_keys_see_three_views_with_cld():
     assert config.load_run("paper", "imagenet", "byol")["views"] == 2
 
 
+@pytest.mark.parametrize(
+    ("method", "views", "weight", "message"),
+    [
+        ("npid", 1, 1, r"views 1: CLD .* npid takes 0 more for keys; set views=2 or more, or cld\.weight=0"),
+        ("moco", 2, 1, r"views 2: CLD .* moco takes 1 more for keys; set views=3 or more, or cld\.weight=0"),
+        ("infomin", 1, 0, "views 1: infomin takes a query and 1 for keys; set views=2 or more"),
+    ],
+)
+def test_too_few_views_is_an_error_that_says_how_many(method, views, weight, message):
+    with pytest.raises(InputError, match=message):
+        config.load_run("demo", "kitchen_hc", method, 0, {"views": views, "cld.weight": weight})
+
+
 def test_a_section_that_a_method_does_not_read_is_not_part_of_its_identity():
     for method, key in (("npid", "queue.size"), ("moco_v2", "bank.momentum"), ("moco", "byol.momentum")):
         plain, changed = (config.load_run("demo", "cifar10", method, 0, o) for o in ({}, {key: 1}))
-        assert config.run_id(plain) == config.run_id(changed)
+        assert run_id(plain) == run_id(changed)
 
 
 def test_the_published_recipe_lies_over_the_supplements():
@@ -191,10 +211,10 @@ def test_the_published_recipe_lies_over_the_supplements():
     assert (ours["optimiser"]["batch_size"], ours["optimiser"]["weight_decay"]) == (256, 1e-4)
     assert (theirs["optimiser"]["batch_size"], theirs["optimiser"]["weight_decay"]) == (128, 7e-4)
     assert theirs["cld"]["n_groups"] == 100
-    assert config.run_id(ours) != config.run_id(theirs)
+    assert run_id(ours) != run_id(theirs)
     changed = config.load_run("paper", "cifar100", "moco", 0, {"recipe": "published", "optimiser.lr": 0.5})
     assert changed["optimiser"]["lr"] == 0.5
-    again = config.load_run("paper", "cifar100", "moco", 0, config.overrides_of(changed, "paper"))
+    again = config.load_run("paper", "cifar100", "moco", 0, overrides_of(changed, "paper"))
     assert again == changed
 
 
@@ -211,3 +231,25 @@ def test_what_a_preset_says_of_one_dataset_stands_over_what_it_says_of_all():
     small, imagenet = (config.load_run("demo", name, "npid") for name in ("cifar10", "imagenet100"))
     assert (small["image_size"], imagenet["image_size"]) == (24, 40)
     assert imagenet["backbone"] == small["backbone"]
+
+
+@pytest.mark.parametrize("how", ["variable", "folder"])
+def test_an_installed_package_takes_the_configuration_that_is_named(tmp_path, how):
+    """Run from another folder: $CLD_CONFIG, or ./config, stands over what lies beside the package."""
+    folder = tmp_path / ("config" if how == "folder" else "theirs")
+    shutil.copytree(config.CONFIG, folder)
+    (folder / "methods/npid.yaml").write_text("about: {sections: [bank]}\ntemperature: 0.123\n")
+    environment = {**os.environ, "PYTHONPATH": str(Path(config.__file__).parents[1])}
+    if how == "variable":
+        environment["CLD_CONFIG"] = str(folder)
+    command = [sys.executable, "-m", "cld", "config", "--preset", "demo", "--dataset", "kitchen_hc"]
+    done = subprocess.run(
+        [*command, "--method", "npid"], cwd=tmp_path, env=environment, capture_output=True, text=True
+    )
+    assert "temperature: 0.123\n" in done.stdout, done.stderr
+
+
+def test_a_folder_without_configuration_is_one_line(tmp_path, monkeypatch):
+    monkeypatch.setattr(config, "CONFIG", tmp_path)
+    with pytest.raises(InputError, match=r"no run\.yaml there; start in a checkout, or set CLD_CONFIG"):
+        config.load_preset("demo")

@@ -9,13 +9,13 @@ from pathlib import Path
 from snakemake.settings.types import DeploymentMethod
 
 from cld import config as settings
-from cld.evaluation.protocols import PROTOCOLS, RUN_PROTOCOLS, SEMISUP_PERCENT, STORE_PROTOCOLS
+from cld.evaluation.protocol_names import RESUMABLE, RUN_PROTOCOLS, SEMISUP_PERCENT, STORE_PROTOCOLS
 from cld.reporting import targets
 from cld.reporting.needed_runs import scores_of_evaluations
 from cld.reporting.tables.spec import table_names
 from cld.runtime import warm
 from cld.runtime.errors import InputError
-from cld.training.shares import processes_for, require_shares
+from cld.training.process_count import process_count_for, require_process_count
 from data_prep.common.settings import build_settings, generator_settings
 from slurm import executor as slurm_executor
 
@@ -116,7 +116,7 @@ def checksum_of(run):
 
 def gpus_of_run(wildcards):
     """How many GPUs a pre-training asks for, if the profile names no other number."""
-    return processes_for(targets.run_named(wildcards.preset, wildcards.run), config["gpus"])
+    return process_count_for(targets.run_named(wildcards.preset, wildcards.run), config["gpus"])
 
 
 def processes_of(resources):
@@ -155,7 +155,7 @@ def check_processes(jobs):
         nodes, processes = processes_of(job.resources)
         if job.rule.name == "pretrain":
             try:
-                require_shares(targets.run_named(job.wildcards.preset, job.wildcards.run), nodes * processes)
+                require_process_count(targets.run_named(job.wildcards.preset, job.wildcards.run), nodes * processes)
             except InputError as error:
                 raise InputError(f"{job.wildcards.run}: {error}") from None
 

@@ -18,7 +18,7 @@ rule evaluate:
     benchmark:
         f"{BENCHMARK}/evaluate/{{subject}}.{{protocol}}.tsv"
     wildcard_constraints:
-        protocol="|".join(name for name in RUN_PROTOCOLS if not PROTOCOLS[name].resumable),
+        protocol="|".join(name for name in RUN_PROTOCOLS if name not in RESUMABLE),
     conda:
         ENVIRONMENT
     threads: 1

@@ -117,7 +117,7 @@ class CocoPrecision(NamedTuple):
 def coco_average_precision(detections: Detections, truth: Truth, n_classes: int) -> CocoPrecision:
     """Average precision as pycocotools counts it: objects of any size, the best 100 detections an image."""
     images = np.union1d(truth.image, detections.image)
-    with contextlib.redirect_stdout(io.StringIO()):  # it tells its timings
+    with contextlib.redirect_stdout(io.StringIO()):  # it prints its timings
         evaluation = COCOeval(
             _coco(truth, images, n_classes, iscrowd=truth.difficult),
             _coco(detections, images, n_classes, score=detections.score),

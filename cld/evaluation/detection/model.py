@@ -14,7 +14,6 @@ from torchvision.models.detection.anchor_utils import AnchorGenerator
 from torchvision.models.detection.faster_rcnn import FastRCNNPredictor
 from torchvision.ops import MultiScaleRoIAlign
 
-from cld.evaluation.detection.slices import SliceSampler, SliceTransform
 from cld.runtime.distributed import convert_sync_batchnorm
 from cld.runtime.errors import InputError
 
@@ -58,8 +57,7 @@ def build_detector(
 ) -> FasterRCNN:
     """A detector on a run's backbone, whose weights it takes over; fresh layers from torch's generator.
 
-    All layers learn, and all batch normalisation is over the images of all processes, each of which has its
-    slice of ``images_per_step``.
+    All layers learn, and all batch normalisation is over the images of all processes.
 
     Args:
         backbone: see :func:`require_stages`.
@@ -76,6 +74,10 @@ def build_detector(
     anchors, proposals, boxes = (settings[key] for key in ("anchors", "proposals", "boxes"))
     detector = FasterRCNN(
         body,
+        min_size=settings["scales"]["train"],
+        max_size=settings["scales"]["longest"],
+        image_mean=list(mean),
+        image_std=list(std),
         rpn_anchor_generator=AnchorGenerator((tuple(anchors["sizes"]),), (tuple(anchors["ratios"]),)),
         rpn_pre_nms_top_n_train=proposals["train"]["before_nms"],
         rpn_post_nms_top_n_train=proposals["train"]["after_nms"],
@@ -88,16 +90,6 @@ def build_detector(
         box_score_thresh=boxes["least_score"],
         box_detections_per_img=boxes["detections"],
     )
-    detector.transform = SliceTransform(
-        settings["images_per_step"],
-        min_size=settings["scales"]["train"],
-        max_size=settings["scales"]["longest"],
-        image_mean=list(mean),
-        image_std=list(std),
-    )
-    for part in (detector.rpn, detector.roi_heads):
-        sampler = part.fg_bg_sampler
-        part.fg_bg_sampler = SliceSampler(sampler.batch_size_per_image, sampler.positive_fraction)
     return convert_sync_batchnorm(detector.to(device), device)
 
 

@@ -4,16 +4,20 @@ import textwrap
 from pathlib import Path
 
 import numpy as np
-from matplotlib import patheffects
+from matplotlib import colormaps, patheffects
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
+from cld.config import is_generated, load_preset
 from cld.data import StoreInfo
 from cld.evaluation.detection.boxes import Detections
 from cld.evaluation.detection.data import AnnotatedImages
-from cld.reporting.style import COLOURS, TEXT_WIDTH, caption, dataset_name, plt, save
+from cld.runtime.files import atomic_path
 
+#: Width and height in inches, and dots an inch.
+SIZE, RESOLUTION = (6.9, 5.9), 200
+COLOURS = colormaps["tab10"].colors
 #: Rows and columns of images.
 GRID = (4, 4)
 #: Score from which a detection is drawn, and how many of an image are at most.
@@ -23,25 +27,26 @@ SHOWN_SCORE, MOST_SHOWN = 0.3, 8
 def save_pictures(
     path: Path, images: AnnotatedImages, detections: Detections, info: StoreInfo, run: str
 ) -> None:
-    """Draw evenly spread images of a split with their detections into a file.
+    """Draw evenly spread images of a split with their detections into a PNG file.
 
     Args:
-        path: PNG or PDF.
         detections: of all images of the split.
         info: the store's description.
         run: name of the run, for the heading.
     """
-    save(draw(images, detections, info, run), [path])
+    with atomic_path(path) as temporary:
+        draw(images, detections, info, run).savefig(temporary, dpi=RESOLUTION)
 
 
 def draw(images: AnnotatedImages, detections: Detections, info: StoreInfo, run: str) -> Figure:
     """The picture: annotated boxes dashed in white, detections in their class's colour with their score."""
     shown = np.unique(np.linspace(0, len(images) - 1, GRID[0] * GRID[1]).round().astype(int))
-    figure = plt.figure(figsize=(TEXT_WIDTH, 5.9))
-    heading = caption(
-        f"Detections on {dataset_name(info.dataset)} after fine-tuning {run}", info.preset, info.dataset
-    )
-    lines = [*heading.splitlines(), f"solid: detected, with scores from {SHOWN_SCORE} on; dashed: annotated"]
+    figure = Figure(figsize=SIZE)
+    scale = load_preset(info.preset)["title"] + ", generated data" * is_generated(info.preset, info.dataset)
+    lines = [
+        f"Detections on {info.dataset} after fine-tuning {run}, {scale}",
+        f"solid: detected, with scores from {SHOWN_SCORE} on; dashed: annotated",
+    ]
     figure.suptitle("\n".join(textwrap.fill(line, 130) for line in lines), fontsize=7, y=0.995, va="top")
     axes = figure.subplots(*GRID).ravel()
     figure.subplots_adjust(0.01, 0.01, 0.99, 0.9, wspace=0.03, hspace=0.03)

@@ -8,21 +8,22 @@ import numpy as np
 import torch
 from torchvision.models.detection import FasterRCNN
 
-from cld.config import run_id
 from cld.data import StoreInfo, read_info
 from cld.data.checksums import file_sha256
 from cld.evaluation.detection.average_precision import coco_average_precision, voc_average_precision
 from cld.evaluation.detection.boxes import Detections, Truth
 from cld.evaluation.detection.data import AnnotatedImages
 from cld.evaluation.detection.model import build_detector, require_stages
+from cld.evaluation.detection.pictures import save_pictures
 from cld.evaluation.detection.training import fine_tune
-from cld.evaluation.protocols import partial_path
+from cld.evaluation.protocol_names import partial_path
+from cld.run_id import run_id
 from cld.runtime.device import resolve_device
 from cld.runtime.distributed import all_gather_objects, local_device, rank, rank_slice
 from cld.runtime.errors import InputError
 from cld.runtime.progress import no_progress, progress
 from cld.training.checkpoint import load_encoder
-from cld.training.resumable import Partial
+from cld.training.resumable import Resumable
 
 #: Images that are decoded or under way before they are needed.
 AHEAD = 8
@@ -38,7 +39,7 @@ def score_detection(
 ) -> dict | None:
     """Average precision of Faster R-CNN, fine-tuned from a run's backbone (supplement, section 2, item 4).
 
-    Beside the score's file ``x.json`` lie ``x.partial.pt``, from which a stopped fine-tuning goes on, and at
+    Beside the score's file ``x.json`` lie ``x.partial.pt``, from which a stopped fine-tuning resumes, and at
     the end the pictures ``x.png``. Every process that torchrun has started calls this, and the first one
     writes.
 
@@ -68,13 +69,11 @@ def score_detection(
         "data": info.checksum,
         "settings": settings,
     }
-    partial = Partial(partial_path(score), subject, run["checkpoint_every_s"])
-    fine_tune(detector, train, settings, run, partial)
+    resumable = Resumable(partial_path(score), subject, run["checkpoint_every_s"])
+    fine_tune(detector, train, settings, run, resumable)
     detections = detect(detector, test, settings, run["workers"], device)
     if rank():
         return None
-
-    from cld.evaluation.detection.pictures import save_pictures  # no other protocol needs matplotlib
 
     save_pictures(Path(score).with_suffix(".png"), test, detections, info, run_id(run))
     return {

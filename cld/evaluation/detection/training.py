@@ -1,22 +1,21 @@
 """Fine-tuning of a detector, resumable: what is random in an iteration follows from (seed, iteration).
 
-Several processes that torchrun has started share out the images of each iteration. They draw the flips,
-scales, anchors and proposals that one process draws, pad to the same size, normalise over the same images and
-take the same step, but for the order in which sums are taken.
+Several processes that torchrun has started share out the images of each iteration: plain data parallelism.
+Each draws the flips, scales, anchors and proposals of its own images, and pads them to one size. Batch
+normalisation is over the images of all.
 """
 
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from itertools import islice
 
 import torch
 from torch import Tensor, nn
+from torch.optim import Optimizer
 from torchvision.models.detection import FasterRCNN
 
-from cld.data.view_batches import Schedule
+from cld.data.epoch_sampler import EpochSampler
 from cld.evaluation.detection.data import AnnotatedImages, flipped
-from cld.evaluation.detection.slices import batch_loss
 from cld.runtime.distributed import (
     all_reduce_mean,
     data_parallel,
@@ -24,12 +23,13 @@ from cld.runtime.distributed import (
     rank,
     rank_slice,
     require_at_most,
+    world_size,
 )
 from cld.runtime.errors import InputError
 from cld.runtime.progress import no_progress, progress
 from cld.runtime.rng import STEPS, stream_seed
-from cld.training.optimiser import SGD
-from cld.training.resumable import Partial
+from cld.training.resumable import Resumable
+from cld.training.schedule import LearningRate
 
 #: Batches of images that are decoded or under way before they are needed.
 AHEAD = 2
@@ -42,11 +42,11 @@ class FineTuning:
     """A fine-tuning between two iterations."""
 
     detector: FasterRCNN
-    optimiser: SGD
+    optimiser: Optimizer
     iteration: int = 0
 
     def state(self) -> dict:
-        """What :meth:`restore` goes on from."""
+        """What :meth:`restore` resumes from."""
         return {
             "detector": self.detector.state_dict(),
             "optimiser": self.optimiser.state_dict(),
@@ -54,7 +54,7 @@ class FineTuning:
         }
 
     def restore(self, state: Mapping) -> None:
-        """Go on from the state of a fine-tuning of the same detector."""
+        """Resume from the state of a fine-tuning of the same detector."""
         self.detector.load_state_dict(state["detector"])
         self.optimiser.load_state_dict(state["optimiser"])
         self.iteration = state["iteration"]
@@ -65,19 +65,19 @@ def fine_tune(
     images: AnnotatedImages,
     settings: Mapping,
     run: Mapping,
-    partial: Partial,
+    resumable: Resumable,
 ) -> None:
-    """Train all of a detector, in place, from where it was left if it was started before.
+    """Train all of a detector, in place; resumes from a saved state.
 
     Args:
         images: training images; those without an object are left out.
         settings: the section ``detection``, ``schedule`` that of the store's dataset.
         run: the run's configuration: ``seed`` and ``workers`` hold here too.
-        partial: where it is kept; the caller removes it once nothing needs it more.
+        resumable: where its state is kept; the caller removes it once it has the result.
 
     Raises:
-        InputError: too few images, more processes than images in a step, ``partial`` is of another subject,
-            or training diverged.
+        InputError: too few images, more processes than images in a step, the saved state is of another
+            subject, or training diverged.
     """
     batch_size, n_iterations = settings["images_per_step"], settings["schedule"]["iterations"]
     if len(images.rows) < batch_size:
@@ -87,32 +87,28 @@ def fine_tune(
         )
     require_at_most(batch_size, "images of a step (detection.images_per_step)")
     tuning = FineTuning(detector, build_optimiser(detector, settings))
-    if kept := partial.read():
-        tuning.restore(kept)
-        print_rank0(f"resumed from iteration {tuning.iteration} of {partial.path}")
+    if state := resumable.load():
+        tuning.restore(state)
+        print_rank0(f"resumed from iteration {tuning.iteration} of {resumable.path}")
     seed, device = run["seed"], next(detector.parameters()).device
     first, own = tuning.iteration, rank_slice(batch_size)
     n_own = own.stop - own.start
-    schedule = Schedule(seed, len(images.rows), batch_size, first, n_iterations)
-    # it ends with an epoch, and fine-tuning anywhere in one
-    batches = [
-        (iteration, images.rows[index[own].numpy()].tolist())
-        for iteration, index in islice(schedule, n_iterations - first)
-    ]
-    jobs = (row for _, rows in batches for row in rows)
+    rate = learning_rate(settings)
+    sampler = EpochSampler(seed, len(images.rows), batch_size, first, n_iterations)
+    jobs = (row for _, index in sampler for row in images.rows[index[own].numpy()].tolist())
     detector.train().transform.min_size = tuple(settings["scales"]["train"])
     forward = data_parallel(detector)
     shown = progress("fine-tune detector", n_iterations, "iterations", done=first)
     with (
         images.decoded(jobs, run["workers"], AHEAD * n_own, device) as pixels,
         shown if rank() == 0 else no_progress() as bar,
-        partial.kept(tuning.state) as after_step,
+        resumable.saving(tuning.state) as after_step,
     ):
         slices = zip(*[pixels] * n_own, strict=True)
-        for (iteration, rows), batch in zip(batches, slices, strict=True):
-            targets = [images.target(row, device) for row in rows]
-            torch.manual_seed(stream_seed(seed, STEPS, iteration))
-            loss = train_step(tuning, forward, batch, targets, batch_size, learning_rate(iteration, settings))
+        for (iteration, index), batch in zip(sampler, slices, strict=True):
+            targets = [images.target(row, device) for row in images.rows[index[own].numpy()].tolist()]
+            torch.manual_seed(stream_seed(seed, STEPS, iteration, rank()))
+            loss = train_step(tuning, forward, batch, targets, batch_size, rate.at(iteration))
             bar.advance(note=f"loss {loss:.3f}")
             after_step(f"iteration {tuning.iteration}")
 
@@ -140,12 +136,14 @@ def train_step(
     Raises:
         InputError: it is not finite.
     """
-    flips = (torch.rand(batch_size) < 0.5)[rank_slice(batch_size)].tolist()
+    flips = (torch.rand(len(images)) < 0.5).tolist()
     pairs = [
         flipped(image, target) if flip else (image, target)
         for image, target, flip in zip(images, targets, flips, strict=True)
     ]
-    loss = batch_loss(tuning.detector, forward(*map(list, zip(*pairs, strict=True))))
+    losses = forward(*map(list, zip(*pairs, strict=True)))
+    # a mean over the slice, of which the mean over the processes is that over the batch
+    loss = sum(losses.values()) * (world_size() * len(images) / batch_size)
     mean = all_reduce_mean(loss).item()
     if not math.isfinite(mean):
         raise InputError(
@@ -161,12 +159,12 @@ def train_step(
     return mean
 
 
-def build_optimiser(detector: nn.Module, settings: Mapping) -> SGD:
+def build_optimiser(detector: nn.Module, settings: Mapping) -> Optimizer:
     """SGD on every weight; those of norms do not decay, as in Detectron2."""
     norms = [
         weights
         for module in detector.modules()
-        if isinstance(module, nn.modules.batchnorm._BatchNorm)
+        if hasattr(module, "running_mean")  # batch normalisation, of whatever kind
         for weights in module.parameters()
     ]
     of_norms = set(map(id, norms))
@@ -175,13 +173,15 @@ def build_optimiser(detector: nn.Module, settings: Mapping) -> SGD:
         {"params": others, "weight_decay": settings["weight_decay"]},
         {"params": norms, "weight_decay": 0.0},
     ]
-    return SGD(groups, settings["lr"], settings["momentum"])
+    return torch.optim.SGD(groups, settings["lr"], settings["momentum"])
 
 
-def learning_rate(iteration: int, settings: Mapping) -> float:
-    """Learning rate of an iteration, from 0: a linear warm-up, then times ``gamma`` at each of the steps."""
-    lr = settings["lr"] * settings["gamma"] ** sum(iteration >= at for at in settings["schedule"]["steps"])
-    warmup = settings["warmup_iterations"]
-    if iteration >= warmup:
-        return lr
-    return lr * (WARMUP_START + (1 - WARMUP_START) * iteration / warmup)
+def learning_rate(settings: Mapping) -> LearningRate:
+    """By iteration: a linear warm-up, then times ``gamma`` at each of the schedule's steps."""
+    return LearningRate(
+        settings["lr"],
+        warmup_steps=settings["warmup_iterations"],
+        warmup_start=settings["lr"] * WARMUP_START,
+        milestones=settings["schedule"]["steps"],
+        gamma=settings["gamma"],
+    )

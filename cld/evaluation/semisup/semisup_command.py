@@ -8,14 +8,14 @@ from cld.data import read_info
 from cld.data.staging import local_copy
 from cld.evaluation.score import write_score
 from cld.evaluation.semisup.subset import draw_subset, write_subset
-from cld.runtime.caches import own_caches
+from cld.evaluation.semisup.trial import run_trial
+from cld.evaluation.semisup.trial_selection import score_winner
+from cld.runtime.distributed import process_group, require_one_process
 from cld.runtime.signals import ended_by_signals
-from cld.runtime.torchrun import process_group, require_one_process
 
 SECTION = "semisup"
 
 
-@own_caches()
 def main() -> None:
     """Fine-tune a run on few labels: draw the subset, run each trial of a grid, choose and score the best."""
     parser = argparse.ArgumentParser(prog="cld semisup", description=main.__doc__)
@@ -58,8 +58,6 @@ def _subset(args: argparse.Namespace, settings: dict) -> None:
 
 
 def _trial(args: argparse.Namespace, settings: dict) -> None:
-    from cld.evaluation.semisup.trial import run_trial  # PyTorch takes seconds, which a subset does not need
-
     store = local_copy(args.store)
     with process_group():
         run_trial(
@@ -76,8 +74,6 @@ def _trial(args: argparse.Namespace, settings: dict) -> None:
 
 def _choose(args: argparse.Namespace, settings: dict) -> None:
     require_one_process("semisup choose")
-    from cld.evaluation.semisup.choice import score_winner
-
     started, info = time.monotonic(), read_info(args.store)
     found = score_winner(args.trials, local_copy(args.store), settings, args.device)
     protocol = f"{SECTION}_{100 * found['details']['subset']['share']:g}"

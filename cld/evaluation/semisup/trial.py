@@ -10,24 +10,33 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from cld.config import run_id
 from cld.data import StoreInfo, read_info
 from cld.data.checksums import file_sha256
+from cld.data.features import extract_features
+from cld.evaluation.accuracy import by_logits
 from cld.evaluation.classifier.backbone import load_backbone
-from cld.evaluation.classifier.grades import accuracy
-from cld.evaluation.classifier.training import linear_head, logits_of, train_classifier
-from cld.evaluation.classifier.views import open_images
+from cld.evaluation.classifier.random_views import TrainingImages
+from cld.evaluation.classifier.training import linear_head, train_classifier
 from cld.evaluation.labels import complete_labels
-from cld.evaluation.protocols import partial_path
+from cld.evaluation.protocol_names import partial_path
 from cld.evaluation.semisup.subset import read_subset
 from cld.models.backbones import build_backbone
+from cld.nearest_neighbours import top_accuracy
+from cld.run_id import run_id
 from cld.runtime.device import resolve_device
-from cld.runtime.distributed import convert_sync_batchnorm, data_parallel, local_device, rank, require_at_most
+from cld.runtime.distributed import (
+    all_gather_objects,
+    convert_sync_batchnorm,
+    data_parallel,
+    local_device,
+    rank,
+    rank_slice,
+    require_at_most,
+)
 from cld.runtime.errors import InputError
 from cld.runtime.files import write_json
 from cld.training.checkpoint import load_checkpoint, save_checkpoint, trained_by
-from cld.training.optimiser import SGD
-from cld.training.resumable import Partial
+from cld.training.resumable import Resumable
 
 
 @dataclass(frozen=True)
@@ -40,7 +49,7 @@ class Trial:
         subset: see :meth:`cld.evaluation.semisup.subset.Subset.facts`.
         trained_by: see :func:`cld.training.checkpoint.trained_by`.
         lr: rate of the backbone; the head's is ``head_multiplier`` times as high.
-        diverged: whether the loss became no number; the fields below are None then.
+        diverged: whether the loss became infinite or NaN; the fields below are None then.
         training_loss: mean cross-entropy of the last epoch.
         held_out: ``top1`` and ``top5`` in percent and ``loss`` on the held-out images.
     """
@@ -76,7 +85,7 @@ def run_trial(
 
     The head's first weights, the order of the images and their views follow from the run's seed. A batch is
     normalised as a whole, also where processes that torchrun has started share it: each calls this, and the
-    first one writes. Until it is done, what a stopped trial goes on from lies beside ``out``.
+    first one writes. Until it is done, the state that a stopped trial resumes from is beside ``out``.
 
     Raises:
         InputError: bad input; see :func:`cld.evaluation.classifier.backbone.load_backbone` and
@@ -89,19 +98,14 @@ def run_trial(
     seed = config["seed"]
     head = linear_head(backbone.out_features, len(info.classes), seed).to(device)
     network = convert_sync_batchnorm(nn.Sequential(backbone, head), device)
-    optimiser = SGD(
+    optimiser = torch.optim.SGD(
         [{"params": backbone.parameters()}, {"params": head.parameters(), "lr": lr * head_multiplier}],
         lr,
         settings["momentum"],
         weight_decay=settings["weight_decay"],
     )
-    (images, targets), (others, other_targets) = (
-        (
-            open_images(store, "train", np.array(rows), info, side, device, config["workers"]),
-            torch.from_numpy(labels[rows]).to(device),
-        )
-        for rows in (subset.train, subset.held_out)
-    )
+    rows = np.array(subset.train)
+    images = TrainingImages(store, "train", rows, info, side, device, config["workers"])
     subject = {
         "run": run_id(config),
         "checkpoint": file_sha256(checkpoint),
@@ -110,13 +114,23 @@ def run_trial(
         "lr": lr,
         "head_multiplier": head_multiplier,
     }
-    partial = Partial(partial_path(out), subject, config["checkpoint_every_s"])
-    label, forward = f"lr {lr:g}, head x{head_multiplier:g}", data_parallel(network.train())
+    resumable = Resumable(partial_path(out), subject, config["checkpoint_every_s"])
     training_loss = train_classifier(
-        images, targets, forward, network, optimiser, settings, seed, label, partial
+        images,
+        torch.from_numpy(labels[rows]).to(device),
+        data_parallel(network.train()),
+        network,
+        optimiser,
+        settings,
+        seed,
+        f"lr {lr:g}, head x{head_multiplier:g}",
+        resumable,
     )
-    logits = logits_of(others, network.eval())
-    loss = F.cross_entropy(logits, other_targets).item()
+    own = subset.held_out[rank_slice(len(subset.held_out))]
+    logits = extract_features(network, store, "train", info, device, side, config["workers"], own)
+    logits = torch.cat([part.to(device) for part in all_gather_objects(logits.cpu())])
+    held_out_labels = torch.from_numpy(labels[subset.held_out]).to(device)
+    loss = F.cross_entropy(logits, held_out_labels).item()
     diverged = not (math.isfinite(training_loss) and math.isfinite(loss))
     trial = Trial(
         run=run_id(config),
@@ -128,14 +142,14 @@ def run_trial(
         head_multiplier=head_multiplier,
         diverged=diverged,
         training_loss=None if diverged else training_loss,
-        held_out=None if diverged else {**accuracy(logits, other_targets), "loss": loss},
+        held_out=None if diverged else {**top_accuracy(by_logits(logits), held_out_labels), "loss": loss},
     )
     if rank() == 0:
         report = asdict(trial)
         content = {"config": config, "trial": report, "network": network.state_dict()}
         save_checkpoint(weights_path(out), content)
         write_json(out, report)
-    partial.remove()
+    resumable.remove()
     return trial
 
 

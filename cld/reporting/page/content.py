@@ -18,18 +18,18 @@ from cld.config import (
     format_overrides,
     is_generated,
     load_preset,
-    overrides_of,
     parse_yaml,
     read_yaml,
 )
-from cld.evaluation.protocols import STORE_PROTOCOLS
+from cld.evaluation.protocol_names import STORE_PROTOCOLS
 from cld.reporting.job_time import job_time
 from cld.reporting.page.curves import curves
 from cld.reporting.page.pictures import embedded
-from cld.reporting.tables.cell import read_json
 from cld.reporting.tables.claims import check
 from cld.reporting.tables.render import KINDS, METRICS, best_places, code_version, percent
 from cld.reporting.tables.spec import REFERENCE_ROW, Axis, Cell, Place, Table
+from cld.run_id import overrides_of
+from cld.runtime.files import read_json
 from cld.runtime.provenance import provenance
 from cld.training.run_folder import stage
 

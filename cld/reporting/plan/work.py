@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from cld.config import THREE_VIEWS, load_dataset, load_source
+from cld.config import load_dataset, load_method, load_source
 
 #: Blocks of the ResNets, and whether a block has three convolutions (a bottleneck, four times as wide).
 RESNETS = {
@@ -12,10 +12,6 @@ RESNETS = {
 }
 #: Kernel size of the first convolution, its stride, and that of the pooling behind it.
 STEMS = {"imagenet": (7, 2, 2), "small": (3, 1, 1), "small_stride2": (3, 2, 1)}
-#: A backward pass takes twice the work of a forward pass.
-FORWARD_AND_BACKWARD, FORWARD = 3, 1
-#: Methods that pass every view through a second network, forward only.
-TARGETS = ("byol",)
 #: Crops to train on, as the supplement states (section 1): where they are cut from real scenes.
 KITCHEN_TRAIN = 20_800
 #: Side of a JPEG's views where the run says ``auto``, see :mod:`cld.data.decoding`.
@@ -74,8 +70,7 @@ def run_macs(preset: str, run: Mapping, side: int | None, images: int | None) ->
     per_view = resnet_macs(run["backbone"], side) if side else None
     if per_view is None or not images:
         return None
-    has_key = run["method"] in THREE_VIEWS
-    passes = (run["views"] - has_key) * FORWARD_AND_BACKWARD + has_key * FORWARD
-    passes += run["views"] * FORWARD * (run["method"] in TARGETS)
-    passes += FORWARD_AND_BACKWARD * (run["method"] == "infomin" and run["infomin"]["jigsaw_weight"] > 0)
+    about, _ = load_method(run["method"])
+    passes = (run["views"] - about["key_views"]) * about["passes_per_view"]
+    passes += about["key_views"] + about["passes_per_image"]
     return per_view * passes * images * run["optimiser"]["epochs"]

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from cld.config import load_dataset, load_protocol, load_source
-from cld.evaluation.protocols import PROTOCOLS, STORE_PROTOCOLS, partial_path
+from cld.evaluation.protocol_names import RESUMABLE, STORE_PROTOCOLS, partial_path
 from cld.reporting.status.job import Job
 
 _DETECTION, _SEMISUP = "detection_", "semisup_"
@@ -38,7 +38,7 @@ def score_jobs(folder: Path, preset: str, score: str, runs: Mapping[str, Mapping
     elif protocol.startswith(_SEMISUP):
         rule = "semisup"
     else:
-        rule = protocol if PROTOCOLS[protocol].resumable else "evaluate"
+        rule = protocol if protocol in RESUMABLE else "evaluate"
     own = Job(name, rule, output, logs / f"{subject}.{protocol}.log", (partial_path(output),))
     return [*(_semisup_jobs(folder, preset, own, runs[subject]) if rule == "semisup" else []), own]
 

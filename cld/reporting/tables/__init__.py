@@ -1,1 +1,1 @@
-"""Tables: what they ask for (spec), one number of them (cell), and how they are shown (render)."""
+"""Tables: what their files ask for (spec), their cells, claims about them, and how they are rendered."""

@@ -1,41 +1,32 @@
 """A cell: the mean of one metric over its runs' scores, with everything needed to trace it."""
 
 import argparse
-import json
 from pathlib import Path
-from statistics import fmean, stdev
 
 from cld.config import is_generated, load_preset
-from cld.reporting.tables.spec import Cell, load_table
+from cld.evaluation.statistics import mean_sd, one_metric
+from cld.reporting.tables.spec import Cell, Place, Table, load_table
 from cld.runtime.errors import InputError
-from cld.runtime.files import write_json
-
-
-def read_json(path: str | Path, fix: str) -> dict:
-    """Read a JSON object written by an earlier step.
-
-    Raises:
-        InputError: the file is missing or damaged; ``fix`` says how it is made again.
-    """
-    try:
-        return json.loads(Path(path).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: cannot be read ({error}); {fix}") from None
+from cld.runtime.files import read_json, write_json
 
 
 def summarise(cell: Cell, preset: str, scores: list[dict]) -> dict:
     """A cell's number from its scores, in percent: mean and sample deviation over seeds.
 
-    Of each score it keeps the value, where it comes from and, where the score says so, which of ``n`` images
-    were right (``hits``, as :func:`cld.evaluation.statistics.packed_hits` packs them): what it takes to
+    Of each score it keeps what :func:`cld.evaluation.statistics.one_metric` returns, which suffices to
     compare two cells.
 
     Raises:
         InputError: a score lacks the metric.
     """
-    kept = [_kept(cell, score) for score in scores]
-    values = [score["value"] for score in kept]
-    scale = load_preset(preset)
+    for score in scores:
+        if cell.metric not in score["metrics"]:
+            raise InputError(
+                f"{cell.where}: the score of {score['run'] or cell.dataset} has no metric {cell.metric}, "
+                f"only {', '.join(score['metrics'])}; evaluate that run again"
+            )
+    kept = [one_metric(score, cell.metric) for score in scores]
+    mean, deviation = mean_sd([score["value"] for score in kept])
     return {
         "table": cell.table,
         "row": cell.row,
@@ -44,11 +35,11 @@ def summarise(cell: Cell, preset: str, scores: list[dict]) -> dict:
         "metric": cell.metric,
         "unit": "percent",
         "published": cell.published,
-        "value": round(fmean(values), 4),
-        "std": round(stdev(values), 4) if len(values) > 1 else None,
-        "n_seeds": len(values),
+        "value": round(mean, 4),
+        "std": None if deviation is None else round(deviation, 4),
+        "n_seeds": len(kept),
         "preset": preset,
-        "scale": scale["title"],
+        "scale": load_preset(preset)["title"],
         "generated": is_generated(preset, cell.dataset),
         "dataset": cell.dataset,
         "scores": kept,
@@ -58,21 +49,28 @@ def summarise(cell: Cell, preset: str, scores: list[dict]) -> dict:
     }
 
 
-def _kept(cell: Cell, score: dict) -> dict:
-    if cell.metric not in score["metrics"]:
-        raise InputError(
-            f"{cell.where}: the score of {score['run'] or cell.dataset} has no metric {cell.metric}, only "
-            f"{', '.join(score['metrics'])}; evaluate that run again"
-        )
-    details = score.get("details", {})
-    return {
-        "run": score["run"],
-        "seed": score["seed"],
-        "value": score["metrics"][cell.metric],
-        "n": details.get("n"),
-        "hits": details.get("hits", {}).get(cell.metric),
-        "provenance": score["provenance"],
-    }
+def built_cells(table: Table, preset: str, results: str | Path) -> dict[Place, dict]:
+    """All of a table's cells, from their files.
+
+    Raises:
+        InputError: one is missing.
+    """
+    fix = "build that cell first, or render with cld tables --now"
+    return {place: read_json(Path(results) / cell.path(preset), fix) for place, cell in table.cells.items()}
+
+
+def available_cells(table: Table, preset: str, results: str | Path) -> dict[Place, dict]:
+    """The cells that have at least one score, computed from the scores that exist.
+
+    Cells' files are not read: their paths do not tell whether they still are what the table asks for.
+    """
+    cells = {}
+    for place, cell in table.cells.items():
+        paths = [Path(results) / name for name in cell.scores(preset)]
+        scores = [read_json(path, "evaluate that run again") for path in paths if path.exists()]
+        if scores:
+            cells[place] = summarise(cell, preset, scores)
+    return cells
 
 
 def main() -> None:

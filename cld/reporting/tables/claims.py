@@ -1,11 +1,9 @@
-"""Whether a table's numbers support what is said of them, by paired bootstrap over seeds and images."""
+"""Whether a table's numbers support the claims about them, by paired bootstrap over seeds and images."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-import numpy as np
-
-from cld.evaluation.statistics import LEVEL, Interval, bootstrap, unpacked
+from cld.evaluation.statistics import LEVEL, Interval, bootstrap, paired_differences
 from cld.reporting.tables.spec import Claim, Contrast, Place, Table
 
 SUPPORTED, NOT_SUPPORTED, UNDECIDED, UNCHECKED = "supported", "not supported", "undecided", "not checked"
@@ -23,9 +21,9 @@ class Check:
 def check(claim: Claim, cells: Mapping[Place, dict], table: Table) -> Check:
     """Hold a claim against cells (as :func:`cld.reporting.tables.cell.summarise` makes them).
 
-    Of several contrasts the verdict is the worst, and the evidence that of the contrast it hangs on. It is
-    ``undecided`` where an interval of 95 % holds both what is claimed and its opposite, or where there is no
-    interval.
+    Of several contrasts the verdict is the worst, and the evidence is of the contrast that decides it. The
+    verdict is ``undecided`` where an interval of 95 % holds both what is claimed and its opposite, or where
+    there is no interval.
     """
     missing = {place for contrast in claim.contrasts for place in contrast.places if place not in cells}
     if missing:
@@ -33,14 +31,15 @@ def check(claim: Claim, cells: Mapping[Place, dict], table: Table) -> Check:
     contrasts = claim.contrasts
     if claim.within is not None:
         # the two that are farthest apart: what is true of them is true of all
-        contrasts = (max(contrasts, key=lambda contrast: abs(_difference_of_means(contrast, cells))),)
+        contrasts = [max(contrasts, key=lambda contrast: abs(_difference_of_means(contrast, cells)))]
     judged = []
     for contrast in contrasts:
-        if (differences := paired(contrast, cells)) is None:
+        plus, minus = ([cells[place]["scores"] for place in side] for side in (contrast.plus, contrast.minus))
+        differences = paired_differences(plus, minus)
+        if differences is None:
             return Check(claim.text, UNCHECKED, "its cells have no seed in common, or are of different data")
         interval = bootstrap(differences)
-        verdict = _within(interval, claim.within) if claim.within is not None else _above(interval, claim.by)
-        judged.append((verdict, interval, contrast, differences.shape))
+        judged.append((_verdict(claim, interval), interval, contrast, differences.shape))
     order = (NOT_SUPPORTED, UNDECIDED, SUPPORTED)
     verdict, interval, contrast, (n_seeds, n_images) = min(
         judged, key=lambda j: (order.index(j[0]), j[1].mean)
@@ -51,33 +50,13 @@ def check(claim: Claim, cells: Mapping[Place, dict], table: Table) -> Check:
         which = f"{one} less {other}, the farthest apart: "
     elif len(claim.contrasts) > 1:
         which = f"against {other}: "
+    shown = "no interval"
+    if interval.low is not None:
+        shown = f"{LEVEL} % interval {signed(interval.low)} to {signed(interval.high)}"
     images = f"{n_images:,} images" if n_images > 1 else "images not known"
     seeds = f"{n_seeds} seeds" if n_seeds > 1 else "one seed, which says nothing of others"
-    evidence = f"{which}difference {signed(interval.mean)} points, {_shown(interval)} ({seeds}; {images})"
+    evidence = f"{which}difference {signed(interval.mean)} points, {shown} ({seeds}; {images})"
     return Check(claim.text, verdict, evidence)
-
-
-def paired(contrast: Contrast, cells: Mapping[Place, dict]) -> np.ndarray | None:
-    """A contrast by seed and image, in percentage points: (S, N), or (S, 1) where images are not known.
-
-    None where the cells share no seed, or were not scored on the same data.
-    """
-    of_cells = {
-        place: {score["seed"]: score for score in cells[place]["scores"]} for place in contrast.places
-    }
-    seeds = sorted(set.intersection(*map(set, of_cells.values())), key=str)
-    scores = [by_seed[seed] for by_seed in of_cells.values() for seed in seeds]
-    if not seeds or len({score["provenance"]["data_checksum"] for score in scores}) > 1:
-        return None
-    has_images = all(score["hits"] for score in scores) and len({score["n"] for score in scores}) == 1
-
-    def values(place: Place) -> np.ndarray:
-        own = [of_cells[place][seed] for seed in seeds]
-        if has_images:
-            return 100.0 * np.array([unpacked(score["hits"], score["n"]) for score in own])
-        return np.array([[score["value"]] for score in own])
-
-    return sum(map(values, contrast.plus)) - sum(map(values, contrast.minus))
 
 
 def signed(value: float) -> str:
@@ -90,35 +69,24 @@ def _difference_of_means(contrast: Contrast, cells: Mapping[Place, dict]) -> flo
     return sum(cells[p]["value"] for p in contrast.plus) - sum(cells[p]["value"] for p in contrast.minus)
 
 
-def _above(interval: Interval, by: float) -> str:
-    if interval.low is not None and interval.low > by:
-        return SUPPORTED
-    return NOT_SUPPORTED if interval.high is not None and interval.high < by else UNDECIDED
-
-
-def _within(interval: Interval, within: float) -> str:
+def _verdict(claim: Claim, interval: Interval) -> str:
     if interval.low is None:
         return UNDECIDED
-    if -within <= interval.low and interval.high <= within:
-        return SUPPORTED
-    return NOT_SUPPORTED if interval.low > within or interval.high < -within else UNDECIDED
-
-
-def _shown(interval: Interval) -> str:
-    if interval.low is None:
-        return "no interval"
-    return f"{LEVEL} % interval {signed(interval.low)} to {signed(interval.high)}"
+    if claim.within is None:
+        is_supported, is_refuted = interval.low > claim.by, interval.high < claim.by
+    else:
+        is_supported = -claim.within <= interval.low and interval.high <= claim.within
+        is_refuted = interval.low > claim.within or interval.high < -claim.within
+    return SUPPORTED if is_supported else NOT_SUPPORTED if is_refuted else UNDECIDED
 
 
 def _names(table: Table, *places: Place) -> list[str]:
-    """Cells by the labels that tell them apart."""
+    """Cells by the labels that distinguish them."""
     rows, columns = ({entry.key: entry for entry in axis} for axis in (table.rows, table.columns))
     by_row = [f"{table.row_header} {rows[row].label}".strip() for row, _ in places]
     by_column = [columns[column].label for _, column in places]
     if len(set(by_column)) == 1:
         return by_row
-    return (
-        by_column
-        if len(set(by_row)) == 1
-        else [", ".join(both) for both in zip(by_row, by_column, strict=True)]
-    )
+    if len(set(by_row)) == 1:
+        return by_column
+    return [", ".join(both) for both in zip(by_row, by_column, strict=True)]

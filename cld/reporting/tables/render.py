@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from itertools import groupby
 from pathlib import Path
@@ -10,11 +10,12 @@ from pathlib import Path
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
 from cld.config import is_generated, load_preset
-from cld.reporting.tables.cell import read_json, summarise
 from cld.reporting.tables.claims import check, signed
-from cld.reporting.tables.spec import REFERENCE_ROW, Cell, Place, Table
+from cld.reporting.tables.picture import draw
+from cld.reporting.tables.spec import REFERENCE_ROW, Axis, Cell, Place, Table
 from cld.runtime.files import write_text
 
+#: Of the CSV.
 COLUMNS = (
     "table",
     "row",
@@ -46,6 +47,11 @@ METRICS = {
     "view_nmi": "NMI of two views",
     "view_retrieval": "retrieval between two views",
 }
+#: On tables of generated data.
+DEMO_WARNING = (
+    "Demo: generated data and a small network. These are not reproductions of the published numbers, "
+    "which belong to the real dataset at full scale."
+)
 #: A LaTeX table with more lines than this runs over pages.
 LONG = 45
 MISSING = "– (missing)"
@@ -117,46 +123,41 @@ def difference(cell: Mapping) -> float | None:
 
 
 def best_places(table: Table, cells: Mapping[Place, dict]) -> set[Place]:
-    """Where the best numbers of the grid stand; of a single one nothing is said.
+    """Where the best numbers of the grid stand; a number without rivals is not called the best.
 
     Only cells of one dataset, protocol and metric are compared, and equal ones (as printed) are equally good.
     """
-
-    def among(place: Place) -> tuple:
-        row, column = place
-        cell = cells[place]
-        scope = {"column": (groups[row], column), "row": (row,), "table": (groups[row],)}[table.best]
-        return (*scope, cell["dataset"], cell["protocol"], cell["metric"])
-
-    groups = {row.key: row.group for row in table.rows}
     if table.best == "none":
         return set()
-    places = sorted((place for place in cells if place[0] in groups), key=lambda place: repr(among(place)))
+    groups = {row.key: row.group for row in table.rows}
+    rivals = defaultdict(list)
+    for (row, column), cell in cells.items():
+        if row in groups:
+            scope = {"column": (groups[row], column), "row": row, "table": groups[row]}[table.best]
+            rivals[scope, cell["dataset"], cell["protocol"], cell["metric"]].append((row, column))
     best = set()
-    for _, some in groupby(places, among):
-        printed = {place: percent(cells[place]["value"]) for place in some}
+    for places in rivals.values():
+        printed = {place: round(cells[place]["value"], 1) for place in places}
         if len(printed) > 1:
-            most = max(map(float, printed.values()))
-            best |= {place for place, text in printed.items() if float(text) == most}
+            best |= {place for place, value in printed.items() if value == max(printed.values())}
     return best
 
 
-def tidy_csv(cells: Mapping[Place, dict], paths: Mapping[Place, str], best: set[Place]) -> str:
+def tidy_csv(table: Table, cells: Mapping[Place, dict], results: str | Path) -> str:
     """One row a cell, in the columns of :data:`COLUMNS`; ``cell`` is the cell's file."""
-
-    def row(place: Place, cell: dict) -> dict:
+    best = best_places(table, cells)
+    text = io.StringIO()
+    writer = csv.DictWriter(text, COLUMNS, extrasaction="ignore", lineterminator="\n")
+    writer.writeheader()
+    for place, cell in cells.items():
         away = difference(cell)
         own = {
+            "cell": f"{results}/{table.cells[place].path(cell['preset'])}",
             "difference": None if away is None else round(away, 4),
             "best": int(place in best),
             "code": "; ".join(sorted(_versions(cell))),
         }
-        return {**cell, **own, "cell": paths[place]}
-
-    text = io.StringIO()
-    writer = csv.DictWriter(text, COLUMNS, extrasaction="ignore", lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(row(place, cell) for place, cell in cells.items())
+        writer.writerow({**cell, **own})
     return text.getvalue()
 
 
@@ -166,28 +167,16 @@ def view(table: Table, cells: Mapping[Place, dict], preset: str) -> dict:
     ``cells`` may lack some of the table's: their places are marked.
     """
     best = best_places(table, cells)
-
-    def entry(place: Place) -> dict:
-        cell, asked = cells.get(place), table.cells.get(place)
-        published = asked.published if asked else None
-        texts = {"ours": "", "published": "", "difference": ""}
-        if asked:
-            ours, away = MISSING, None
-            if cell:
-                fewer = f" ({cell['n_seeds']} of {len(asked.seeds)} seeds)" * _lacks_seeds(cell, asked)
-                ours, away = percent(cell["value"], cell["std"]) + fewer, difference(cell)
-            texts = {
-                "ours": ours,
-                "published": percent(published),
-                "difference": "–" if away is None else signed(away),
-            }
-        return {**texts, "best": place in best, "missing": bool(asked) and cell is None}
-
     generated = any(is_generated(preset, cell.dataset) for cell in table.cells.values())
     metrics = dict.fromkeys(METRICS[cell.metric] for cell in table.cells.values())
+
+    def entry(row: Axis, column: str) -> dict:
+        place = row.key, column
+        return {**_numbers(cells.get(place), table.cells.get(place)), "best": place in best}
+
     return {
         "title": f"{table.title}{' (demo: generated data)' * generated}, {load_preset(preset)['title']}",
-        "warning": warning(table, preset),
+        "warning": DEMO_WARNING * generated,
         "caption": f"{table.caption} In percent ({', '.join(metrics)}).",
         "row_header": table.row_header,
         "columns": [column.label for column in table.columns],
@@ -195,60 +184,82 @@ def view(table: Table, cells: Mapping[Place, dict], preset: str) -> dict:
             {
                 "label": group,
                 "rows": [
-                    {"label": row.label, "cells": [entry((row.key, column.key)) for column in table.columns]}
+                    {"label": row.label, "cells": [entry(row, column.key) for column in table.columns]}
                     for row in rows
                 ],
             }
             for group, rows in groupby(table.rows, lambda row: row.group)
         ],
         "references": [
-            {"label": reference.label, **entry((REFERENCE_ROW, reference.key))}
+            {"label": reference.label, **entry(Axis(REFERENCE_ROW, ""), reference.key)}
             for reference in table.references
         ],
-        "published": any(cell.published is not None for cell in table.cells.values()),
+        "published": _has_published(table),
         "best": bool(best),
         "is_long": len(table.rows) + len({row.group for row in table.rows}) > LONG,
         "checks_title": f"Checks of claims{', on demo numbers' * generated}:",
         "checks": [check(claim, cells, table) for claim in table.claims],
-        "notes": [table.note] * bool(table.note) + list(_notes(table, cells, preset, bool(best))),
+        "notes": _notes(table, cells, preset, bool(best)),
     }
+
+
+def _numbers(cell: Mapping | None, asked: Cell | None) -> dict:
+    """What is printed in a place: nothing where no cell applies, and MISSING where it has not been built."""
+    if not asked:
+        return {"ours": "", "published": "", "difference": "", "missing": False}
+    published = percent(asked.published)
+    if not cell:
+        return {"ours": MISSING, "published": published, "difference": "–", "missing": True}
+    fewer = f" ({cell['n_seeds']} of {len(asked.seeds)} seeds)" * _lacks_seeds(cell, asked)
+    away = difference(cell)
+    return {
+        "ours": percent(cell["value"], cell["std"]) + fewer,
+        "published": published,
+        "difference": "–" if away is None else signed(away),
+        "missing": False,
+    }
+
+
+def _has_published(table: Table) -> bool:
+    return any(cell.published is not None for cell in table.cells.values())
 
 
 def _lacks_seeds(cell: Mapping, asked: Cell) -> bool:
     return cell["configuration"] is not None and cell["n_seeds"] < len(asked.seeds)
 
 
-def _notes(table: Table, cells: Mapping[Place, dict], preset: str, has_best: bool) -> Iterable[str]:
+def _notes(table: Table, cells: Mapping[Place, dict], preset: str, has_best: bool) -> list[str]:
+    """The footnotes: the preset's own, gaps, what the numbers are, and where they come from."""
+    notes = [table.note] if table.note else []
     missing = len(table.cells) - len(cells)
     fewer = sum(_lacks_seeds(cell, table.cells[place]) for place, cell in cells.items())
     gaps = [f"{missing} missing"] * bool(missing) + [f"{fewer} of fewer seeds than asked for"] * bool(fewer)
     if gaps:
-        yield f"Partial: of {len(table.cells)} cells {' and '.join(gaps)}."
+        notes.append(f"Partial: of {len(table.cells)} cells {' and '.join(gaps)}.")
+    meaning = []
     seeds = sorted({cell["n_seeds"] for cell in cells.values() if cell["configuration"]})
-    several = any(n > 1 for n in seeds)
-    over = (
-        f"Ours: mean ± standard deviation over {' or '.join(map(str, seeds))} seeds."
-        if several
-        else "Ours: one seed."
-    )
-    published = any(cell.published is not None for cell in table.cells.values())
-    yield (
-        over * bool(seeds)
-        + " Published: the authors' number; difference: ours less published." * published
-        + " Bold: the best." * has_best
-    ).strip()
-    yield from _mixed_versions(cells)
-    scores = [score for cell in cells.values() for score in cell["scores"]]
-    data: dict[str, set] = {}
-    for cell in cells.values():
-        scored_on = cell["protocol"].removeprefix("detection_")  # a run on ImageNet is scored on VOC
-        store = scored_on if scored_on != cell["protocol"] else cell["dataset"]
-        data.setdefault(store, set()).update(s["provenance"]["data_checksum"][:12] for s in cell["scores"])
-    if scores:
-        runs = {score["run"] for score in scores} - {None}
+    if max(seeds, default=0) > 1:
+        meaning.append(f"Ours: mean ± standard deviation over {' or '.join(map(str, seeds))} seeds.")
+    elif seeds:
+        meaning.append("Ours: one seed.")
+    if _has_published(table):
+        meaning.append("Published: the authors' number; difference: ours less published.")
+    if has_best:
+        meaning.append("Bold: the best.")
+    notes += [" ".join(meaning), *_mixed_versions(cells)]
+    if cells:
+        data: dict[str, set] = {}
+        for cell in cells.values():
+            scored_on = cell["protocol"].removeprefix("detection_")  # a run on ImageNet is scored on VOC
+            store = scored_on if scored_on != cell["protocol"] else cell["dataset"]
+            data.setdefault(store, set()).update(
+                s["provenance"]["data_checksum"][:12] for s in cell["scores"]
+            )
+        runs = {score["run"] for cell in cells.values() for score in cell["scores"]} - {None}
         stores = ", ".join(f"{name} ({' and '.join(sorted(sums))})" for name, sums in data.items())
         versions = ", ".join(sorted(set().union(*map(_versions, cells.values()))))
-        yield f"Preset {preset}, data of {stores}, {len(runs)} runs, code {versions}."
+        notes.append(f"Preset {preset}, data of {stores}, {len(runs)} runs, code {versions}.")
+    return notes
 
 
 def _mixed_versions(cells: Mapping[Place, dict]) -> Iterable[str]:
@@ -273,62 +284,19 @@ def _versions(cell: Mapping) -> set[str]:
     return set(map(code_version, codes))
 
 
-def warning(table: Table, preset: str) -> str:
-    """What a reader of a demo table must know; empty where all data are real."""
-    if not any(is_generated(preset, dataset) for dataset in {cell.dataset for cell in table.cells.values()}):
-        return ""
-    return (
-        "Demo: generated data and a small network. These are not reproductions of the published numbers, "
-        "which belong to the real dataset at full scale."
-    )
-
-
-def render(
-    table: Table, cells: Mapping[Place, dict], shown: Mapping, preset: str, results: str | Path
-) -> dict:
+def render(table: Table, cells: Mapping[Place, dict], shown: Mapping, results: str | Path) -> dict[str, str]:
     """The table's four texts by suffix; ``shown`` is its :func:`view`."""
-    paths = {place: f"{results}/{table.cells[place].path(preset)}" for place in cells}
-    files = {
-        kind: _TEMPLATES.get_template(f"table.{kind}.j2").render(shown) for kind in ("md", "tex", "html")
-    }
-    return {"csv": tidy_csv(cells, paths, best_places(table, cells)), **files}
+    kinds = ("md", "tex", "html")
+    files = {kind: _TEMPLATES.get_template(f"table.{kind}.j2").render(shown) for kind in kinds}
+    return {"csv": tidy_csv(table, cells, results), **files}
 
 
 def write(
     table: Table, cells: Mapping[Place, dict], preset: str, results: str | Path, folder: str = FOLDER
 ) -> None:
     """Write the table's files, of :data:`KINDS`, to a folder of the preset's."""
-    from cld.reporting.tables.picture import draw  # matplotlib takes half a second, and importers need none
-
     path = Path(results) / preset / folder / f"{table.name}.csv"
     shown = view(table, cells, preset)
-    for kind, text in render(table, cells, shown, preset, results).items():
+    for kind, text in render(table, cells, shown, results).items():
         write_text(path.with_suffix(f".{kind}"), text)
     draw(shown, path.with_suffix(".png"))
-
-
-def built_cells(table: Table, preset: str, results: str | Path) -> dict[Place, dict]:
-    """All of a table's cells, from their files.
-
-    Raises:
-        InputError: one is missing.
-    """
-    return {
-        place: read_json(Path(results) / cell.path(preset), "build that cell first, or render with --partial")
-        for place, cell in table.cells.items()
-    }
-
-
-def available_cells(table: Table, preset: str, results: str | Path) -> dict[Place, dict]:
-    """The cells of which there is at least one score, computed afresh from the scores that are there.
-
-    Cells' files are not read: their paths do not tell whether they still are what the table asks for.
-    """
-    cells = {}
-    for place, cell in table.cells.items():
-        files = [path for name in cell.scores(preset) if (path := Path(results) / name).exists()]
-        if files:
-            cells[place] = summarise(
-                cell, preset, [read_json(path, "evaluate that run again") for path in files]
-            )
-    return cells

@@ -1,27 +1,18 @@
 """Table files (``config/tables/*.yaml``): rows, columns, what each changes, so which runs a cell needs."""
 
 import difflib
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import combinations
 
-from cld.config import CONFIG, display_path, load_preset, load_run, read_yaml, run_id, validate
-from cld.evaluation.protocols import STORE_PROTOCOLS
+from cld.config import CONFIG, display_path, load_preset, load_run, read_yaml, validate
+from cld.evaluation.protocol_names import METRICS, STORE_PROTOCOLS
+from cld.run_id import run_id
 from cld.runtime.errors import InputError
 
 #: The row under which a table's references have their cells.
 REFERENCE_ROW = "reference"
-
-_ACCURACIES = ("top1", "top5")
-_PRECISIONS = ("ap50", "ap", "ap75", "ap50_07", "ap_07")
-#: What each protocol measures.
-METRICS = {
-    **dict.fromkeys(("knn", "linear", "linear_published", "semisup_1", "semisup_10"), _ACCURACIES),
-    **dict.fromkeys(STORE_PROTOCOLS, _ACCURACIES),
-    **dict.fromkeys(("detection_voc07", "detection_voc0712"), _PRECISIONS),
-    "nmi": ("nmi",),
-    "retrieval": ("top1", "precision_at_k"),
-    "unsupervised": ("view_nmi", "view_retrieval"),
-}
 
 #: A cell's place: the keys of its row and its column.
 Place = tuple[str, str]
@@ -100,7 +91,7 @@ class Contrast:
 
 @dataclass(frozen=True)
 class Claim:
-    """What is said of a table's numbers: that every contrast is above ``by``, or within ``within`` of zero.
+    """A statement on a table's numbers: every contrast is above ``by``, or within ``within`` of zero.
 
     Both in percentage points; ``within`` is None where the claim is of the first kind.
     """
@@ -168,7 +159,7 @@ def load_table(name: str, preset: str) -> Table:
     """Read, validate and expand ``config/tables/<name>.yaml``.
 
     Raises:
-        InputError: a key, row or column that does not exist or stands twice, a protocol without the metric,
+        InputError: a key, row or column that does not exist or occurs twice, a protocol without the metric,
             or a claim that compares what cannot be compared.
     """
     path = CONFIG / "tables" / f"{name}.yaml"
@@ -176,40 +167,23 @@ def load_table(name: str, preset: str) -> Table:
     spec = read_yaml(path)
     validate(spec, "table", where)
     scale = spec.get("presets", {}).get(preset, {})
-    columns, references = spec["columns"], spec.get("references", [])
-    _refuse_repeats(spec, where)
-    rows = _expanded_rows(spec, where)
-    _refuse_unknown_scaling(spec, rows, where)
-    grid = {(row["key"], column["key"]): (row, column) for row in rows.values() for column in columns}
-    extra, published = spec.get("cells", {}), spec.get("published", {})
-    claims = [
-        _claim(entry, grid, f"{where}: claim {number}")
-        for number, entry in enumerate(spec.get("claims", []), start=1)
-    ]
-    skipped = {_place(key, grid, "skip", where) for key in spec.get("skip", [])}
-    for key in extra:
-        _place(key, grid, "cells", where)
-    for row, values in published.items():
-        for column in values:
-            _place(f"{row}/{column}", grid, "published", where)
-
+    rows, columns = _rows(spec, scale), _columns(spec, scale)
+    _require_unique_keys(spec, where)
+    _require_known_keys(spec, rows, columns, where)
     dropped = set(scale.get("drop", []))
-    rows = {key: row for key, row in rows.items() if not dropped & {key, row["row"], row["row_group"]}}
-    columns = [column for column in columns if column["key"] not in dropped]
+    rows, columns = ([line for line in lines if dropped.isdisjoint(line.names)] for lines in (rows, columns))
     if not rows or not columns:
         raise InputError(f"{where}: presets.{preset}.drop leaves no cell; drop fewer rows or columns")
     seeds = tuple(scale.get("seeds") or spec.get("seeds") or load_preset(preset)["seeds"])
+    changes, published, skipped = spec.get("cells", {}), spec.get("published", {}), set(spec.get("skip", []))
 
-    def cell(row: str, column: str, layers: list[Mapping], **own: object) -> Cell:
-        setting = {key: spec[key] for key in ("dataset", "method", "protocol", "metric")}
-        overrides: dict = {}
-        for layer in (spec, scale, *layers):
-            setting |= {key: layer[key] for key in setting if key in layer}
-            overrides |= layer.get("set", {})
-        if setting["protocol"] in STORE_PROTOCOLS:  # nothing of a run's plays a part
-            made = Cell(name, row, column, seeds=(), overrides={}, **setting, **own)
+    def cell(row: str, column: str, layers: Iterable[Mapping], published: float | None = None) -> Cell:
+        setting = _merged([spec, scale, *layers])
+        if setting["protocol"] in STORE_PROTOCOLS:  # a run's settings do not matter
+            setting |= {"seeds": (), "overrides": {}}
         else:
-            made = Cell(name, row, column, seeds=seeds, overrides=overrides, **setting, **own)
+            setting |= {"seeds": seeds}
+        made = Cell(name, row, column, published=published, **setting)
         if made.metric not in METRICS[made.protocol]:
             measures = ", ".join(METRICS[made.protocol])
             raise InputError(
@@ -217,34 +191,18 @@ def load_table(name: str, preset: str) -> Table:
             )
         return made
 
-    def scaled(kind: str, key: str) -> Mapping:
-        return scale.get(kind, {}).get(key, {})
-
-    cells = {
-        (row["key"], column["key"]): cell(
-            row["key"],
-            column["key"],
-            [
-                row["group_layer"],
-                scaled("row_groups", row["row_group"]),
-                row,
-                scaled("rows", row["row"]),
-                column,
-                scaled("columns", column["key"]),
-                {"set": extra.get(f"{row['key']}/{column['key']}", {})},
-            ],
-            published=published.get(row["key"], {}).get(column["key"]),
-        )
-        for row in rows.values()
-        for column in columns
-        if (row["key"], column["key"]) not in skipped
-    }
-    cells |= {
-        (REFERENCE_ROW, entry["key"]): cell(REFERENCE_ROW, entry["key"], [entry]) for entry in references
-    }
-    claims = [kept for claim in claims if (kept := _at_hand(claim, cells))]
-    for claim in claims:
-        _refuse_unlike(claim, cells, where)
+    cells = {}
+    for row in rows:
+        for column in columns:
+            place = row.axis.key, column.axis.key
+            key = "/".join(place)
+            if key not in skipped:
+                layers = [*row.layers, *column.layers, {"set": changes.get(key, {})}]
+                cells[place] = cell(*place, layers, published.get(place[0], {}).get(place[1]))
+    references = spec.get("references", [])
+    for entry in references:
+        place = REFERENCE_ROW, entry["key"]
+        cells[place] = cell(*place, [entry])
     return Table(
         name=name,
         title=spec["title"],
@@ -254,121 +212,121 @@ def load_table(name: str, preset: str) -> Table:
         row_header=spec.get("row_header", ""),
         note=scale.get("note", ""),
         best=spec.get("best", "column"),
-        rows=[
-            _axis(row | scaled("rows", row["row"]), scaled("row_groups", row["row_group"]))
-            for row in rows.values()
-        ],
-        columns=[_axis(column | scaled("columns", column["key"])) for column in columns],
-        references=[_axis(reference) for reference in references],
-        claims=claims,
+        rows=[row.axis for row in rows],
+        columns=[column.axis for column in columns],
+        references=[Axis(entry["key"], entry["label"]) for entry in references],
+        claims=list(_claims(spec, cells, where)),
         cells=cells,
     )
 
 
-def _axis(entry: Mapping, group: Mapping | None = None) -> Axis:
-    group = {**entry.get("group_layer", {}), **(group or {})}
-    return Axis(entry["key"], entry.get("label", entry.get("row", entry["key"])), group.get("label", ""))
+@dataclass(frozen=True)
+class _Line:
+    """A row or a column: the keys by which ``drop`` names it, and its settings, in the order they apply."""
+
+    axis: Axis
+    names: list[str]
+    layers: list[Mapping]
 
 
-def _expanded_rows(spec: Mapping, where: str) -> dict[str, dict]:
-    """Every row of the grid by its key; ``row`` and ``row_group`` are the keys that made it."""
-    groups = {group["key"]: group for group in spec.get("row_groups", [])}
-    rows = {}
-    for key, group in (groups or {"": {}}).items():
+def _rows(spec: Mapping, scale: Mapping) -> list[_Line]:
+    """Every row under each of its groups."""
+    lines = []
+    for group in spec.get("row_groups", [{"key": ""}]):
+        scaled_group = scale.get("row_groups", {}).get(group["key"], {})
         for row in spec["rows"]:
-            for wanted in row.get("groups", []):
-                if wanted not in groups:
-                    raise _unknown(f"rows.{row['key']}.groups", wanted, groups, where)
-            if key in row.get("groups", [key]):
-                full = f"{key}.{row['key']}" if key else row["key"]
-                rows[full] = {**row, "key": full, "row": row["key"], "row_group": key, "group_layer": group}
-    return rows
+            if group["key"] in row.get("groups", [group["key"]]):
+                scaled_row = scale.get("rows", {}).get(row["key"], {})
+                key = f"{group['key']}.{row['key']}".lstrip(".")
+                label = (row | scaled_row).get("label", row["key"])
+                axis = Axis(key, label, (group | scaled_group).get("label", ""))
+                layers = [group, scaled_group, row, scaled_row]
+                lines.append(_Line(axis, [key, row["key"], group["key"]], layers))
+    return lines
 
 
-def _place(key: str, grid: Mapping[Place, object], section: str, where: str) -> Place:
-    """A cell's keys from ``row/column``.
+def _columns(spec: Mapping, scale: Mapping) -> list[_Line]:
+    lines = []
+    for column in spec["columns"]:
+        scaled = scale.get("columns", {}).get(column["key"], {})
+        axis = Axis(column["key"], (column | scaled).get("label", column["key"]))
+        lines.append(_Line(axis, [column["key"]], [column, scaled]))
+    return lines
+
+
+def _merged(layers: Iterable[Mapping]) -> dict:
+    """A cell's dataset, method, protocol, metric and overrides; later layers go over earlier ones."""
+    setting: dict = {"overrides": {}}
+    for layer in layers:
+        setting |= {key: layer[key] for key in ("dataset", "method", "protocol", "metric") if key in layer}
+        setting["overrides"] = setting["overrides"] | layer.get("set", {})
+    return setting
+
+
+def _require_unique_keys(spec: Mapping, where: str) -> None:
+    for section in ("row_groups", "rows", "columns", "references"):
+        counts = Counter(entry["key"] for entry in spec.get(section, []))
+        if repeated := [key for key, n in counts.items() if n > 1]:
+            raise InputError(f"{where}: {section}: key '{repeated[0]}' occurs twice; rename one of the two")
+
+
+def _require_known_keys(spec: Mapping, rows: list[_Line], columns: list[_Line], where: str) -> None:
+    """Refuse keys of rows, columns and cells that the grid has not, and name the nearest that it has."""
+    grid = [f"{row.axis.key}/{column.axis.key}" for row in rows for column in columns]
+    published = [f"{row}/{column}" for row, values in spec.get("published", {}).items() for column in values]
+    known = {kind: [e["key"] for e in spec.get(kind, [])] for kind in ("row_groups", "rows", "columns")}
+    droppable = [name for line in [*rows, *columns] for name in line.names]
+    used = [("skip", spec.get("skip", []), grid), ("cells", spec.get("cells", {}), grid)]
+    used += [("published", published, grid)]
+    used += [
+        (f"rows.{row['key']}.groups", row.get("groups", []), known["row_groups"]) for row in spec["rows"]
+    ]
+    for preset, scale in spec.get("presets", {}).items():
+        used += [(f"presets.{preset}.{kind}", scale.get(kind, {}), keys) for kind, keys in known.items()]
+        used += [(f"presets.{preset}.drop", scale.get("drop", []), droppable)]
+    for n, claim in enumerate(spec.get("claims", [])):
+        places = [place for contrast in _contrasts(claim) for place in contrast.places]
+        used += [(f"claims.{n}", map("/".join, places), grid)]
+    for section, keys, valid in used:
+        for key in keys:
+            if key not in valid:
+                near = difflib.get_close_matches(key, valid, n=1, cutoff=0.5)
+                fix = f"did you mean '{section}.{near[0]}'?" if near else f"valid keys: {', '.join(valid)}"
+                raise InputError(f"{where}: unknown key '{section}.{key}'; {fix}")
+
+
+def _contrasts(claim: Mapping) -> list[Contrast]:
+    """What a claim of a table file compares."""
+    if "gap" in claim:
+        (a, b), (c, d) = (map(_place, claim[side]) for side in ("gap", "exceeds"))
+        return [Contrast((a, d), (b, c))]
+    if "alike" in claim:
+        pairs = combinations(map(_place, claim["alike"]), 2)
+    else:
+        others = [claim["than"]] if isinstance(claim["than"], str) else claim["than"]
+        pairs = ((_place(claim["better"]), _place(other)) for other in others)
+    return [Contrast((one,), (other,)) for one, other in pairs]
+
+
+def _place(key: str) -> Place:
+    return tuple(key.split("/"))
+
+
+def _claims(spec: Mapping, cells: Mapping[Place, Cell], where: str) -> Iterator[Claim]:
+    """The claims, of the cells that the preset shows: a claim without any left is left out.
 
     Raises:
-        InputError: there is no such cell; names the nearest.
+        InputError: cells of different datasets, protocols or metrics are compared.
     """
-    place = tuple(key.split("/"))
-    if place not in grid:
-        raise _unknown(section, key, map("/".join, grid), where)
-    return place
-
-
-def _unknown(section: str, key: str, known: Iterable[str], where: str) -> InputError:
-    """The error for a key that does not exist, with the nearest one that does; keys may hold points."""
-    known = list(known)
-    near = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
-    fix = f"did you mean '{section}.{near[0]}'?" if near else f"valid keys: {', '.join(known)}"
-    return InputError(f"{where}: unknown key '{section}.{key}'; {fix}")
-
-
-def _claim(entry: Mapping, grid: Mapping[Place, object], where: str) -> Claim:
-    """A claim's contrasts, each with cells that the grid has."""
-
-    def place(key: str) -> Place:
-        return _place(key, grid, "claims", where)
-
-    kinds = [kind for kind in ("better", "gap", "alike") if kind in entry]
-    if len(kinds) != 1:
-        raise InputError(
-            f"{where} ('{entry['text']}') is no one claim; give better and than, gap and exceeds, or alike "
-            "and within"
-        )
-    if kinds == ["better"]:
-        others = [entry["than"]] if isinstance(entry["than"], str) else entry["than"]
-        contrasts = [Contrast((place(entry["better"]),), (place(other),)) for other in others]
-    elif kinds == ["gap"]:
-        (a, b), (c, d) = map(place, entry["gap"]), map(place, entry["exceeds"])
-        contrasts = [Contrast((a, d), (b, c))]
-    else:
-        alike = [place(key) for key in entry["alike"]]
-        contrasts = [Contrast((one,), (other,)) for n, one in enumerate(alike) for other in alike[n + 1 :]]
-    return Claim(entry["text"], tuple(contrasts), entry.get("by", 0.0), entry.get("within"))
-
-
-def _at_hand(claim: Claim, cells: Mapping[Place, Cell]) -> Claim | None:
-    """The claim of the cells that the preset shows; None where too few are."""
-    kept = tuple(contrast for contrast in claim.contrasts if all(place in cells for place in contrast.places))
-    return Claim(claim.text, kept, claim.by, claim.within) if kept else None
-
-
-def _refuse_unlike(claim: Claim, cells: Mapping[Place, Cell], where: str) -> None:
-    for contrast in claim.contrasts:
-        scored = {
-            (cells[place].dataset, cells[place].protocol, cells[place].metric) for place in contrast.places
-        }
-        if len(scored) > 1:
-            named = ", ".join("/".join(place) for place in contrast.places)
-            raise InputError(
-                f"{where}: the claim '{claim.text}' compares {named}, which differ in dataset, protocol or "
-                "metric; compare like with like"
-            )
-
-
-def _refuse_unknown_scaling(spec: Mapping, rows: Mapping[str, Mapping], where: str) -> None:
-    keys = {
-        kind: [entry["key"] for entry in spec.get(kind, [])] for kind in ("row_groups", "rows", "columns")
-    }
-    for preset, scale in spec.get("presets", {}).items():
-        for kind, known in keys.items():
-            for key in scale.get(kind, {}):
-                if key not in known:
-                    raise _unknown(f"presets.{preset}.{kind}", key, known, where)
-        known = [*rows, *(key for some in keys.values() for key in some)]
-        for key in scale.get("drop", []):
-            if key not in known:
-                raise _unknown(f"presets.{preset}.drop", key, known, where)
-
-
-def _refuse_repeats(spec: Mapping, where: str) -> None:
-    axes = {"row group": "row_groups", "row": "rows", "column": "columns", "reference": "references"}
-    for kind, section in axes.items():
-        keys = [entry["key"] for entry in spec.get(section, [])]
-        repeated = next((key for key in keys if keys.count(key) > 1), None)
-        if repeated is not None:
-            raise InputError(f"{where}: {kind} '{repeated}' stands twice; give each {kind} a key of its own")
-        if kind == "row" and REFERENCE_ROW in keys:
-            raise InputError(f"{where}: row key '{REFERENCE_ROW}' is taken by the references; choose another")
+    for claim in spec.get("claims", []):
+        contrasts = tuple(one for one in _contrasts(claim) if cells.keys() >= set(one.places))
+        for contrast in contrasts:
+            of_places = [cells[place] for place in contrast.places]
+            if len({(cell.dataset, cell.protocol, cell.metric) for cell in of_places}) > 1:
+                named = ", ".join(map("/".join, contrast.places))
+                raise InputError(
+                    f"{where}: the claim '{claim['text']}' compares {named}, which differ in dataset, "
+                    "protocol or metric; compare like with like"
+                )
+        if contrasts:
+            yield Claim(claim["text"], contrasts, claim.get("by", 0.0), claim.get("within"))

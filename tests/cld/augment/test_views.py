@@ -11,17 +11,13 @@ from torch import Generator
 from torchvision import transforms
 from torchvision.transforms.v2 import functional as tv
 
-from cld.augment.colour import luma
+from cld.augment.colour import HUE, NEUTRAL, colour_jitter_, luma, shift_hue, solarize
 from cld.augment.views import (
-    HUE,
     Augment,
-    colour_jitter_,
     gaussian_blur,
     normalise,
     resized_crop,
     sample_crops,
-    shift_hue,
-    solarize,
 )
 from cld.runtime.errors import InputError
 
@@ -75,7 +71,6 @@ def constant(red, green, blue, n=4000):
 # Each operation against torchvision's, with the same parameters.
 
 ADJUST = (tv.adjust_brightness, tv.adjust_contrast, tv.adjust_saturation, tv.adjust_hue)
-NEUTRAL = (1.0, 1.0, 1.0, 0.0)
 
 
 @pytest.mark.parametrize("column", range(4), ids=["brightness", "contrast", "saturation", "hue"])

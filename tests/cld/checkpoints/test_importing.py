@@ -9,22 +9,24 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
-from third_party import DIM, Cosines, D, linear, mlp, named, randomised, resnet10, sequential
+from third_party import DIM, Cosines, D, linear, mlp, named, randomised, resnet10
 from torch import nn
 from torch.nn.functional import normalize
-from torchvision.models import resnet18, resnet50
 
 from cld.__main__ import main
 from cld.checkpoints.importing import Wanted, import_checkpoint, summary
-from cld.config import run_id
-from cld.evaluation.knn_protocols import score_knn
+from cld.evaluation.knn import score_knn
+from cld.models.backbones import build_backbone
+from cld.run_id import run_id
 from cld.runtime.errors import InputError, run_command
 from cld.training.checkpoint import load_encoder, save_checkpoint
 
-SHORTCUT = {"downsample": "shortcut"}
 NET, KEY = resnet10(0), resnet10(1)
 CIFAR = resnet10(2, small_stem=True)
 LINEAR, MLP, COSINES = linear(), mlp(), Cosines()
+KINDS = {None: "none", LINEAR: "linear", MLP: "mlp", COSINES: "norm_linear"}
+QUEUE = nn.BatchNorm1d(DIM, affine=False)  # stands for tensors that are no network's
+SHORTCUT = {"downsample": "shortcut"}
 
 
 def wanted(**changes):
@@ -49,267 +51,136 @@ def assert_same_features(encoder, network, head=None, side=40):
     assert torch.equal(encoder(images), normalize(head(features) if head else features, dim=1))
 
 
-QUEUE = {"module.queue": torch.randn(DIM, 8), "module.queue_ptr": torch.zeros(1, dtype=torch.long)}
-DDP = "module.encoder_q."
+def case(layout, network, head, place, modules, **beside):
+    """A file that holds modules under their prefixes in its entry ``place``, and what it is read as."""
+    state = {}
+    for prefix, module in modules.items():
+        state |= named(prefix, module, SHORTCUT if network is CIFAR else None)
+    return layout, network, head, {place: state, **beside} if place else state
 
 
-def two_layers(first, second):
-    """An MLP whose two layers stand under different names."""
-    return named(first, MLP[0]) | named(second, MLP[2])
-
-
-# name: (content, network, head, layout, kind of head)
+Q, K = "module.encoder_q.", "module.encoder_k."
+COSINE_MLP = nn.Sequential(MLP[0], MLP[1], COSINES)
+BYOL_MLP = nn.Sequential(MLP[0], MLP[1], MLP[0], MLP[1], MLP[2])
+#: Layout, network, head and content, by what wrote the file.
 LAYOUT_CASES = {
-    "moco v1": (
+    "moco v1": case(
+        *("moco", NET, LINEAR, "state_dict"),
+        {Q: NET, f"{Q}fc.": LINEAR, K: KEY, f"{K}fc.": linear(3), "module.queue.": QUEUE},
+        epoch=200,
+        args=argparse.Namespace(lr=0.03),
+    ),
+    "moco v2": case("moco", NET, MLP, "state_dict", {K: KEY, Q: NET, f"{Q}fc.": MLP, "queue.": QUEUE}),
+    "npid + cld, cifar": case(
+        *("npid_cld", CIFAR, LINEAR, "net"),
+        {"module.": CIFAR, "module.linear.": LINEAR, "module.groupDis.0.": linear(4)},
+        acc=np.float64(0.8),
+    ),
+    "npid + cld, cifar, normlinear": case(
+        "npid_cld", CIFAR, COSINES, "net", {"": CIFAR, "linear.": COSINES, "groupDis.0.": COSINES}
+    ),
+    "npid + cld, cifar, mlp without relu": case(
+        "npid_cld", CIFAR, None, "net", {"": CIFAR, "pre_fc.0.": MLP[0], "linear.": MLP[2]}
+    ),
+    "moco + cld, mlp": case(
+        *("npid_cld", NET, MLP, "state_dict"),
+        {Q: NET, f"{Q}fc.0.": MLP[0], f"{Q}instDis.": MLP[2], f"{Q}groupDis.": linear(5), K: KEY},
+    ),
+    "moco + cld, normlinear": case(
+        *("npid_cld", NET, COSINE_MLP, "state_dict"),
+        {Q: NET, f"{Q}fc.0.": MLP[0], f"{Q}instDis.": COSINES, f"{Q}groupDis.": COSINES},
+    ),
+    "moco + cld, linear": case(
+        "npid_cld", NET, LINEAR, "state_dict", {Q: NET, f"{Q}fc.": LINEAR, f"{Q}groupDis.": linear(5)}
+    ),
+    "pycontrast": case(
+        *("pycontrast", NET, MLP, "model"),
+        {"module.encoder.": NET, "module.head.": MLP, "module.head_jig.fc1.": linear(6)},
+        model_ema=named("encoder.", KEY) | named("head.", mlp(7)),
+        contrast={"memory": torch.randn(8, DIM)},
+        opt=argparse.Namespace(method="InfoMin"),
+    ),
+    "infomin + cld": case(
+        *("pycontrast", NET, MLP, "model"),
+        {"encoder.": NET, "head.0.": MLP[0], "proj1.0.": MLP[2], "proj2.0.": linear(8)},
+    ),
+    "openselfsup moco": case(
+        *("openselfsup", NET, MLP, "state_dict"),
+        {"encoder_q.0.": NET, "encoder_q.1.mlp.": MLP, "encoder_k.0.": KEY, "backbone.": NET},
+        meta={"epoch": 200, "mmcv_version": "1.0.3"},
+    ),
+    "openselfsup npid": case(
+        "openselfsup", NET, LINEAR, "state_dict", {"backbone.": NET, "neck.fc.": LINEAR}, meta={}
+    ),
+    "openselfsup byol": case(
+        *("openselfsup", NET, None, "state_dict"),
+        {"online_net.0.": NET, "online_net.1.mlp.": BYOL_MLP, "target_net.0.": KEY, "backbone.": NET},
+    ),
+    "openselfsup released backbone": case(
+        "openselfsup", NET, None, "state_dict", {"": NET}, author="OpenSelfSup"
+    ),
+    "lightly, sequential": case(
+        *("lightly", NET, MLP, None),
         {
-            "epoch": 200,
-            "arch": "resnet10",
-            "args": argparse.Namespace(lr=0.03),
-            "state_dict": named(DDP, NET)
-            | named(DDP + "fc.", LINEAR)
-            | named("module.encoder_k.", KEY)
-            | named("module.encoder_k.fc.", linear(3))
-            | QUEUE,
+            "backbone.": nn.Sequential(*list(NET.children())[:-1]),
+            "projection_head.layers.": MLP,
+            "backbone_momentum.": nn.Sequential(*list(KEY.children())[:-1]),
+            "projection_head_momentum.layers.": mlp(11),
         },
-        NET,
-        LINEAR,
-        "moco",
-        "linear",
     ),
-    "moco v2": (
-        {"state_dict": named("module.encoder_k.", KEY) | named(DDP, NET) | named(DDP + "fc.", MLP) | QUEUE},
-        NET,
-        MLP,
-        "moco",
-        "mlp",
+    "lightly, lightning, named": case(
+        *("lightly", NET, MLP, "state_dict"),
+        {"model.backbone.": NET, "model.projection_head.layers.": MLP},
     ),
-    "npid + cld, cifar": (
-        {
-            "net": named("module.", CIFAR, SHORTCUT)
-            | named("module.linear.", LINEAR)
-            | named("module.groupDis.0.", linear(4)),
-            "acc": np.float64(0.8),
-            "epoch": 199,
-        },
-        CIFAR,
-        LINEAR,
-        "npid_cld",
-        "linear",
+    "lightly's own resnet": case(
+        *("lightly", CIFAR, None, "state_dict"),
+        {"backbone.": nn.Sequential(CIFAR.conv1, CIFAR.bn1, *list(CIFAR.children())[4:8])},
     ),
-    "npid + cld, cifar, normlinear": (
-        {"net": named("", CIFAR, SHORTCUT) | named("linear.", COSINES) | named("groupDis.0.", COSINES)},
-        CIFAR,
-        COSINES,
-        "npid_cld",
-        "norm_linear",
+    "solo-learn": case(
+        *("solo_learn", NET, MLP, "state_dict"),
+        {"momentum_backbone.": KEY, "backbone.": NET, "projector.": MLP, "classifier.": linear(12, 100)},
     ),
-    "npid + cld, cifar, mlp without relu": (
-        {"net": named("", CIFAR, SHORTCUT) | two_layers("pre_fc.0.", "linear.")},
-        CIFAR,
-        None,
-        "npid_cld",
-        "none",
+    "solo-learn, old": case(
+        "solo_learn", NET, None, "state_dict", {"encoder.": NET, "classifier.": linear(12, 10)}
     ),
-    "moco + cld, mlp": (
-        {
-            "state_dict": named(DDP, NET)
-            | two_layers(DDP + "fc.0.", DDP + "instDis.")
-            | named(DDP + "groupDis.", linear(5))
-            | named("module.encoder_k.", KEY)
-        },
-        NET,
-        MLP,
-        "npid_cld",
-        "mlp",
+    "torchvision": case("torchvision", NET, None, None, {"": NET, "fc.": linear(13, 1000)}),
+    "torchvision, projection": case("torchvision", NET, LINEAR, None, {"": NET, "fc.": LINEAR}),
+    "torch.compile and ddp": case(
+        *("torchvision", NET, LINEAR, "model"),
+        {"_orig_mod.module.": NET, "_orig_mod.module.fc._orig_mod.": LINEAR},
     ),
-    "moco + cld, normlinear": (
-        {
-            "state_dict": named(DDP, NET)
-            | named(DDP + "fc.0.", MLP[0])
-            | named(DDP + "instDis.", COSINES)
-            | named(DDP + "groupDis.", COSINES)
-        },
-        NET,
-        nn.Sequential(MLP[0], MLP[1], COSINES),
-        "npid_cld",
-        "norm_mlp",
-    ),
-    "moco + cld, linear": (
-        {"state_dict": named(DDP, NET) | named(DDP + "fc.", LINEAR) | named(DDP + "groupDis.", linear(5))},
-        NET,
-        LINEAR,
-        "npid_cld",
-        "linear",
-    ),
-    "pycontrast": (
-        {
-            "model": named("module.encoder.", NET)
-            | named("module.head.", MLP)
-            | named("module.head_jig.fc1.", linear(6)),
-            "model_ema": named("encoder.", KEY) | named("head.", mlp(7)),
-            "contrast": {"memory": torch.randn(8, DIM)},
-            "opt": argparse.Namespace(method="InfoMin"),
-        },
-        NET,
-        MLP,
-        "pycontrast",
-        "mlp",
-    ),
-    "infomin + cld": (
-        {
-            "model": named("module.encoder.", NET)
-            | two_layers("module.head.0.", "module.proj1.0.")
-            | named("module.proj2.0.", linear(8))
-        },
-        NET,
-        MLP,
-        "pycontrast",
-        "mlp",
-    ),
-    "openselfsup moco": (
-        {
-            "meta": {"epoch": 200, "mmcv_version": "1.0.3"},
-            "state_dict": named("encoder_q.0.", NET)
-            | named("encoder_q.1.mlp.", MLP)
-            | named("encoder_k.0.", KEY)
-            | named("encoder_k.1.mlp.", mlp(9))
-            | named("backbone.", NET),
-        },
-        NET,
-        MLP,
-        "openselfsup",
-        "mlp",
-    ),
-    "openselfsup npid": (
-        {"meta": {}, "state_dict": named("backbone.", NET) | named("neck.fc.", LINEAR)},
-        NET,
-        LINEAR,
-        "openselfsup",
-        "linear",
-    ),
-    "openselfsup byol": (
-        {
-            "state_dict": named("online_net.0.", NET)
-            | named("online_net.1.mlp.", nn.Sequential(MLP[0], MLP[1], MLP[0], MLP[1], MLP[2]))
-            | named("target_net.0.", KEY)
-            | named("backbone.", NET)
-        },
-        NET,
-        None,
-        "openselfsup",
-        "none",
-    ),
-    "openselfsup released backbone": (
-        {"state_dict": named("", NET), "author": "OpenSelfSup"},
-        NET,
-        None,
-        "openselfsup",
-        "none",
-    ),
-    "lightly, sequential": (
-        sequential("backbone.", NET)
-        | named("projection_head.layers.", MLP)
-        | sequential("backbone_momentum.", KEY)
-        | named("projection_head_momentum.layers.", mlp(11)),
-        NET,
-        MLP,
-        "lightly",
-        "mlp",
-    ),
-    "lightly, lightning, named": (
-        {
-            "pytorch-lightning_version": "2.1",
-            "state_dict": named("model.backbone.", NET) | named("model.projection_head.layers.", MLP),
-        },
-        NET,
-        MLP,
-        "lightly",
-        "mlp",
-    ),
-    "lightly's own resnet": (
-        {
-            "state_dict": named(
-                "backbone.",
-                nn.Sequential(CIFAR.conv1, CIFAR.bn1, CIFAR.layer1, CIFAR.layer2, CIFAR.layer3, CIFAR.layer4),
-                SHORTCUT,
-            )
-        },
-        CIFAR,
-        None,
-        "lightly",
-        "none",
-    ),
-    "solo-learn": (
-        {
-            "state_dict": named("momentum_backbone.", KEY)
-            | named("backbone.", NET)
-            | named("projector.", MLP)
-            | named("classifier.", linear(12, 100)),
-        },
-        NET,
-        MLP,
-        "solo_learn",
-        "mlp",
-    ),
-    "solo-learn, old": (
-        {"state_dict": named("encoder.", NET) | named("classifier.", linear(12, 10))},
-        NET,
-        None,
-        "solo_learn",
-        "none",
-    ),
-    "torchvision": (
-        named("", NET) | named("fc.", linear(13, 1000)),
-        NET,
-        None,
-        "torchvision",
-        "none",
-    ),
-    "torchvision, projection": (named("", NET) | named("fc.", LINEAR), NET, LINEAR, "torchvision", "linear"),
-    "torch.compile and ddp": (
-        {"model": named("_orig_mod.module.", NET) | named("_orig_mod.module.fc._orig_mod.", LINEAR)},
-        NET,
-        LINEAR,
-        "torchvision",
-        "linear",
-    ),
-    "unknown layout": (
-        {"student": named("trunk.", NET), "teacher": named("trunk.", KEY)},
-        NET,
-        None,
-        None,
-        "none",
-    ),
+    "unknown layout": case(None, NET, None, "student", {"trunk.": NET}, teacher=named("trunk.", KEY)),
 }
 
 
-@pytest.mark.parametrize("case", LAYOUT_CASES)
-def test_a_layouts_network_keeps_its_features(case, tmp_path):
-    content, network, head, layout, kind = LAYOUT_CASES[case]
+@pytest.mark.parametrize("name", LAYOUT_CASES)
+def test_a_layouts_network_keeps_its_features(name, tmp_path):
+    layout, network, head, content = LAYOUT_CASES[name]
     encoder, config, report = imported(content, tmp_path)
     assert_same_features(encoder, network, head)
-    assert (report["layout"], config["head"]["kind"]) == (layout, kind)
-    assert config["head"]["dim"] == (DIM if head else D)
+    assert report["layout"] == layout
+    kind = KINDS.get(head, "norm_mlp")
+    assert (config["head"]["kind"], config["head"]["dim"]) == (kind, DIM if head else D)
     assert config["backbone"]["blocks"] == [1, 1, 1, 1]
     assert config["backbone"]["stem"] == ("small" if network is CIFAR else "imagenet")
     assert not report["missing_ours"]
 
 
-@pytest.mark.parametrize("case", ["moco v1", "npid + cld, cifar", "openselfsup moco", "lightly, sequential"])
-def test_naming_the_layout_reads_the_same(case, tmp_path):
-    content, network, head, layout, _ = LAYOUT_CASES[case]
+@pytest.mark.parametrize("name", ["npid + cld, cifar", "openselfsup moco"])
+def test_naming_the_layout_reads_the_same(name, tmp_path):
+    layout, network, head, content = LAYOUT_CASES[name]
     encoder, _, report = imported(content, tmp_path, layout=layout)
     assert_same_features(encoder, network, head)
     assert report["layout"] == layout
 
 
-@pytest.mark.parametrize(("build", "name"), [(resnet18, "resnet18"), (resnet50, "resnet50")])
-def test_the_whole_network_is_recognised(build, name, tmp_path):
-    network = build().eval()
+@pytest.mark.parametrize("name", ["resnet18", "resnet34", "resnet50"])
+def test_the_network_is_recognised_by_its_shapes(name, tmp_path):
+    settings = {"name": name, "blocks": None, "width": 8, "stem": "imagenet"}
+    network = randomised(build_backbone(settings), 50)
     encoder, config, _ = imported(network.state_dict(), tmp_path)
-    network.fc = nn.Identity()
-    assert_same_features(encoder, network, side=64)
-    assert config["backbone"] == {"name": name, "blocks": None, "width": 64, "stem": "imagenet"}
+    assert config["backbone"] == settings
+    assert_same_features(encoder, network)
 
 
 def test_safetensors_are_read(tmp_path):
@@ -331,24 +202,21 @@ def test_half_precision_and_old_files_without_counters_are_read(tmp_path):
 
 
 def test_the_report_accounts_for_every_tensor(tmp_path):
-    content = LAYOUT_CASES["moco v1"][0]
+    content = LAYOUT_CASES["moco v1"][-1]
     _, config, report = imported(content, tmp_path)
     matched, left = report["matched"], report["unmatched_theirs"]
-    assert matched["backbone.layer2.0.downsample.1.bias"] == DDP + "layer2.0.downsample.1.bias"
-    assert matched["head.weight"] == DDP + "fc.weight"
-    assert {group: found["count"] for group, found in left.items()} == {
-        "encoder_k": len(KEY.state_dict()) + 2,
-        "queue": 1,
-        "queue_ptr": 1,
-    }
-    assert left["encoder_k"]["first"][0] == "module.encoder_k.conv1.weight"
-    assert len(matched) + sum(found["count"] for found in left.values()) == len(content["state_dict"])
+    assert matched["backbone.layer2.0.downsample.1.bias"] == f"{Q}layer2.0.downsample.1.bias"
+    assert matched["head.weight"] == f"{Q}fc.weight"
+    counts = {group: found["count"] for group, found in left.items()}
+    assert counts == {"encoder_k": len(KEY.state_dict()) + 2, "queue": 3}
+    assert left["encoder_k"]["first"][0] == f"{K}conv1.weight"
+    assert len(matched) + sum(counts.values()) == len(content["state_dict"])
     assert report["network"]["passed_over"] == ["state_dict: encoder_k."]
-    assert report["file"]["beside_the_weights"] == ["epoch", "arch", "args", "state_dict"]
+    assert report["file"]["beside_the_weights"] == ["state_dict", "epoch", "args"]
     assert json.loads((tmp_path / "run" / "import.json").read_text())["matched"] == matched
     line = summary(report)
     assert line.startswith("moco (state_dict: encoder_q.): resnet18 [1, 1, 1, 1], width 8, stem imagenet; ")
-    assert "; head linear 32; 74 matched, unmatched theirs: encoder_k 74, queue 1, queue_ptr 1" in line
+    assert "; head linear 32; 74 matched, unmatched theirs: encoder_k 74, queue 3, missing ours: 0" in line
     assert "\n" not in line
     assert run_id(config).startswith("kitchen_hc-imported-theirs-s0-")
 
@@ -358,13 +226,18 @@ def test_two_networks_of_one_shape_are_two_runs(tmp_path):
     assert len(runs) == 2
 
 
+def layers(*modules):
+    return nn.Sequential(*modules)
+
+
 @pytest.mark.parametrize(
     ("head", "why"),
     [
         (named("fc.", linear(1, 1000)), "fc: a classifier of 1000 classes"),
         (named("fc.", linear(1, 600)), "fc: a classifier of 600 classes"),
-        ({"fc.weight": torch.randn(DIM, 99), "fc.bias": torch.randn(DIM)}, "takes no 64 features"),
-        ({"fc.weight": torch.randn(D, D)}, "fc has no bias, so linear and norm_linear look alike"),
+        (named("fc.", nn.Linear(99, DIM)), "fc: its weight has shape [32, 99], ours [32, 64]"),
+        (named("fc.", nn.Linear(D, D, bias=False)), "fc has no bias, so linear and norm_linear look alike"),
+        ({"fc.weight": torch.zeros(D)}, "fc.weight [64] is no linear layer's"),
         ({}, "it has no projection head"),
     ],
 )
@@ -374,45 +247,44 @@ def test_a_head_that_is_none_of_ours_is_left_and_named(head, why, tmp_path):
     assert why in report["head"]["why"]
 
 
-def test_a_hidden_layer_may_be_wider(tmp_path):
-    wide = randomised(nn.Sequential(nn.Linear(D, 1024), nn.ReLU(), nn.Linear(1024, DIM)), 40)
-    encoder, config, _ = imported(named("backbone.", NET) | named("projector.", wide), tmp_path)
-    assert config["head"] == {"kind": "mlp", "dim": DIM, "hidden": 1024}
-    assert_same_features(encoder, NET, wide)
-
-
 @pytest.mark.parametrize(
-    ("prefix", "place"), [("online_net.0.", "online_net.1.mlp."), ("backbone.", "projector.")]
-)
-def test_a_head_with_batch_normalisation_is_read(prefix, place, tmp_path):
-    layers = nn.Sequential(nn.Linear(D, 48), nn.BatchNorm1d(48), nn.ReLU(), nn.Linear(48, DIM))
-    head = randomised(layers, 41)
-    encoder, config, report = imported(named(prefix, NET) | named(place, head), tmp_path)
-    assert config["head"] == {"kind": "mlp_bn", "dim": DIM, "hidden": 48}
-    assert_same_features(encoder, NET, head)
-    assert not report["unmatched_theirs"]
-
-
-@pytest.mark.parametrize(
-    ("layers", "why"),
+    ("head", "why"),
     [
-        ([nn.Linear(D, 48), nn.ReLU(), nn.Linear(24, DIM)], "takes no 48 features"),
-        ([nn.Linear(D, 64, bias=False), nn.ReLU(), nn.Linear(64, DIM)], "has no bias"),
+        (layers(nn.Linear(D, 48), nn.ReLU(), nn.Linear(24, DIM)), "its 2.weight has shape [32, 24], ours"),
+        (layers(nn.Linear(D, 64, bias=False), nn.ReLU(), nn.Linear(64, DIM)), "it has no 0.bias"),
         (
-            [nn.Linear(D, 64), nn.ReLU(), nn.Linear(64, 8), nn.ReLU(), nn.Linear(8, DIM)],
-            "has projector.4.weight",
+            layers(nn.Linear(D, 64), nn.ReLU(), nn.Linear(64, 8), nn.ReLU(), nn.Linear(8, DIM)),
+            "has projector.4",
         ),
     ],
 )
-def test_an_mlp_that_is_none_of_ours_is_left_and_named(layers, why, tmp_path):
-    state = named("backbone.", NET) | named("projector.", nn.Sequential(*layers))
-    _, config, report = imported(state, tmp_path)
+def test_an_mlp_that_is_none_of_ours_is_left_and_named(head, why, tmp_path):
+    _, config, report = imported(named("backbone.", NET) | named("projector.", head), tmp_path)
     assert config["head"]["kind"] == "none"
     assert why in report["head"]["why"]
 
 
+WIDE = randomised(layers(nn.Linear(D, 1024), nn.ReLU(), nn.Linear(1024, DIM)), 40)
+NORMED = randomised(layers(nn.Linear(D, 48), nn.BatchNorm1d(48), nn.ReLU(), nn.Linear(48, DIM)), 41)
+
+
+@pytest.mark.parametrize(
+    ("prefix", "place", "head", "kind", "hidden"),
+    [
+        ("backbone.", "projector.", WIDE, "mlp", 1024),
+        ("backbone.", "projector.", NORMED, "mlp_bn", 48),
+        ("online_net.0.", "online_net.1.mlp.", NORMED, "mlp_bn", 48),
+    ],
+)
+def test_a_wider_hidden_layer_and_batch_normalisation_are_read(prefix, place, head, kind, hidden, tmp_path):
+    encoder, config, report = imported(named(prefix, NET) | named(place, head), tmp_path)
+    assert config["head"] == {"kind": kind, "dim": DIM, "hidden": hidden}
+    assert_same_features(encoder, NET, head)
+    assert not report["unmatched_theirs"]
+
+
 def test_the_head_can_be_left(tmp_path):
-    content, network, *_ = LAYOUT_CASES["moco v2"]
+    _, network, _, content = LAYOUT_CASES["moco v2"]
     encoder, _, _ = imported(content, tmp_path, overrides={"head.kind": "none", "temperature": 0.2})
     assert_same_features(encoder, network)
 
@@ -420,9 +292,8 @@ def test_the_head_can_be_left(tmp_path):
 def test_the_stride_of_a_small_stem_is_asked_for(tmp_path):
     _, _, report = imported(named("", CIFAR), tmp_path)
     assert "backbone.stem=small_stride2" in " ".join(report["notes"])
-    encoder, config, report = imported(
-        named("", CIFAR), tmp_path, overrides={"backbone.stem": "small_stride2"}
-    )
+    asked = {"backbone.stem": "small_stride2"}
+    encoder, config, report = imported(named("", CIFAR), tmp_path, overrides=asked)
     assert config["backbone"]["stem"] == "small_stride2"
     assert encoder.backbone.conv1.stride == (2, 2)
     assert not report["notes"]
@@ -478,7 +349,7 @@ def test_files_of_an_old_pytorch_are_read(tmp_path):
 
 
 class Unknown:
-    """Stands for an object of code that is not at hand."""
+    """Stands for an object of code that is not available."""
 
 
 def changed(name, value):
@@ -588,31 +459,26 @@ def test_a_bad_wish_is_one_line(changes, message, tmp_path):
     refused(tmp_path / "theirs.pth", tmp_path, message, **changes)
 
 
-def interchange(monkeypatch, *arguments):
-    monkeypatch.setattr(sys, "argv", ["interchange", *map(str, arguments)])
+def cld_import(monkeypatch, file, run):
+    options = ["--preset", "demo", "--dataset", "kitchen_hc", "--name", "theirs", "--run-dir", str(run)]
+    monkeypatch.setattr(sys, "argv", ["cld", "import", str(file), *options, "temperature=0.2"])
     run_command(main)
-
-
-OPTIONS = ["--preset", "demo", "--dataset", "kitchen_hc", "--name", "theirs", "--run-dir"]
 
 
 def test_the_command_imports_and_the_protocol_scores(tmp_path, tiny_store, monkeypatch, capsys):
     torch.save(named("", CIFAR), tmp_path / "theirs.pth")
-    run = tmp_path / "run"
-    interchange(monkeypatch, "import", tmp_path / "theirs.pth", *OPTIONS, run, "temperature=0.2")
-    told = capsys.readouterr().out
-    assert told.startswith("torchvision (bare names): resnet18 [1, 1, 1, 1], width 8, stem small;")
-    assert told.count("\n") == 1
+    cld_import(monkeypatch, tmp_path / "theirs.pth", tmp_path / "run")
+    printed = capsys.readouterr().out
+    assert printed.startswith("torchvision (bare names): resnet18 [1, 1, 1, 1], width 8, stem small;")
+    assert printed.count("\n") == 1
     settings = {"k": 5, "temperature": None, "split": "test"}
-    score = score_knn(tiny_store, settings, run / "checkpoint.pt", "cpu")
+    score = score_knn(tiny_store, settings, tmp_path / "run/checkpoint.pt", "cpu")
     assert score["run"].startswith("kitchen_hc-imported-theirs-s0-")
     assert score["settings"]["temperature"] == 0.2
 
 
 def test_the_command_refuses_in_one_line(tmp_path, monkeypatch, capsys):
-    with pytest.raises(SystemExit) as end:
-        interchange(monkeypatch, "import", tmp_path / "none.pth", *OPTIONS, tmp_path / "run")
-    assert end.value.code == 2
-    assert (
-        capsys.readouterr().err == f"error: {tmp_path}/none.pth: no such file; name a checkpoint to import\n"
-    )
+    with pytest.raises(SystemExit, match="2"):
+        cld_import(monkeypatch, tmp_path / "none.pth", tmp_path / "run")
+    refusal = f"error: {tmp_path}/none.pth: no such file; name a checkpoint to import\n"
+    assert capsys.readouterr().err == refusal

@@ -9,7 +9,7 @@ WIDTH, D, DIM = 8, 64, 32
 
 
 def randomised(network: nn.Module, seed: int) -> nn.Module:
-    """``network`` in evaluation mode, with weights and statistics that no layer hands on unchanged."""
+    """``network`` in evaluation mode, with weights and statistics that no layer passes through unchanged."""
     generator = torch.Generator().manual_seed(seed)
     for name, tensor in network.state_dict().items():
         if name.endswith("running_var") or (tensor.ndim == 1 and name.endswith("weight")):
@@ -61,8 +61,3 @@ def named(prefix: str, module: nn.Module, rename: dict[str, str] | None = None) 
             name = name.replace(part, other)
         state[prefix + name] = tensor.clone()
     return state
-
-
-def sequential(prefix: str, network: ResNet) -> dict[str, Tensor]:
-    """The network as ``nn.Sequential(*list(resnet.children())[:-1])``."""
-    return named(prefix, nn.Sequential(*list(network.children())[:-1]))

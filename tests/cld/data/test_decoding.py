@@ -114,7 +114,7 @@ def test_a_job_that_fails_is_told_in_its_own_words(workers):
 def test_a_process_that_dies_is_one_line():
     with (
         pytest.raises(
-            InputError, match=r"a decoding process died \(.*\), most likely .* fewer than 2 workers"
+            InputError, match=r"a worker process died, most likely .* fewer than 2 workers"
         ) as told,
         decoded(squares, iter([1, 100, 3, 4]), 2, ahead=2, pin=False) as results,
     ):

@@ -2,7 +2,6 @@
 
 import io
 import multiprocessing
-import pickle
 import re
 from concurrent.futures import ProcessPoolExecutor
 
@@ -58,19 +57,14 @@ def test_many_processes_read_at_once(jpeg_store):
             assert all(content == written[i] for i, content in read)
 
 
-def test_a_copy_opens_the_file_for_itself(jpeg_store):
-    images = EncodedImages(jpeg_store, "test")
-    assert images[2] == pickle.loads(pickle.dumps(images))[2]
-
-
 def test_a_part_of_another_length_is_refused_and_nothing_is_written(tmp_path):
     parts = tmp_path / "parts"
     parts.mkdir()
-    for change, message in ((b"x", "longer than its index says"), (None, r"hold \d+ of \d+ bytes")):
+    for change in (b"x", None):
         split = encoded_split(parts, jpegs(4))
         content = split.parts[-1].read_bytes()
         split.parts[-1].write_bytes(content + change if change else content[:-1])
-        with pytest.raises(InputError, match=message):
+        with pytest.raises(InputError, match=r"hold \d+ bytes and should hold \d+; delete"):
             write_encoded_store(tmp_path / "s.h5", {"train": split}, **FACTS)
     assert [path.name for path in tmp_path.iterdir()] == ["parts"]
 

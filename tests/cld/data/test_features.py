@@ -11,7 +11,7 @@ from torchvision import transforms
 from cld.augment.views import normalise
 from cld.data import features, read_info, read_split
 from cld.data.features import extract_features
-from cld.evaluation.knn_protocols import score_knn
+from cld.evaluation.knn import score_knn
 from cld.runtime.errors import InputError
 from cld.training.loop import train
 

@@ -15,28 +15,29 @@ import torch
 sys.path.insert(0, str(Path(__file__).parents[3]))
 torch.set_num_threads(1)
 
+
 from cld.runtime.errors import run_command  # noqa: E402
-from cld.training.optimiser import SGD  # noqa: E402
 
 
-def signalling_step(after, number):
-    """SGD's step, which sends this process a signal the ``after``-th time."""
-    steps, original = [], SGD.step
+def signal_at(last, number):
+    """Send this process a signal after so many steps of SGD."""
+    n_steps, original = 0, torch.optim.SGD.step
 
     def step(*args, **options):
+        nonlocal n_steps
         original(*args, **options)
-        steps.append(None)
-        if len(steps) == after:
+        n_steps += 1
+        if n_steps == last:
             os.kill(os.getpid(), number)
 
-    return step
+    torch.optim.SGD.step = step
 
 
 if __name__ == "__main__":
     case = json.loads(Path(sys.argv[1]).read_text())
-    rank, after, number = case["signal"] or (None, None, None)
+    rank, last, number = case["signal"] or (None, None, None)
     if rank == int(os.environ["RANK"]):
-        SGD.step = signalling_step(after, number)
+        signal_at(last, number)
     command = import_module(case["module"])
     command.load_protocol = lambda *_: case["settings"]
     sys.argv[1:] = sys.argv[2:]

@@ -1,16 +1,15 @@
 """Two methods by their scores: paired by seed and image, and errors where they cannot be."""
 
-import copy
 import json
-import subprocess
 import sys
 
 import numpy as np
 import pytest
 
 from cld.evaluation.compare import compare
+from cld.evaluation.compare import main as compare_main
 from cld.evaluation.statistics import packed_hits
-from cld.runtime.errors import InputError
+from cld.runtime.errors import InputError, run_command
 
 HITS = np.random.default_rng(0).random((4, 200)) < np.array([0.5, 0.5, 0.7, 0.7])[:, None]
 
@@ -77,7 +76,7 @@ def test_pairing_by_image_narrows_the_interval(sides):
 def test_without_hits_seeds_alone_are_drawn_and_it_says_so(sides):
     del sides[0][0]["details"]
     found = compare(*sides, "top1")
-    assert found["n_images"] is None and "do not say which images were right" in found["note"]
+    assert found["n_images"] is None and "no record of which images were right" in found["note"]
     gains = 100 * (HITS[2:].mean(axis=1) - HITS[:2].mean(axis=1))
     assert found["difference"]["low"] == pytest.approx(gains.min())
     assert found["difference"]["high"] == pytest.approx(gains.max())
@@ -104,31 +103,20 @@ def test_what_cannot_be_paired_is_one_line(sides, change, message):
     assert "\n" not in str(told.value)
 
 
-def test_the_command_prints_and_writes(sides, tmp_path):
-    paths = []
-    for i, one in enumerate(sides[0] + sides[1]):
-        paths.append(tmp_path / f"{i}.json")
-        paths[-1].write_text(json.dumps(one))
+def test_the_command_prints_and_writes(sides, tmp_path, monkeypatch, capsys):
+    paths = [tmp_path / f"{i}.json" for i in range(4)]
+    for path, one in zip(paths, sides[0] + sides[1], strict=True):
+        path.write_text(json.dumps(one))
     out = tmp_path / "out.json"
-    command = [
-        sys.executable,
-        "-m",
-        "cld",
-        "compare",
-        "--a",
-        *paths[:2],
-        "--b",
-        *paths[2:],
-        "--out",
-        out,
-    ]
-    done = subprocess.run(list(map(str, command)), capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    assert "95 % interval" in done.stdout and "2 seeds, 200 images" in done.stdout
+    words = ["compare", "--a", *paths[:2], "--b", *paths[2:], "--out", out]
+    monkeypatch.setattr(sys, "argv", list(map(str, words)))
+    run_command(compare_main)
+    printed = capsys.readouterr().out
+    assert "95 % interval" in printed and "2 seeds, 200 images" in printed
     assert json.loads(out.read_text()) == compare(*sides, "top1")
-    broken = copy.deepcopy(sides[0][0])
-    broken["metric"] = 3
-    paths[0].write_text(json.dumps(broken))
-    failed = subprocess.run(list(map(str, command)), capture_output=True, text=True)
-    assert failed.returncode == 2 and failed.stderr.count("\n") == 1
-    assert "unknown key 'metric'; did you mean 'metrics'?" in failed.stderr
+    paths[0].write_text(json.dumps({**sides[0][0], "metric": 3}))
+    with pytest.raises(SystemExit) as ended:
+        run_command(compare_main)
+    printed = capsys.readouterr().err
+    assert ended.value.code == 2 and printed.count("\n") == 1
+    assert "unknown key 'metric'; did you mean 'metrics'?" in printed

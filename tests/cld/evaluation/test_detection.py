@@ -1,23 +1,20 @@
 """Fine-tuning a detector: what it is made of, that it learns, that it can be stopped, what it refuses."""
 
 import json
-import multiprocessing
 import signal
 import sys
 from functools import partial
-from pathlib import Path
 
 import h5py
 import numpy as np
 import pytest
 import torch
 from detection_stores import pictures, without_objects, write_pictures
-from one_of_several import signalling_step
 from PIL import Image
 from torch import nn
 from torchvision.ops import roi_align
 
-from cld.config import load_protocol, merge, run_id
+from cld.config import load_protocol, merge
 from cld.data import read_info
 from cld.evaluation import evaluate_command as command
 from cld.evaluation.detection.boxes import Detections
@@ -25,16 +22,14 @@ from cld.evaluation.detection.data import AnnotatedImages, flipped
 from cld.evaluation.detection.model import build_detector
 from cld.evaluation.detection.scoring import count, detect, score_detection
 from cld.evaluation.detection.training import learning_rate
-from cld.evaluation.protocols import partial_path
+from cld.evaluation.protocol_names import partial_path
 from cld.methods.encoder import build_encoder
 from cld.models.backbones import build_backbone
+from cld.run_id import run_id
+from cld.runtime import distributed
 from cld.runtime.errors import InputError
 from cld.training.checkpoint import load_checkpoint, save_checkpoint
-from cld.training.optimiser import SGD
 
-# Processes are forked from a server that has imported PyTorch but never computed with it.
-PROCESSES = multiprocessing.get_context("forkserver")
-PROCESSES.set_forkserver_preload(["cld.evaluation.detection.scoring"])
 CPU = torch.device("cpu")
 
 
@@ -122,9 +117,9 @@ def test_pieces_are_cut_out_at_the_features_stride(stem, stride):
 def test_learning_rates_of_24k_iterations():
     settings = load_protocol("paper", "detection")
     settings = {**settings, "schedule": settings["schedule"]["voc0712"]}
-    assert learning_rate(0, settings) == pytest.approx(0.02 / 1000)
-    assert learning_rate(50, settings) == pytest.approx(0.02 * (0.001 + 0.999 * 0.5))
-    rates = {at: learning_rate(at, settings) for at in (100, 17999, 18000, 21999, 22000, 23999)}
+    assert learning_rate(settings).at(0) == pytest.approx(0.02 / 1000)
+    assert learning_rate(settings).at(50) == pytest.approx(0.02 * (0.001 + 0.999 * 0.5))
+    rates = {at: learning_rate(settings).at(at) for at in (100, 17999, 18000, 21999, 22000, 23999)}
     assert list(rates.values()) == pytest.approx([0.02, 0.02, 0.002, 0.002, 0.0002, 0.0002])
 
 
@@ -180,61 +175,41 @@ def test_what_is_detected_depends_neither_on_neighbours_nor_on_processes(store, 
     assert (ours.box >= 0).all() and (ours.box.reshape(-1, 2, 2) <= sizes[ours.image][:, None] + 1e-3).all()
 
 
-def score_until(store: Path, checkpoint: str, score: Path, step: int | None, number: int | None) -> None:
-    """Score in this process, which sends itself a signal after the ``step``-th step of SGD."""
-    torch.set_num_threads(1)
-    SGD.step = signalling_step(step, number)
-    result = score_detection(store, tiny_settings(), checkpoint, "cpu", score=score)
-    score.write_text(json.dumps(result))
+def test_stopped_and_crashed_ends_with_the_same_bits(store, checkpoint, tmp_path, interrupted):
+    scores = [tmp_path / name / "detection.json" for name in ("undisturbed", "disturbed")]
 
+    def work(score):
+        result = score_detection(store, tiny_settings(), checkpoint, "cpu", score=score)
+        score.write_text(json.dumps(result))
 
-def in_process(*arguments: object) -> int:
-    process = PROCESSES.Process(target=score_until, args=arguments)
-    process.start()
-    process.join()
-    return process.exitcode
-
-
-def test_killed_again_and_again_ends_with_the_same_bits(store, checkpoint, tmp_path):
-    scores = [tmp_path / name / "detection.json" for name in ("undisturbed", "killed")]
-    start = partial(in_process, store, checkpoint)
-    assert start(scores[0], None, None) == 0
-    assert start(scores[1], 2, signal.SIGKILL) == -signal.SIGKILL  # its second iteration is lost
-    assert load_checkpoint(partial_path(scores[1]))["iteration"] == 1
-    for number in (signal.SIGTERM, signal.SIGUSR1, signal.SIGURG):
-        done = load_checkpoint(partial_path(scores[1]))["iteration"]
-        assert start(scores[1], 1, number) == 128 + number
-        assert load_checkpoint(partial_path(scores[1]))["iteration"] == done + 1
+    work(scores[0])
+    kept, done = partial_path(scores[1]), 0
+    # a crash loses its second iteration
+    for after, number in ((2, None), (1, signal.SIGTERM), (2, signal.SIGUSR1), (1, signal.SIGURG)):
+        interrupted(lambda: work(scores[1]), after, number)
+        done += after if number else after - 1
+        assert load_checkpoint(kept)["iteration"] == done
         assert not scores[1].exists()
-    (scores[1].parent / ".detection.partial.killed.tmp.pt").touch()  # as of a process killed while it wrote
-    assert start(scores[1], None, None) == 0
+    (kept.parent / ".detection.partial.killed.tmp.pt").touch()  # as of a process killed while it wrote
+    work(scores[1])
     theirs, ours = (load_checkpoint(partial_path(score)) for score in scores)
     assert ours["iteration"] == theirs["iteration"] == 6
-    for name, values in theirs["detector"].items():
-        assert torch.equal(ours["detector"][name], values), name
-    velocities = [checkpoint["optimiser"]["state"] for checkpoint in (theirs, ours)]
-    assert velocities[0].keys() == velocities[1].keys() and len(velocities[0]) > 0
-    for weights, state in velocities[0].items():
-        assert torch.equal(state["momentum_buffer"], velocities[1][weights]["momentum_buffer"])
+    assert all(torch.equal(ours["detector"][name], values) for name, values in theirs["detector"].items())
+    for weights, state in theirs["optimiser"]["state"].items():
+        assert torch.equal(state["momentum_buffer"], ours["optimiser"]["state"][weights]["momentum_buffer"])
     assert scores[0].read_bytes() == scores[1].read_bytes()
-    pictures_of = [score.with_suffix(".png").read_bytes() for score in scores]
-    assert pictures_of[0] == pictures_of[1]
-    assert {path.name for path in scores[1].parent.iterdir()} == {
-        "detection.json",
-        "detection.png",
-        "detection.partial.pt",
-    }
-    # as if stopped while it was scored: there is no step left to be killed in
-    assert start(scores[1], 1, signal.SIGKILL) == 0
+    files = ("detection.json", "detection.png", "detection.partial.pt")
+    assert {path.name for path in kept.parent.iterdir()} == set(files)
+    assert (kept.parent / files[1]).read_bytes() == scores[0].with_suffix(".png").read_bytes()
 
 
 def test_a_partial_checkpoint_of_another_fine_tuning_is_refused(store, checkpoint, tmp_path):
     score = tmp_path / "detection.json"
-    score_detection(store, tiny_settings(1), checkpoint, "cpu", score=score)
+    score_detection(store, tiny_settings(0), checkpoint, "cpu", score=score)
     with pytest.raises(
         InputError, match=r"another training \(settings.lr 0.03 there, 0.01 here\); delete it"
     ):
-        score_detection(store, tiny_settings(1, lr=0.01), checkpoint, "cpu", score=score)
+        score_detection(store, tiny_settings(0, lr=0.01), checkpoint, "cpu", score=score)
 
 
 def test_the_command_writes_score_and_pictures_and_clears_up(store, checkpoint, tmp_path, monkeypatch):
@@ -317,7 +292,9 @@ def test_a_backbone_without_stages_is_one_line(store, checkpoint_of, tmp_path):
     assert str(told.value) == message
 
 
-def test_too_few_images_and_divergence_are_one_line(store, checkpoint, tmp_path):
+def test_too_few_images_or_too_many_processes_and_divergence_are_one_line(
+    store, checkpoint, tmp_path, monkeypatch
+):
     score = partial(
         score_detection, store, checkpoint=checkpoint, device_name="cpu", score=tmp_path / "d.json"
     )
@@ -325,3 +302,6 @@ def test_too_few_images_and_divergence_are_one_line(store, checkpoint, tmp_path)
         score(tiny_settings(images_per_step=41))
     with pytest.raises(InputError, match=r"fine-tuning diverged in iteration \d+: the loss is nan; lower"):
         score(tiny_settings(20, lr=1e12, warmup_iterations=0))
+    monkeypatch.setattr(distributed, "world_size", lambda: 2)
+    with pytest.raises(InputError, match=r"2 processes cannot share 1 images of a step \(detection.images_"):
+        score(tiny_settings(images_per_step=1))

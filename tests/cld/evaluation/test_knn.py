@@ -1,106 +1,125 @@
-import itertools
-import math
+"""Scoring by the command: runs, raw pixels and chance, each against a slow and obvious reference."""
 
+import json
+import sys
+
+import numpy as np
 import pytest
-import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from torch.nn.functional import normalize
+from classifier_stores import write_checkpoint
+from sklearn.neighbors import KNeighborsClassifier
 
-from cld.evaluation import knn
-from cld.evaluation.knn import knn_accuracy, knn_classify
-from cld.runtime.errors import InputError
-
-
-def unit(*shape, seed=0):
-    return normalize(torch.randn(*shape, generator=torch.Generator().manual_seed(seed)), dim=1)
+from cld.data import Split, read_info, read_split, write_store
+from cld.evaluation import evaluate_command
+from cld.evaluation.chance import score_chance
+from cld.evaluation.knn import score_knn
+from cld.evaluation.pixel_knn import score_pixel_knn
+from cld.run_id import run_id
+from cld.runtime.errors import InputError, run_command
 
 
-def slow_votes(train, labels, query, n_classes, k, temperature):
-    """The vote, one neighbour at a time."""
-    similarity = [float(query.double() @ row.double()) for row in train]
-    nearest = sorted(range(len(train)), key=lambda i: -similarity[i])[:k]
-    votes = [0.0] * n_classes
-    for i in nearest:
-        votes[int(labels[i])] += math.exp(similarity[i] / temperature)
-    return votes
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    """Three classes of noise around a colour each; the last is rare."""
+    rng = np.random.default_rng(0)
+    splits = {}
+    for name, counts in (("train", (20, 15, 5)), ("test", (4, 9, 7))):
+        labels = np.repeat([0, 1, 2], counts)
+        colours = np.array([[90, 120, 120], [120, 90, 120], [120, 120, 90]])[labels][:, None, None]
+        images = (colours + rng.normal(0, 40, (len(labels), 8, 8, 3))).clip(0, 255).astype(np.uint8)
+        splits[name] = Split(images, labels)
+    path = tmp_path_factory.mktemp("protocols") / "s.h5"
+    facts = {"dataset": "kitchen_hc", "preset": "demo", "sources": {}, "config": {}}
+    write_store(path, splits, classes=["a", "b", "c"], **facts)
+    return path
 
 
-def test_predictions_and_accuracies_are_the_authors(golden):
-    n_classes = int(golden["knn_train_labels"].max()) + 1
-    ranked = knn_classify(
-        golden["knn_train"],
-        golden["knn_train_labels"],
-        golden["knn_test"],
-        n_classes,
-        golden["knn_k"],
-        golden["knn_sigma"],
-    )
-    assert ranked.shape == (len(golden["knn_test"]), n_classes)
-    assert torch.equal(ranked[:, 0], golden["knn_pred"])
-    accuracy = knn_accuracy(ranked, golden["knn_test_labels"])
-    assert accuracy == pytest.approx({"top1": 100 * golden["knn_top1"], "top5": 100 * golden["knn_top5"]})
+PIXEL_SETTINGS = {
+    "k": 7,
+    "temperature": 0.1,
+    "split": "test",
+    "side": 8,
+    "max_images": {"train": 100, "test": 100},
+}
 
 
-@settings(max_examples=40, deadline=None, derandomize=True)
-@given(
-    n_train=st.integers(1, 30),
-    n_classes=st.integers(1, 7),
-    share=st.floats(0, 1),
-    temperature=st.sampled_from([0.01, 0.07, 0.5, 2.0]),
-    seed=st.integers(0, 999),
+def test_chance_answers_the_most_frequent_training_class(store):
+    metrics = score_chance(store, {"split": "test"})["metrics"]
+    assert metrics == {"top1": pytest.approx(100 * 4 / 20), "top5": 100}
+
+
+def test_pixels_agree_with_scikit_learn(store):
+    info, train_split, test_split = read_info(store), read_split(store, "train"), read_split(store, "test")
+
+    def pixels(split):
+        return ((split.images / 255 - info.mean) / info.std).reshape(len(split), -1)
+
+    # Vote weights exp((1 - distance) / T) of cosine distances are exp(similarity / T).
+    reference = KNeighborsClassifier(7, weights=lambda d: np.exp((1 - d) / 0.1), metric="cosine")
+    reference.fit(pixels(train_split), train_split.labels)
+    expected = 100 * reference.score(pixels(test_split), test_split.labels)
+    ours = score_pixel_knn(store, PIXEL_SETTINGS)
+    assert ours["metrics"]["top1"] == pytest.approx(expected)
+
+
+def test_a_runs_score_uses_its_temperature_and_names_it(store, tiny_run, tmp_path):
+    config = tiny_run(overrides={"temperature": 0.37}, seed=3)
+    checkpoint = write_checkpoint(tmp_path / "checkpoint.pt", config)
+    score = score_knn(store, {"k": 5, "temperature": None, "split": "test"}, str(checkpoint))
+    assert score["run"] == run_id(config) and score["seed"] == 3
+    assert score["settings"]["temperature"] == 0.37
+    named = score_knn(store, {"k": 5, "temperature": 0.37, "split": "test"}, str(checkpoint))
+    assert named["metrics"] == score["metrics"]
+
+
+@pytest.fixture
+def evaluate(store, tmp_path, monkeypatch):
+    """Run the command in this process; gives the score's path."""
+
+    def run(*arguments):
+        out = tmp_path / "score.json"
+        files = ["--preset", "demo", "--store", str(store), "--score", str(out)]
+        monkeypatch.setattr(sys, "argv", ["evaluate", *arguments, *files])
+        run_command(evaluate_command.main)
+        return out
+
+    return run
+
+
+def test_the_command_writes_a_score_with_its_provenance(store, evaluate):
+    score = json.loads(evaluate("chance").read_text())
+    assert score["provenance"]["data_checksum"] == read_info(store).checksum
+    assert {"code", "libraries", "device", "threads", "date", "wall_time_s"} <= set(score["provenance"])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["knn"], "error: knn: scores a run; name its checkpoint with --checkpoint"),
+        (["knn", "--checkpoint", "none.pt"], "error: none.pt: no such checkpoint"),
+        (["knn", "--checkpoint", "none.pt", "--device", "abacus"], "error: device 'abacus' cannot be used"),
+    ],
 )
-def test_ranks_by_the_slow_vote(n_train, n_classes, share, temperature, seed):
-    train, queries = unit(n_train, 6, seed=seed), unit(5, 6, seed=seed + 1000)
-    labels = torch.randint(n_classes, (n_train,), generator=torch.Generator().manual_seed(seed))
-    k = max(1, round(share * n_train))
-    ranked = knn_classify(train, labels, queries, n_classes, k, temperature)
-    for query, order in zip(queries, ranked.tolist(), strict=True):
-        votes = slow_votes(train, labels, query, n_classes, k, temperature)
-        assert sorted(order) == list(range(n_classes))
-        for better, worse in itertools.pairwise(order):
-            assert votes[better] >= votes[worse] * (1 - 1e-4)
+def test_bad_input_is_one_line(evaluate, tmp_path, capsys, arguments, message):
+    with pytest.raises(SystemExit) as ended:
+        evaluate(*arguments)
+    printed = capsys.readouterr().err
+    assert ended.value.code == 2
+    assert printed.startswith(message) and printed.count("\n") == 1
+    assert not list(tmp_path.iterdir())
 
 
-def test_many_chunks_give_the_same_as_one(monkeypatch):
-    train, queries = unit(50, 8), unit(33, 8, seed=1)
-    labels = torch.arange(50) % 6
-    whole = knn_classify(train, labels, queries, 6, 10, 0.1)
-    monkeypatch.setattr(knn, "TILE", (4, 16))
-    for budget in (50_000, 10_000, 1):  # at the last, less than one query takes
-        monkeypatch.setattr(knn, "BUDGET_BYTES", budget)
-        assert torch.equal(knn_classify(train, labels, queries, 6, 10, 0.1), whole)
+def test_of_large_splits_the_same_sample_takes_part_every_time(store):
+    settings = {**PIXEL_SETTINGS, "max_images": {"train": 20, "test": 6}}
+    first, second = score_pixel_knn(store, settings), score_pixel_knn(store, settings)
+    assert first == second
+    assert round(first["metrics"]["top1"] * 6 / 100, 6).is_integer()  # of six images
 
 
-def test_ties_go_to_the_lowest_class():
-    train = normalize(torch.tensor([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0]]), dim=1)
-    ranked = knn_classify(train, torch.tensor([3, 1, 2]), torch.tensor([[1.0, 0.0]]), 5, 3, 0.1)
-    assert ranked.tolist() == [[1, 3, 2, 0, 4]]
-
-
-def test_low_temperatures_do_not_overflow():
-    train, labels = unit(20, 4), torch.arange(20) % 2
-    ranked = knn_classify(train, labels, train, 2, 5, 1e-4)
-    assert torch.equal(ranked[:, 0], labels)
-
-
-def test_features_with_gradient_are_taken():
-    train = unit(6, 4).requires_grad_()
-    assert not knn_classify(train, torch.arange(6) % 2, train, 2, 3, 0.1).requires_grad
-
-
-@pytest.mark.parametrize("k", [0, 21])
-def test_k_outside_the_training_set_is_an_error(k):
-    with pytest.raises(InputError, match=f"k {k} is outside 1..20, the number of training features"):
-        knn_classify(unit(20, 4), torch.zeros(20, dtype=torch.int64), unit(2, 4), 2, k, 0.1)
-
-
-def test_accuracy_counts_the_first_and_the_first_five():
-    ranked = torch.tensor([[0, 1, 2, 3, 4, 5], [5, 4, 3, 2, 1, 0]])
-    assert knn_accuracy(ranked, torch.tensor([0, 0])) == {"top1": 50.0, "top5": 50.0}
-    assert knn_accuracy(ranked, torch.tensor([4, 4])) == {"top1": 0.0, "top5": 100.0}
-
-
-def test_accuracy_with_fewer_than_five_classes():
-    ranked = torch.tensor([[0, 1], [1, 0]])
-    assert knn_accuracy(ranked, torch.tensor([1, 1])) == {"top1": 50.0, "top5": 100.0}
+def test_images_without_labels_cannot_be_scored(tmp_path):
+    images = np.zeros((4, 8, 8, 3), np.uint8)
+    splits = {"train": Split(images, np.array([0, 1, -1, -1])), "test": Split(images, np.array([0, 1, 0, 1]))}
+    path = tmp_path / "s.h5"
+    write_store(path, splits, classes=["a", "b"], dataset="d", preset="demo", sources={}, config={})
+    for score in (score_chance, score_pixel_knn):
+        with pytest.raises(InputError, match="2 of 4 images of split 'train' have no label"):
+            score(path, {**PIXEL_SETTINGS, "k": 1})

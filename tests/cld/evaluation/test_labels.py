@@ -5,7 +5,8 @@ import pytest
 
 from cld.config import load_protocol
 from cld.data import Split, read_info, write_store
-from cld.evaluation.labels import class_labels, require_classes, require_k
+from cld.evaluation.labels import class_labels, neighbour_labels, require_k
+from cld.evaluation.protocol_names import STORE_PROTOCOLS
 from cld.evaluation.protocols import PROTOCOLS
 from cld.runtime.errors import InputError
 
@@ -45,21 +46,23 @@ def test_no_labels_or_one_class(tmp_path, labels, message):
     ("asked", "train", "test", "message"),
     [
         (("test", "train"), [0, 1], [0, 1, 2], "class 'c' is in split 'test' and not in 'train'"),
-        (("test", "train"), [0], [1, 2, 3, 4, 5], "class 'b', 'c', 'd' and 2 more is in split"),
+        (("test", "train"), [0, 5], [1, 2, 3, 4, 5], "class 'b', 'c', 'd' and 1 more is in split"),
         (("test", "test"), [0], [0, 0, 1], "split 'test' has one image of class 'b'"),
     ],
 )
 def test_classes_without_neighbours_are_named(tmp_path, asked, train, test, message):
     store = store_of(tmp_path / "s.h5", train=train, test=test)
-    labels = [np.array({"train": train, "test": test}[split]) for split in asked]
     with pytest.raises(InputError, match=message) as told:
-        require_classes(store, read_info(store), asked, labels)
+        neighbour_labels(store, read_info(store), *asked)
     assert "\n" not in str(told.value)
 
 
 def test_classes_that_are_not_asked_for_need_no_neighbours(tmp_path):
     store = store_of(tmp_path / "s.h5", train=[0, 1, 2], test=[0, 1])
-    require_classes(store, read_info(store), ("test", "train"), (np.array([0, 1]), np.array([0, 1, 2])))
+    assert [labels.tolist() for labels in neighbour_labels(store, read_info(store), "test", "train")] == [
+        [0, 1],
+        [0, 1, 2],
+    ]
 
 
 @pytest.mark.parametrize("k", [0, 5])
@@ -78,10 +81,9 @@ def test_more_neighbours_than_there_are(k):
 )
 def test_protocols_refuse_before_they_read_the_checkpoint(tmp_path, protocol, train, test, message):
     store = store_of(tmp_path / "s.h5", train=train, test=test)
-    kind = PROTOCOLS[protocol]
-    subject = {"checkpoint": "none.pt", "device_name": "cpu"} if kind.needs_run else {}
+    subject = {} if protocol in STORE_PROTOCOLS else {"checkpoint": "none.pt", "device_name": "cpu"}
     with pytest.raises(InputError, match=message):
-        kind.score(store, load_protocol("demo", protocol), **subject)
+        PROTOCOLS[protocol](store, load_protocol("demo", protocol), **subject)
 
 
 @pytest.mark.parametrize(
@@ -98,7 +100,6 @@ def test_protocols_refuse_before_they_read_the_checkpoint(tmp_path, protocol, tr
 )
 def test_settings_that_do_not_fit_the_store(tmp_path, protocol, change, message):
     store = store_of(tmp_path / "s.h5", train=[0, 1] * 3, test=[0, 1] * 2)
-    kind = PROTOCOLS[protocol]
-    subject = {"checkpoint": "none.pt", "device_name": "cpu"} if kind.needs_run else {}
+    subject = {} if protocol in STORE_PROTOCOLS else {"checkpoint": "none.pt", "device_name": "cpu"}
     with pytest.raises(InputError, match=message):
-        kind.score(store, {**load_protocol("demo", protocol), **change}, **subject)
+        PROTOCOLS[protocol](store, {**load_protocol("demo", protocol), **change}, **subject)

@@ -17,7 +17,6 @@ from cld.data.features import extract_features
 from cld.evaluation.nmi import best_grouping, grouped, mutual_information, score_nmi
 from cld.runtime.errors import InputError
 from cld.training.checkpoint import load_encoder
-from cld.training.loop import train
 
 SETTINGS = {"groups": 4, "restarts": 5, "n_iters": 30, "seed": 0}
 
@@ -85,19 +84,13 @@ def test_the_lengths_of_features_play_no_part_and_copies_are_no_trouble():
     assert sorted(set(alike.tolist())) == [0, 1, 2, 3], "every group has a member"
 
 
-@pytest.fixture(scope="module")
-def checkpoint(tiny_store, tiny_run, tmp_path_factory):
-    config = tiny_run(overrides={"optimiser.epochs": 1})
-    return str(train(config, tiny_store, tmp_path_factory.mktemp("nmi"), "cpu"))
-
-
 @pytest.mark.parametrize("kind", ["instance", "backbone"])
-def test_a_run_is_scored_by_its_groups(tiny_store, checkpoint, kind):
+def test_a_run_is_scored_by_its_groups(tiny_store, tiny_checkpoint, kind):
     settings = {**load_protocol("demo", "nmi"), "split": "train", "features": kind}
-    score = score_nmi(str(tiny_store), settings, checkpoint, "cpu")
-    assert score == score_nmi(str(tiny_store), settings, checkpoint, "cpu")
+    score = score_nmi(str(tiny_store), settings, tiny_checkpoint, "cpu")
+    assert score == score_nmi(str(tiny_store), settings, tiny_checkpoint, "cpu")
     assert score["settings"]["groups"] == 3, "as many as classes"
-    encoder, _ = load_encoder(checkpoint)
+    encoder, _ = load_encoder(tiny_checkpoint)
     network = encoder if kind == "instance" else encoder.backbone
     features = extract_features(network, tiny_store, "train", read_info(tiny_store), torch.device("cpu"))
     groups = best_grouping(features, score["settings"])
@@ -106,9 +99,9 @@ def test_a_run_is_scored_by_its_groups(tiny_store, checkpoint, kind):
     assert len(score["details"]["restarts"]) == settings["restarts"]
 
 
-def test_other_numbers_of_groups(tiny_store, checkpoint):
+def test_other_numbers_of_groups(tiny_store, tiny_checkpoint):
     settings = {**load_protocol("demo", "nmi"), "split": "train", "groups": 36}
-    everyone = score_nmi(str(tiny_store), settings, checkpoint, "cpu")
+    everyone = score_nmi(str(tiny_store), settings, tiny_checkpoint, "cpu")
     assert everyone["settings"]["groups"] == 36 and everyone["metrics"]["nmi"] > 30
     with pytest.raises(InputError, match=r"nmi.groups 37 is outside 1\.\.36"):
-        score_nmi(str(tiny_store), {**settings, "groups": 37}, checkpoint, "cpu")
+        score_nmi(str(tiny_store), {**settings, "groups": 37}, tiny_checkpoint, "cpu")

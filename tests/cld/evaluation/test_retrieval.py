@@ -12,24 +12,19 @@ from cld.data.features import extract_features
 from cld.evaluation.retrieval import nearest_rows, retrieve, score_retrieval
 from cld.evaluation.statistics import unpacked
 from cld.training.checkpoint import load_encoder
-from cld.training.loop import train
 
 
-@pytest.fixture(scope="module")
-def checkpoint(tiny_store, tiny_run, tmp_path_factory):
-    config = tiny_run(overrides={"optimiser.epochs": 1})
-    return str(train(config, tiny_store, tmp_path_factory.mktemp("retrieval"), "cpu"))
-
-
-def features(store, checkpoint):
-    encoder, _ = load_encoder(checkpoint)
+def features(store, tiny_checkpoint):
+    encoder, _ = load_encoder(tiny_checkpoint)
     found = extract_features(encoder, store, "train", read_info(store), torch.device("cpu"))
     return found.numpy()
 
 
-def test_a_split_retrieves_from_itself_without_itself(tiny_store, checkpoint):
-    score = score_retrieval(str(tiny_store), {"split": "train", "from": "train", "k": 4}, checkpoint, "cpu")
-    x, labels = features(tiny_store, checkpoint), read_labels(tiny_store, "train")
+def test_a_split_retrieves_from_itself_without_itself(tiny_store, tiny_checkpoint):
+    score = score_retrieval(
+        str(tiny_store), {"split": "train", "from": "train", "k": 4}, tiny_checkpoint, "cpu"
+    )
+    x, labels = features(tiny_store, tiny_checkpoint), read_labels(tiny_store, "train")
     rows = NearestNeighbors(n_neighbors=4, metric="cosine").fit(x).kneighbors(return_distance=False)
     right = labels[rows] == labels[:, None]
     assert score["metrics"]["top1"] == pytest.approx(100 * right[:, 0].mean())
@@ -38,8 +33,8 @@ def test_a_split_retrieves_from_itself_without_itself(tiny_store, checkpoint):
     assert hits.tolist() == right[:, 0].tolist()
 
 
-def test_a_split_retrieves_from_another(tiny_store, checkpoint):
-    found = retrieve(tiny_store, "test", "train", 3, checkpoint, "cpu")
+def test_a_split_retrieves_from_another(tiny_store, tiny_checkpoint):
+    found = retrieve(tiny_store, "test", "train", 3, tiny_checkpoint, "cpu")
     labels = [read_labels(tiny_store, split) for split in ("test", "train")]
     assert found.rows.shape == found.is_right.shape == (5, 3)
     assert found.is_right.tolist() == (labels[1][found.rows] == labels[0][:, None]).tolist()

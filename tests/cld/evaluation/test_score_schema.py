@@ -10,9 +10,9 @@ import pytest
 from cld.config import load_protocol, validate
 from cld.data import Split, write_store
 from cld.evaluation import evaluate_command as command
+from cld.evaluation.protocol_names import STORE_PROTOCOLS
 from cld.evaluation.protocols import PROTOCOLS
 from cld.runtime.errors import InputError, run_command
-from cld.training.loop import train
 
 #: Those whose own tests score them: they train for long, or take stores of their own.
 ELSEWHERE = {"detection", "linear_published"}
@@ -32,20 +32,15 @@ def store(tmp_path_factory):
     return path
 
 
-@pytest.fixture(scope="module")
-def checkpoint(store, tiny_run, tmp_path_factory):
-    return train(tiny_run(overrides={"optimiser.epochs": 1}), store, tmp_path_factory.mktemp("run"), "cpu")
-
-
 @pytest.fixture
-def evaluate(store, checkpoint, tmp_path, monkeypatch):
+def evaluate(store, tiny_checkpoint, tmp_path, monkeypatch):
     """Run the command in this process; gives the score it wrote."""
 
     def run(protocol):
         score = tmp_path / "score.json"
         arguments = ["--preset", "demo", "--store", str(store), "--score", str(score), "--device", "cpu"]
-        if PROTOCOLS[protocol].needs_run:
-            arguments += ["--checkpoint", str(checkpoint)]
+        if protocol not in STORE_PROTOCOLS:
+            arguments += ["--checkpoint", tiny_checkpoint]
         monkeypatch.setattr(sys, "argv", ["cld.evaluation", protocol, *arguments])
         run_command(command.main)
         return json.loads(score.read_text())
@@ -92,7 +87,7 @@ def test_what_is_no_score_is_refused(evaluate, change, message):
 
 def test_a_score_that_does_not_fit_is_not_written(evaluate, tmp_path, monkeypatch, capsys):
     wrong = {"run": None, "seed": None, "metrics": {"top1": -1.0}, "settings": {}}
-    monkeypatch.setattr("cld.evaluation.knn_protocols.score_chance", lambda store, settings: wrong)
+    monkeypatch.setitem(PROTOCOLS, "chance", lambda store, settings: wrong)
     with pytest.raises(SystemExit):
         evaluate("chance")
     assert "metrics.top1: -1.0 is less than the minimum of 0" in capsys.readouterr().err

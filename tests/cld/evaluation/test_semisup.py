@@ -6,16 +6,16 @@ from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
+from classifier_stores import FACTS, coloured, write_checkpoint, write_colours, write_plain_photos
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from linear_subjects import FACTS, coloured, write_checkpoint, write_colours, write_plain_photos
 
 from cld.config import load_protocol
 from cld.data import Split, read_info, read_labels, write_store
 from cld.evaluation.semisup import semisup_command as command
-from cld.evaluation.semisup.choice import score_winner, winner
 from cld.evaluation.semisup.subset import draw_subset, read_subset, write_subset
 from cld.evaluation.semisup.trial import Trial, run_trial, weights_path
+from cld.evaluation.semisup.trial_selection import score_winner, winner
 from cld.runtime.errors import InputError
 from cld.training.checkpoint import load_checkpoint
 
@@ -57,7 +57,7 @@ def grid(tmp_path_factory, store, checkpoint, subset):
     return paths
 
 
-@settings(max_examples=25)
+@settings(max_examples=10)
 @given(
     counts=st.lists(st.integers(2, 40), min_size=3, max_size=3),
     share=st.sampled_from([0.001, 0.01, 0.1, 0.5]),
@@ -131,13 +131,6 @@ def test_all_layers_are_trained_and_the_head_at_its_own_rate(tmp_path, store, ch
     backbone, faster = changed(1e-20, 1e19)
     assert not any(backbone.values())
     assert faster.std() > 2 * head.std()
-
-
-def test_a_trial_is_the_same_every_time(tmp_path, store, checkpoint, subset):
-    first, second = (
-        run_trial(checkpoint, store, subset, SETTINGS, 0.1, 1, tmp_path / f"{n}.json", "cpu") for n in "ab"
-    )
-    assert first == second
 
 
 def test_batches_larger_than_the_subset(tmp_path, store, checkpoint):

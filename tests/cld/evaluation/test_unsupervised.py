@@ -11,7 +11,6 @@ from cld.evaluation import unsupervised
 from cld.evaluation.statistics import unpacked
 from cld.evaluation.unsupervised import features_of_views, score_unsupervised
 from cld.runtime.errors import InputError
-from cld.training.loop import train
 
 CPU = torch.device("cpu")
 SETTINGS = {**load_protocol("demo", "unsupervised"), "max_images": 30, "groups": 4}
@@ -29,32 +28,26 @@ def jpeg_store(tmp_path_factory):
     return write_photos(tmp_path_factory.mktemp("views") / "s.h5", {"train": photos(20)})
 
 
-@pytest.fixture(scope="module")
-def checkpoint(tiny_store, tiny_run, tmp_path_factory):
-    config = tiny_run(overrides={"optimiser.epochs": 1}, seed=2)
-    return str(train(config, tiny_store, tmp_path_factory.mktemp("unsupervised"), "cpu"))
-
-
-def test_a_run_is_scored_without_labels(tmp_path, tiny_store, checkpoint):
-    score = score_unsupervised(str(tiny_store), SETTINGS, checkpoint, "cpu")
-    assert score == score_unsupervised(str(tiny_store), SETTINGS, checkpoint, "cpu")
+def test_a_run_is_scored_without_labels(tmp_path, tiny_store, tiny_checkpoint):
+    score = score_unsupervised(str(tiny_store), SETTINGS, tiny_checkpoint, "cpu")
+    assert score == score_unsupervised(str(tiny_store), SETTINGS, tiny_checkpoint, "cpu")
     assert score["seed"] == 2 and score["details"]["n"] == 30
     hits = unpacked(score["details"]["hits"]["view_retrieval"], 30)
     assert score["metrics"]["view_retrieval"] == pytest.approx(100 * hits.mean())
-    other = score_unsupervised(str(tiny_store), {**SETTINGS, "seed": 1}, checkpoint, "cpu")
+    other = score_unsupervised(str(tiny_store), {**SETTINGS, "seed": 1}, tiny_checkpoint, "cpu")
     assert other["metrics"] != score["metrics"]
     images = np.random.default_rng(0).integers(0, 256, (30, 8, 8, 3), dtype=np.uint8)
     splits = {"train": Split(images, np.full(30, -1))}
     path = tmp_path / "unlabelled.h5"
     write_store(path, splits, dataset="stl10", preset="demo", classes=["a"], sources={}, config={})
-    assert score_unsupervised(str(path), SETTINGS, checkpoint, "cpu")["details"]["n"] == 30
+    assert score_unsupervised(str(path), SETTINGS, tiny_checkpoint, "cpu")["details"]["n"] == 30
 
 
-def test_null_takes_the_runs_number_of_groups(tiny_store, checkpoint):
-    score = score_unsupervised(str(tiny_store), {**SETTINGS, "groups": None}, checkpoint, "cpu")
+def test_null_takes_the_runs_number_of_groups(tiny_store, tiny_checkpoint):
+    score = score_unsupervised(str(tiny_store), {**SETTINGS, "groups": None}, tiny_checkpoint, "cpu")
     assert score["settings"]["groups"] == 3
     with pytest.raises(InputError, match=r"unsupervised.groups 31 is outside 1\.\.30, the images"):
-        score_unsupervised(str(tiny_store), {**SETTINGS, "groups": 31}, checkpoint, "cpu")
+        score_unsupervised(str(tiny_store), {**SETTINGS, "groups": 31}, tiny_checkpoint, "cpu")
 
 
 def unchanged(config):

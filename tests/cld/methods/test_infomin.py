@@ -11,7 +11,6 @@ from cld.augment.jigsaw import jigsaw_patches, patch_size
 from cld.methods.cld import AddCLD
 from cld.methods.infomin import InfoMin
 from cld.models.heads import NormLinear
-from cld.runtime.errors import InputError
 
 N, B, SIZE = 20, 8, 12
 
@@ -151,8 +150,3 @@ def test_cld_goes_over_it(tiny_run, batch):
     parts = step.logs["instance_loss"] + 0.5 * step.logs["cld_loss"]
     assert step.loss.item() == pytest.approx(parts.item(), rel=1e-5)
     assert math.isfinite(step.loss.item())
-
-
-def test_one_view_is_not_enough(tiny_run):
-    with pytest.raises(InputError, match="views 1: MoCo needs a query and a key view; set views=2"):
-        InfoMin.from_config(configuration(tiny_run, views=1), N)

@@ -6,7 +6,6 @@ import pytest
 import torch
 
 from cld.methods import build_method
-from cld.runtime.errors import InputError
 
 N, B = 20, 8
 
@@ -81,8 +80,3 @@ def test_the_key_encoder_starts_as_a_copy(tiny_run):
     own, keys = method.encoder.state_dict(), method.key_encoder.state_dict()
     assert own.keys() == keys.keys()
     assert all(torch.equal(own[name], keys[name]) for name in own)
-
-
-def test_one_view_is_not_enough(tiny_run):
-    with pytest.raises(InputError, match="views 1: MoCo needs a query and a key view; set views=2"):
-        build_method(tiny_run("moco", {"views": 1, "cld.weight": 0}), N)

@@ -26,16 +26,12 @@ def test_weights_and_outputs_are_torchvisions(name):
 
 
 def test_initial_values_are_drawn_as_torchvisions():
-    ours, reference = backbone(), resnet.resnet18()
+    ours, reference = dict(backbone().named_parameters()), resnet.resnet18()
     for name, value in reference.named_parameters():
-        if name.startswith("fc"):
-            continue
-        mine = dict(ours.named_parameters())[name]
         if value.ndim == 4:
-            assert mine.std().item() == pytest.approx(value.std().item(), rel=0.05)
-            assert abs(mine.mean().item()) < 5 * value.std().item() / value.numel() ** 0.5
-        else:
-            assert torch.equal(mine, value)
+            assert ours[name].std().item() == pytest.approx(value.std().item(), rel=0.05)
+        elif not name.startswith("fc"):
+            assert torch.equal(ours[name], value)
 
 
 @pytest.mark.parametrize(("stem", "size"), [("small", 32), ("small_stride2", 16), ("imagenet", 8)])
@@ -51,15 +47,7 @@ def test_width_and_blocks_make_the_demo_network():
     network = backbone(blocks=[1, 1, 1, 1], width=16, stem="small_stride2")
     convolutions = [module for module in network.modules() if isinstance(module, torch.nn.Conv2d)]
     assert len([c for c in convolutions if c.kernel_size != (1, 1)]) == 9  # with the head, ResNet-10
-    assert network.out_features == 128
-    assert network(torch.randn(2, 3, 32, 32)).shape == (2, 128)
-    assert [stage[0].conv1.in_channels for stage in (network.layer1, network.layer2)] == [16, 16]
-
-
-def test_width_scales_a_bottleneck_network_too():
-    network = backbone("resnet50", blocks=[1, 1, 1, 1], width=8, stem="small")
-    assert network.out_features == 256
-    assert network(torch.randn(2, 3, 16, 16)).shape == (2, 256)
+    assert network(torch.randn(2, 3, 32, 32)).shape == (2, network.out_features) == (2, 128)
 
 
 def test_every_parameter_learns():

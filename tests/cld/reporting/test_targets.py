@@ -4,9 +4,10 @@ import shlex
 
 import pytest
 
-from cld.config import load_config, load_protocol, load_run, parse_overrides, run_id
+from cld.config import load_config, load_protocol, load_run, parse_overrides
 from cld.reporting import targets
 from cld.reporting.targets import Targets
+from cld.run_id import run_id
 from cld.runtime.errors import InputError
 
 CHECKPOINTS = {"theirs": {"file": "a.pth", "dataset": "cifar10", "set": {"temperature": 0.2}}}

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch.optim import SGD
 
 from cld.methods import METHODS
 from cld.training.checkpoint import load_checkpoint
-from cld.training.optimiser import SGD
 
 # Processes are forked from a server that has imported PyTorch but never computed with it.
 PROCESSES = multiprocessing.get_context("forkserver")

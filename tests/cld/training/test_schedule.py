@@ -2,10 +2,13 @@
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from torch.optim import SGD
+from torch.optim.lr_scheduler import MultiStepLR
 
-from cld.training.schedule import learning_rate
+from cld.training.schedule import LearningRate, pretraining_rate, scale_learning_rates
 
 SETTINGS = {
     "lr": 0.03,
@@ -28,7 +31,9 @@ def test_matches_the_authors_at_every_iteration(golden):
         "min_lr": golden["lr_eta_min"],
     }
     steps_per_epoch = golden["lr_iters_per_epoch"]
-    ours = [learning_rate(step, steps_per_epoch, settings) for step in range(len(golden["lr_per_iter"]))]
+    ours = [
+        pretraining_rate(settings, steps_per_epoch).at(step) for step in range(len(golden["lr_per_iter"]))
+    ]
     np.testing.assert_allclose(ours, golden["lr_per_iter"], rtol=1e-5)
 
 
@@ -49,7 +54,7 @@ def test_rises_during_warm_up_then_never_and_stays_in_range(
         "warmup_multiplier": multiplier,
     }
     rates = np.array(
-        [learning_rate(step, steps_per_epoch, settings) for step in range(epochs * steps_per_epoch)]
+        [pretraining_rate(settings, steps_per_epoch).at(step) for step in range(epochs * steps_per_epoch)]
     )
     assert (rates <= 0.03 * (1 + 1e-12)).all()
     assert (rates >= 1e-6).all()
@@ -61,12 +66,40 @@ def test_rises_during_warm_up_then_never_and_stays_in_range(
 
 
 def test_steps_fall_at_the_milestones():
-    settings = SETTINGS | {"schedule": "step"}
-    rates = [learning_rate(5 * epoch, 5, settings) for epoch in range(10)]
+    rate = pretraining_rate(SETTINGS | {"schedule": "step"}, 5)
+    rates = [rate.at(5 * epoch) for epoch in range(10)]
     assert rates[2:] == pytest.approx([0.03] * 4 + [0.003] * 2 + [0.0003] * 2)
-    assert learning_rate(5 * 6 - 1, 5, settings) == 0.03
+    assert rate.at(5 * 6 - 1) == 0.03
 
 
 def test_constant_without_warm_up_is_the_base_rate_from_the_first_step():
-    settings = SETTINGS | {"schedule": "constant", "warmup_epochs": 0}
-    assert {learning_rate(step, 5, settings) for step in range(50)} == {0.03}
+    rate = pretraining_rate(SETTINGS | {"schedule": "constant", "warmup_epochs": 0}, 5)
+    assert {rate.at(step) for step in range(50)} == {0.03}
+
+
+def test_groups_fall_together_as_with_multi_step_lr_and_resume():
+    def optimisers():
+        groups = [{"params": [torch.zeros(1)], "lr": 0.3}, {"params": [torch.zeros(1)], "lr": 2.0}]
+        return SGD(groups, lr=1.0)
+
+    ours, theirs = optimisers(), optimisers()
+    rate, decay = LearningRate(1.0, milestones=[6, 8], gamma=0.2), MultiStepLR(theirs, [3, 4], 0.2)
+    for step in range(10):  # two steps an epoch
+        scale_learning_rates(ours, rate.at(step))
+        expected = [group["lr"] for group in theirs.param_groups]
+        assert [group["lr"] for group in ours.param_groups] == pytest.approx(expected)
+        theirs.step()
+        if step % 2:
+            decay.step()
+    resumed = optimisers()
+    resumed.load_state_dict(ours.state_dict())
+    scale_learning_rates(resumed, 1.0)
+    assert [group["lr"] for group in resumed.param_groups] == [0.3, 2.0]
+
+
+def test_iterations_warm_up_and_fall_as_detectrons():
+    rate = LearningRate(0.02, warmup_steps=100, warmup_start=2e-5, milestones=[6750, 8250], gamma=0.1)
+    factors = {0: 1e-3, 50: 0.5005, 99: 0.99001, 100: 1, 6749: 1, 6750: 0.1, 8249: 0.1, 8250: 0.01}
+    assert {step: rate.at(step) for step in factors} == pytest.approx(
+        {step: 0.02 * factor for step, factor in factors.items()}
+    )

@@ -6,14 +6,15 @@ import shutil
 
 import pytest
 import torch
+from torch.optim import SGD
 
-from cld.config import run_id
+from cld.evaluation.knn_monitor import KNNMonitor
 from cld.methods import build_method
+from cld.run_id import run_id
 from cld.runtime.errors import InputError
 from cld.training.checkpoint import load_checkpoint
 from cld.training.loop import train
-from cld.training.optimiser import SGD
-from cld.training.speed import apply_speed_options
+from cld.training.speed_options import apply_speed_options
 
 #: At so low a rate the weights stay the same, and only the switch tells two runs apart.
 STILL = {"optimiser.lr": 1e-6, "optimiser.min_lr": 0, "optimiser.epochs": 1}
@@ -103,15 +104,16 @@ def test_fp16_goes_on_with_its_scale(tiny_run, tiny_store, tmp_path, monkeypatch
     assert same_state(train(config, tiny_store, tmp_path / "killed", "cpu"), whole)
 
 
-def test_watching_changes_nothing_of_the_run(tiny_run, tiny_store, tmp_path):
-    watched = train(tiny_run("moco", {"watch.knn_every": 2, "watch.k": 5}), tiny_store, tmp_path / "w", "cpu")
-    plain = train(tiny_run("moco"), tiny_store, tmp_path / "p", "cpu")
-    assert same_state(watched, plain)
-    assert [row["knn_top1"] != "" for row in rows(watched)] == [False, True, False]
-    assert 0 <= float(rows(watched)[1]["knn_top1"]) <= 100
-    assert [row["loss"] for row in rows(watched)] == [row["loss"] for row in rows(plain)]
+def test_monitoring_changes_nothing_of_the_run(tiny_run, tiny_store, tmp_path):
+    config = tiny_run("moco", {"watch.knn_every": 2, "watch.k": 5})
+    monitored = train(config, tiny_store, tmp_path / "m", "cpu", KNNMonitor(config, tiny_store))
+    plain = train(config, tiny_store, tmp_path / "p", "cpu")
+    assert same_state(monitored, plain)
+    assert [row["knn_top1"] != "" for row in rows(monitored)] == [False, True, False]
+    assert 0 <= float(rows(monitored)[1]["knn_top1"]) <= 100
+    assert [row["loss"] for row in rows(monitored)] == [row["loss"] for row in rows(plain)]
 
 
-def test_more_watching_neighbours_than_images_are_refused(tiny_run, tiny_store, tmp_path):
+def test_more_neighbours_than_images_are_refused(tiny_run, tiny_store):
     with pytest.raises(InputError, match=r"watch\.k 50: there are 36 training images; lower it"):
-        train(tiny_run("npid", {"watch.knn_every": 1, "watch.k": 50}), tiny_store, tmp_path, "cpu")
+        KNNMonitor(tiny_run("npid", {"watch.knn_every": 1, "watch.k": 50}), tiny_store)

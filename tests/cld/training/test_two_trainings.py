@@ -13,11 +13,12 @@ import pytest
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from cld.config import format_overrides, overrides_of
+from cld.config import format_overrides
+from cld.run_id import overrides_of
 from cld.runtime import lock as lease_module
 from cld.runtime.errors import InputError
 from cld.runtime.lock import Lock
-from cld.training.checkpoint import load_checkpoint, save_checkpoint
+from cld.training.checkpoint import load_checkpoint
 from cld.training.loop import LEASE, train
 
 ENVIRONMENT = os.environ | {"OMP_NUM_THREADS": "1"}
@@ -168,48 +169,6 @@ def test_processes_that_train_together_wait_together(start, tiny_run, tmp_path):
     holder.give_back()
     assert process.wait(120) == 0, process.stderr.read()
     assert load_checkpoint(run / "checkpoint.pt")["step"] == 12
-
-
-LAGGING = """
-import sys
-from pathlib import Path
-from cld.runtime import distributed
-from cld.runtime.torchrun import process_group
-from cld.training import loop
-
-loop.POLL_S = 0.01
-run, real, answers = Path(sys.argv[1]), loop.load_checkpoint, []
-
-def lagging(path):
-    content = real(path)
-    answers.append(content["step"] - max(0, 3 - len(answers)))
-    return content | {"step": answers[-1]}
-
-with process_group():
-    if distributed.rank() == 1:
-        loop.load_checkpoint = lagging
-    path, checkpoint = loop.saved_state(run)
-    assert path == run / "partial.pt"
-    told = f"step {checkpoint['step']} after {len(answers)}"
-    Path(run, f"told-by-{distributed.rank()}").write_text(told)
-    distributed.barrier()
-"""
-
-
-def test_processes_go_on_from_the_same_checkpoint_though_one_sees_it_later(tmp_path):
-    """As on a node whose network file system remembers what the folder held before."""
-    save_checkpoint(tmp_path / "partial.pt", {"step": 7})
-    (tmp_path / "lagging.py").write_text(LAGGING)
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
-    done = subprocess.run(
-        [*command, tmp_path / "lagging.py", tmp_path],
-        env=ENVIRONMENT | {"PYTHONPATH": str(Path(__file__).parents[3])},
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr
-    told = [(tmp_path / f"told-by-{rank}").read_text() for rank in (0, 1)]
-    assert told == ["step 7 after 0", "step 7 after 4"]
 
 
 def test_a_run_that_was_taken_over_ends_with_one_line(tiny_run, tiny_store, tmp_path, monkeypatch):

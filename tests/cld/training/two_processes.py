@@ -19,10 +19,10 @@ from cld.runtime.distributed import (  # noqa: E402
     convert_sync_batchnorm,
     data_parallel,
     encode_shuffled,
+    process_group,
     rank,
     rank_slice,
 )
-from cld.runtime.torchrun import process_group  # noqa: E402
 
 
 def own(rows):

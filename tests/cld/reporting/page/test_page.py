@@ -14,9 +14,9 @@ from cld.reporting.job_time import job_time
 from cld.reporting.page.content import Places, gather
 from cld.reporting.page.curves import MAX_POINTS, curves
 from cld.reporting.page.html import render
-from cld.reporting.tables.cell import read_json
 from cld.reporting.tables.spec import Axis
 from cld.runtime.errors import InputError
+from cld.runtime.files import read_json
 
 KEY = "table_a1/10/kmeans"
 

@@ -4,7 +4,7 @@ import pytest
 
 from cld.reporting.page.content import Places, gather
 from cld.reporting.page.html import render
-from cld.reporting.tables.cell import read_json
+from cld.runtime.files import read_json
 
 FIRST = "table_a1/10/spectral"
 SECOND = "table_a1/10/kmeans"

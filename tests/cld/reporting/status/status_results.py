@@ -6,11 +6,12 @@ import sys
 import time
 from pathlib import Path
 
-from cld.config import format_overrides, overrides_of, run_id
+from cld.config import format_overrides
 from cld.reporting.needed_runs import Needed
 from cld.reporting.status.overview import gather
 from cld.reporting.status.slurm_logs import SlurmLogs
 from cld.reporting.status.snakemake_files import SnakemakeFiles
+from cld.run_id import overrides_of, run_id
 
 #: The trainer, telling more often how far it is than every 10 s.
 TRAINER = (

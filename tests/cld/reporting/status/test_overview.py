@@ -9,12 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from cld.config import load_run, run_id
+from cld.config import load_run
 from cld.reporting.needed_runs import needed_runs
 from cld.reporting.status.job import State
 from cld.reporting.status.overview import as_json
 from cld.reporting.status.screen import show
 from cld.reporting.tables.spec import load_table
+from cld.run_id import run_id
 from cld.runtime.progress import Reported, progress, reported
 
 OOM_KILL = "slurmstepd: error: Detected 1 oom_kill event in StepId={step}.0.\n"

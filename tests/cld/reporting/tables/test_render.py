@@ -4,9 +4,9 @@ import csv
 import html.parser
 import io
 import re
-import subprocess
 import sys
 from dataclasses import replace
+from functools import cache
 from statistics import fmean, stdev
 
 import numpy as np
@@ -15,10 +15,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from matplotlib.image import imread
 
+from cld.evaluation.protocol_names import METRICS
 from cld.evaluation.statistics import packed_hits
-from cld.reporting.tables import render
-from cld.reporting.tables.cell import read_json, summarise
-from cld.reporting.tables.spec import METRICS, load_table, table_names
+from cld.reporting.tables import render, tables_command
+from cld.reporting.tables.cell import available_cells, built_cells, summarise
+from cld.reporting.tables.spec import load_table, table_names
 from cld.runtime.errors import InputError
 from cld.runtime.files import write_json
 
@@ -51,10 +52,14 @@ def made(name="table_a1", preset="demo", without=(), value=lambda number: 40 + n
     return table, cells
 
 
+def files_of(table, cells, preset="demo"):
+    return render.render(table, cells, render.view(table, cells, preset), "results")
+
+
+@cache
 def rendered(name="table_a1", preset="demo", without=()):
     table, cells = made(name, preset, without)
-    shown = render.view(table, cells, preset)
-    return table, cells, render.render(table, cells, shown, preset, "results")
+    return table, cells, files_of(table, cells, preset)
 
 
 @given(st.lists(st.floats(0, 100), min_size=1, max_size=5))
@@ -110,7 +115,7 @@ def test_markdown_has_ours_the_published_number_and_the_difference():
         ("table_a1", "row", {(group, "kmeans") for group in ("10", "64", "128", "256")}),
         ("table_a1", "table", {("256", "kmeans")}),
         ("table_a1", "none", set()),
-        # in A.4 a row has two datasets, which nobody compares
+        # in A.4 a row has two datasets, which are not comparable
         ("table_a4", "row", set()),
     ],
 )
@@ -169,7 +174,8 @@ def test_demo_tables_say_demo_in_their_titles_and_paper_tables_do_not():
         assert "not reproductions" not in paper and "demo" not in paper
 
 
-def test_latex_is_escaped():
+def test_what_means_something_in_latex_and_markdown_is_escaped():
+    assert render.md("a|b *c* d_e") == r"a\|b \*c\* d\_e"
     assert render.tex("50 % of a_b & λ ± 1 − 2") == r"50 \% of a\_b \& $\lambda$ $\pm$ 1 $-$ 2"
 
 
@@ -196,17 +202,6 @@ def test_only_a_long_table_runs_over_pages():
     assert r"\begin{table}" in rendered("table_methods", "demo")[2]["tex"]
 
 
-def test_markdown_that_means_something_is_escaped():
-    assert render.md("a|b *c* d_e") == r"a\|b \*c\* d\_e"
-
-
-def test_a_damaged_score_says_how_to_make_it_again(tmp_path):
-    path = tmp_path / "score.json"
-    path.write_text("{")
-    with pytest.raises(InputError, match=r"score\.json: cannot be read .*; evaluate that run again"):
-        read_json(path, "evaluate that run again")
-
-
 def test_a_table_without_published_numbers_has_no_column_for_them():
     files = rendered("table_folder", "paper")[2]
     assert "| NPID | 40.0 ± 0.0 | 41.0 ± 0.0 |" in files["md"]
@@ -215,7 +210,7 @@ def test_a_table_without_published_numbers_has_no_column_for_them():
 
 
 def test_gaps_are_marked_and_counted():
-    files = rendered(without={("10", "kmeans"), ("reference", "npid")})[2]
+    files = rendered(without=(("10", "kmeans"), ("reference", "npid")))[2]
     assert "| 10 | 40.0 ± 0.0 | 77.1 | −37.1 | – (missing) | 78.9 | – |" in files["md"]
     assert "| NPID (no CLD) | – (missing) |" in files["md"]
     assert "Partial: of 12 cells 2 missing." in files["md"]
@@ -228,48 +223,34 @@ def test_a_cell_of_some_of_its_seeds_says_so():
     table, cells = made()
     cell = table.cell("10", "kmeans")
     cells["10", "kmeans"] = summarise(cell, "demo", [score(50.0, 0)])
-    text = render.render(table, cells, render.view(table, cells, "demo"), "demo", "results")["md"]
+    text = files_of(table, cells)["md"]
     assert "50.0 (1 of 2 seeds)" in text and "Partial: of 12 cells 1 of fewer seeds" in text
 
 
 def test_a_table_of_several_code_versions_names_them_and_their_cells():
     table, cells = made()
-    cell = table.cell("64", "kmeans")
-    cells["64", "kmeans"] = summarise(
-        cell, "demo", [score(50.0, seed, "fedcba9876543210") for seed in cell.seeds or (None,)]
-    )
-    for kind, text in render.render(
-        table, cells, render.view(table, cells, "demo"), "demo", "results"
-    ).items():
-        if kind != "csv":
-            assert "Mixed code versions: 0.1.0 (89abcdef, changed) in 11 cells; " in text
-            assert "0.1.0 (fedcba98, changed) in 64/kmeans." in text
+    trained_before = score(50.0)
+    trained_before["provenance"]["trained_by"] = {**CODE, "commit": "fedcba9876543210"}
+    for other in (score(50.0, commit="fedcba9876543210"), trained_before):
+        cells["64", "kmeans"] = summarise(table.cell("64", "kmeans"), "demo", [other])
+        files = files_of(table, cells)
+        for kind in ("md", "tex", "html"):
+            assert "Mixed code versions: 0.1.0 (89abcdef, changed) in 1" in files[kind]
+            assert "0.1.0 (fedcba98, changed) in 64/kmeans." in files[kind]
     assert "Mixed" not in rendered()[2]["md"]
 
 
-def test_runs_trained_by_another_version_than_scored_them_are_named_too():
-    table, cells = made()
-    older = score(50.0, 0)
-    older["provenance"]["trained_by"] = {**CODE, "commit": "fedcba9876543210"}
-    cells["64", "kmeans"] = summarise(table.cell("64", "kmeans"), "demo", [older])
-    text = render.render(table, cells, render.view(table, cells, "demo"), "demo", "results")["md"]
-    assert "0.1.0 (fedcba98, changed) in 64/kmeans." in text
-
-
-def test_the_cells_at_hand_come_from_the_scores_that_are_there(tmp_path):
+def test_available_cells_come_from_the_scores_that_exist(tmp_path):
     table = load_table("table_a1", "demo")
-    paths = table.cell("10", "kmeans").scores("demo")
-    for seed, path in enumerate(paths[:2]):
+    for seed, path in enumerate(table.cell("10", "kmeans").scores("demo")):
         write_json(tmp_path / path, score(50.0 + seed, seed))
-    write_json(
-        tmp_path / table.cell("64", "kmeans").path("demo"), {"value": 99.0}
-    )  # of other settings, perhaps
-    cells = render.available_cells(table, "demo", tmp_path)
-    assert {place: (cell["value"], cell["n_seeds"]) for place, cell in cells.items()} == {
-        ("10", "kmeans"): (50.5, 2)
-    }
-    with pytest.raises(InputError, match="build that cell first, or render with --partial"):
-        render.built_cells(table, "demo", tmp_path)
+    # a cell's file may be of other settings
+    write_json(tmp_path / table.cell("64", "kmeans").path("demo"), {"value": 99.0})
+    cells = available_cells(table, "demo", tmp_path)
+    assert cells.keys() == {("10", "kmeans")}
+    assert (cells["10", "kmeans"]["value"], cells["10", "kmeans"]["n_seeds"]) == (50.5, 2)
+    with pytest.raises(InputError, match="build that cell first, or render with cld tables --now"):
+        built_cells(table, "demo", tmp_path)
 
 
 @pytest.mark.parametrize(("name", "without"), [("table_a3", {("0", "moco_top1")}), ("table_folder", set())])
@@ -291,17 +272,21 @@ def test_all_files_are_written_and_the_picture_shows_the_table(tmp_path, name, w
     assert (folder / f"{name}.png").read_bytes() == before
 
 
-def test_tables_now_renders_what_there_is_without_torch_and_forgets_what_is_gone(tmp_path):
+def test_tables_now_renders_what_there_is_and_deletes_what_is_gone(tmp_path, monkeypatch, capsys):
     path = tmp_path / load_table("table_a1", "demo").cell("10", "spectral").scores("demo")[0]
     write_json(path, score(50.0))
     stale = tmp_path / "demo/tables_now/table_a2.md"
     stale.parent.mkdir(parents=True)
     stale.write_text("of scores that are gone")
-    code = "import sys; from cld.reporting.tables.tables_command import main; main()"
-    command = [sys.executable, "-c", code, "--preset", "demo", "--results", str(tmp_path)]
-    done = subprocess.run(command, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    assert "table_a1: 1 of 12 cells" in done.stdout and "table_a2: 0 of 12 cells" in done.stdout
-    made = {file.name for file in stale.parent.iterdir()}
-    assert made == {f"table_a1.{kind}" for kind in render.KINDS}
+    monkeypatch.setattr(sys, "argv", ["cld tables", "--now", "--results", str(tmp_path)])
+    tables_command.main()
+    printed = capsys.readouterr().out
+    assert "table_a1: 1 of 12 cells" in printed and "table_a2: 0 of 12 cells" in printed
+    assert {file.name for file in stale.parent.iterdir()} == {f"table_a1.{kind}" for kind in render.KINDS}
     assert "50.0 (1 of 2 seeds)" in (stale.parent / "table_a1.md").read_text()
+
+
+def test_a_table_that_does_not_exist_is_one_line(monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["cld tables", "--tables", "table_a9"])
+    with pytest.raises(InputError, match=r"table_a9\.yaml: no such file; tables that exist: table_a1,"):
+        tables_command.main()

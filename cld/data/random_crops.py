@@ -1,0 +1,116 @@
+"""Random crops of JPEGs, decoded and cut ahead of time by worker processes.
+
+An image's crops follow from (seed, stream, step, place in the batch), so they do not depend on which process
+cuts them.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from itertools import tee
+
+import numpy as np
+import torch
+from torch import Generator, Tensor
+
+from cld.augment.views import sample_crops
+from cld.data.decoding import cut, decoded
+from cld.data.jpegs import EncodedImages
+from cld.runtime.distributed import rank_slice
+from cld.runtime.rng import CROPS, stream_seed
+
+#: Most images of a job: a batch is shared out among the workers, and its first part is soon there.
+JOB_SIZE = 16
+AHEAD_BATCHES = 2
+
+
+class RandomCrops:
+    """Decodes each image once and cuts random regions out of it.
+
+    Args:
+        splits: the images, counted through from the first split to the last.
+        n_views: V, crops of an image.
+        scale: [least, most] share of an image's area that a crop shows.
+        side: height and width of a crop.
+        seed: with the step and the place in the batch, what the crops follow from.
+        stream: stream of random numbers, see :mod:`cld.runtime.rng`.
+    """
+
+    def __init__(
+        self,
+        splits: Sequence[EncodedImages],
+        n_views: int,
+        scale: Sequence[float],
+        side: int,
+        seed: int,
+        stream: int = CROPS,
+    ):
+        self.splits, self.starts = splits, np.cumsum([0, *map(len, splits)])
+        self.n_views, self.scale, self.side = n_views, scale, side
+        self.seed, self.stream = seed, stream
+
+    def __call__(self, job: tuple[int, int, list[int]]) -> np.ndarray:
+        """The crops of the images ``rows``, which stand from ``place`` on in the batch of a step.
+
+        Args:
+            job: step, place and rows.
+
+        Returns:
+            uint8 (V, len(rows), side, side, 3).
+
+        Raises:
+            InputError: an image cannot be decoded.
+        """
+        step, place, rows = job
+        crops = np.empty((self.n_views, len(rows), self.side, self.side, 3), np.uint8)
+        for i, row in enumerate(rows):
+            split = int(np.searchsorted(self.starts, row, side="right")) - 1
+            generator = torch.Generator().manual_seed(stream_seed(self.seed, self.stream, step, place + i))
+            regions_of = partial(self._regions, generator)
+            crops[:, i] = cut(self.splits[split], row - int(self.starts[split]), regions_of, self.side)
+        return crops
+
+    def _regions(self, generator: Generator, height: int, width: int) -> np.ndarray:
+        return sample_crops(self.n_views, height, width, self.scale, generator).numpy()
+
+
+@contextmanager
+def random_crop_batches(
+    crops: RandomCrops,
+    batches: Iterable[tuple[int, Tensor]],
+    batch_size: int,
+    workers: int,
+    device: torch.device,
+) -> Iterator[Iterator[Tensor]]:
+    """Gives an iterator over the crops of this process's slice of each batch.
+
+    Args:
+        crops: cuts them.
+        batches: (step, image indices (B,) int64), of all processes, as of
+            :class:`cld.data.epoch_sampler.EpochSampler`.
+        batch_size: greatest B.
+        workers: processes that decode; 0: this one does.
+        device: of the crops, uint8 (V, b, side, side, 3).
+
+    Raises:
+        InputError: an image cannot be decoded, or a worker died.
+    """
+    own = rank_slice(batch_size)
+    job_size = min(JOB_SIZE, -(-(own.stop - own.start) // max(workers, 1)))
+    jobs_per_batch = -(-(own.stop - own.start) // job_size)
+
+    def parts(n_images: int) -> list[slice]:
+        own = rank_slice(n_images)
+        starts = range(own.start, own.stop, job_size)
+        return [slice(start, min(start + job_size, own.stop)) for start in starts]
+
+    ahead, current = tee(batches)
+    jobs = ((step, part.start, index[part].tolist()) for step, index in ahead for part in parts(len(index)))
+    is_pinned = device.type == "cuda"
+    with decoded(crops, jobs, workers, AHEAD_BATCHES * jobs_per_batch, is_pinned) as chunks:
+
+        def crops_of(index: Tensor) -> Tensor:
+            own = [next(chunks).to(device, non_blocking=True) for _ in parts(len(index))]
+            return torch.cat(own, dim=1)
+
+        yield (crops_of(index) for _, index in current)

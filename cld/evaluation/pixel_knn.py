@@ -1,0 +1,40 @@
+"""Weighted kNN on raw pixels: the baseline that needs no network."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+from torch.nn.functional import normalize
+
+from cld.data import read_info, thumbnails
+from cld.evaluation.accuracy import accuracy
+from cld.evaluation.labels import neighbour_labels, require_k
+from cld.nearest_neighbours import knn_classify
+
+
+def score_pixel_knn(store: str, settings: Mapping) -> dict:
+    """Classify a split by the cosine of pixels that are standardised per channel.
+
+    Of a split with more than ``max_images`` a random sample takes part, the same every time.
+
+    Raises:
+        InputError: the labels do not suit, see :mod:`cld.evaluation.labels`, or there are no ``k`` images.
+    """
+    info, most = read_info(store), settings["max_images"]
+    labels, train_labels = neighbour_labels(store, info, settings["split"], "train")
+    require_k(settings["k"], min(len(train_labels), most["train"]), "train", "pixel_knn.k")
+
+    def pixels(split: str, labels: np.ndarray, most: int) -> tuple[torch.Tensor, torch.Tensor]:
+        rows = np.arange(len(labels))
+        if len(rows) > most:
+            rows = np.sort(np.random.default_rng(0).choice(rows, most, replace=False))
+        images = thumbnails(store, split, rows, settings["side"]) / np.float32(255)
+        standardised = (images - np.float32(info.mean)) / np.float32(info.std)
+        return normalize(torch.from_numpy(standardised).flatten(1), dim=1), torch.from_numpy(labels[rows])
+
+    train, train_labels = pixels("train", train_labels, most["train"])
+    queries, labels = pixels(settings["split"], labels, most["test"])
+    ranked = knn_classify(
+        train, train_labels, queries, len(info.classes), settings["k"], settings["temperature"]
+    )
+    return {"run": None, "seed": None, **accuracy(ranked, labels), "settings": dict(settings)}

@@ -1,0 +1,115 @@
+"""The choice among a grid of trials: held-out training images decide, and the winner alone is tested."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from itertools import product
+from pathlib import Path
+
+import torch
+
+from cld.data import read_info
+from cld.data.features import extract_features
+from cld.evaluation.accuracy import accuracy, by_logits
+from cld.evaluation.labels import complete_labels
+from cld.evaluation.semisup.trial import Trial, load_network
+from cld.runtime.device import resolve_device
+from cld.runtime.errors import InputError
+
+#: Fields that all trials of a grid share.
+COMMON = ("run", "seed", "settings", "subset", "trained_by")
+#: Fields of a trial that the score keeps.
+GRID = ("lr", "head_multiplier", "diverged", "training_loss", "held_out")
+
+
+def read_trial(path: str | Path) -> Trial:
+    """Read a trial's report.
+
+    Raises:
+        InputError: the file is missing or is no trial's.
+    """
+    try:
+        return Trial(**json.loads(Path(path).read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError) as error:
+        raise InputError(f"{path}: cannot be read as a trial ({error}); run the trial again") from None
+
+
+def winner(trials: Sequence[Trial]) -> int:
+    """Which trial has the best held-out top-1; of equal ones that with the lowest held-out loss.
+
+    Raises:
+        InputError: all have diverged.
+    """
+    alive = [place for place, trial in enumerate(trials) if not trial.diverged]
+    if not alive:
+        raise InputError(
+            f"semisup: all {len(trials)} trials of {trials[0].run} diverged; add a lower rate to semisup.lr"
+        )
+    return max(alive, key=lambda place: (trials[place].held_out["top1"], -trials[place].held_out["loss"]))
+
+
+def require_whole_grid(paths: Sequence[str | Path], trials: Sequence[Trial], settings: Mapping) -> None:
+    """Refuse to choose among trials that are not one grid, each setting of it once.
+
+    Raises:
+        InputError: trials of different runs, subsets or settings, or missing or repeated ones.
+    """
+    for path, trial in zip(paths, trials, strict=True):
+        differing = [name for name in COMMON if getattr(trial, name) != getattr(trials[0], name)]
+        if not differing and trial.settings != settings:
+            differing = ["settings"]
+        if differing:
+            raise InputError(
+                f"{path}: belongs to another grid (another {', '.join(differing)}); run its trial again"
+            )
+    have = [(trial.lr, trial.head_multiplier) for trial in trials]
+    asked = list(product(settings["lr"], settings["head_multiplier"]))
+    wrong = [point for point in asked if have.count(point) != 1] + [p for p in have if p not in asked]
+    if wrong:
+        points = ", ".join(f"lr {lr:g} x{multiplier:g}" for lr, multiplier in wrong)
+        raise InputError(
+            f"semisup: the trials are not the grid of config/evaluation.yaml ({points} missing, repeated or "
+            "not asked for); name each of its trials once with --trials"
+        )
+
+
+def score_winner(
+    paths: Sequence[str | Path], store: str | Path, settings: Mapping, device_name: str | None = None
+) -> dict:
+    """Choose a trial and score its network on the settings' split; the whole grid is kept.
+
+    Args:
+        paths: reports of every trial of the grid, each with its network beside it.
+
+    Raises:
+        InputError: the trials are not one whole grid of this store, or cannot be read.
+    """
+    trials = [read_trial(path) for path in paths]
+    require_whole_grid(paths, trials, settings)
+    device, info = resolve_device(device_name), read_info(store)
+    if trials[0].subset["data"] != info.checksum:
+        raise InputError(
+            f"{paths[0]}: was trained on another store ({trials[0].subset['data'][:12]} there, "
+            f"{info.checksum[:12]} of {store}); name that store"
+        )
+    labels = torch.from_numpy(complete_labels(store, settings["split"], info))
+    best = winner(trials)
+    network, config = load_network(paths[best], trials[best], info)
+    logits = extract_features(
+        network, store, settings["split"], info, device, config["image_size"], config["workers"]
+    )
+    grades = accuracy(by_logits(logits.cpu()), labels)
+    grid = [{name: asdict(trial)[name] for name in GRID} for trial in trials]
+    return {
+        "run": trials[best].run,
+        "seed": trials[best].seed,
+        "metrics": grades["metrics"],
+        "settings": dict(settings),
+        "details": {
+            "subset": trials[best].subset,
+            "trained_by": trials[best].trained_by,
+            "winner": grid[best],
+            "grid": grid,
+            **grades["details"],
+        },
+    }

@@ -1,0 +1,103 @@
+"""Nearest neighbours by inner product, and classification by their vote (Wu et al. 2018, section 3.4).
+
+Exact up to rounding, at any size and in bounded memory: queries and training features are compared chunk by
+chunk, and the nearest of all chunks are merged. Which of equally similar neighbours come first is left open.
+"""
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from cld.runtime.errors import InputError
+
+#: Queries and training features of a chunk: their similarities take 256 MiB at most.
+QUERIES, TRAIN = 2**10, 2**16
+
+
+@torch.no_grad()
+def nearest_neighbours(
+    train_features: Tensor, queries: Tensor, k: int
+) -> Iterator[tuple[slice, Tensor, Tensor]]:
+    """Find the k training features that are most similar to each query, chunk by chunk of the queries.
+
+    The queries' device does the work. The training features may be on another one: chunks are copied.
+
+    Args:
+        train_features: (M, D).
+        queries: (N, D).
+        k: at most M.
+
+    Yields:
+        Which queries, their similarities (n, k), falling, and the rows of the training features (n, k).
+    """
+    buffer = queries.new_empty(min(QUERIES, len(queries)) * min(TRAIN, len(train_features)))
+    for start in range(0, len(queries), QUERIES):
+        some = queries[start : start + QUERIES]
+        best = None
+        for first in range(0, len(train_features), TRAIN):
+            others = train_features[first : first + TRAIN].to(some.device)
+            similarity = buffer[: len(some) * len(others)].view(len(some), len(others))
+            values, index = torch.mm(some, others.T, out=similarity).topk(min(k, len(others)), dim=1)
+            index += first
+            if best is not None:
+                values, index = (torch.cat(both, dim=1) for both in zip(best, (values, index), strict=True))
+                values, place = values.topk(min(k, values.shape[1]), dim=1)
+                index = index.gather(1, place)
+            best = values, index
+        yield slice(start, start + len(some)), *best
+
+
+@torch.no_grad()
+def knn_classify(
+    train_features: Tensor,
+    train_labels: Tensor,
+    test_features: Tensor,
+    n_classes: int,
+    k: int,
+    temperature: float,
+) -> Tensor:
+    """Rank the classes for each test feature by its k nearest training features' votes.
+
+    A neighbour votes for its class with weight exp(similarity / temperature). Classes with the same votes,
+    such as those with none, are ranked by their number. The test features' device does the work.
+
+    Args:
+        train_features: (M, D), unit rows.
+        train_labels: (M,) int64, in 0..n_classes - 1.
+        test_features: (N, D), unit rows.
+        n_classes: C.
+        k: neighbours that vote, at most M.
+        temperature: T of the instance loss.
+
+    Returns:
+        (N, C) int64, the classes of each test feature, best first.
+
+    Raises:
+        InputError: ``k`` is below 1 or exceeds the number of training features.
+    """
+    n_train, n_test = len(train_features), len(test_features)
+    if not 1 <= k <= n_train:
+        raise InputError(f"k {k} is outside 1..{n_train}, the number of training features: change knn.k")
+    train_labels = train_labels.to(test_features.device)
+    ranked = torch.empty(n_test, n_classes, dtype=torch.int64, device=test_features.device)
+    for rows, similarity, index in nearest_neighbours(train_features, test_features, k):
+        # Votes relative to the nearest neighbour's: the ranks are the same and no exponential overflows.
+        weights = ((similarity - similarity[:, :1]).double() / temperature).exp()
+        votes = weights.new_zeros(len(index), n_classes).scatter_add_(1, train_labels[index], weights)
+        ranked[rows] = votes.argsort(dim=1, descending=True, stable=True)
+    return ranked
+
+
+def top_hits(ranked: Tensor, labels: Tensor) -> dict[str, Tensor]:
+    """Whether the first, or one of the first five, ``ranked`` classes (N, C) is the label (N,): bool (N,).
+
+    With fewer than five classes the first five are all of them.
+    """
+    hits = ranked == labels[:, None]
+    return {f"top{n}": hits[:, :n].any(dim=1) for n in (1, 5)}
+
+
+def top_accuracy(ranked: Tensor, labels: Tensor) -> dict[str, float]:
+    """Top-1 and top-5 accuracy in percent of ``ranked`` classes (N, C) against ``labels`` (N,)."""
+    return {name: 100 * hits.double().mean().item() for name, hits in top_hits(ranked, labels).items()}

@@ -1,0 +1,189 @@
+"""Figure A.3: what two methods retrieve for the same queries, side by side.
+
+    cld figure-a3 --store imagenet100.h5 --checkpoints npid.pt npid_cld.pt \\
+        --labels NPID NPID+CLD --queries 8 --figure gallery.png gallery.pdf --csv gallery.csv
+
+Which queries are shown does not depend on the second method: they stand for the whole range of the first
+one's performance, evenly by rank, and the rows begin where it does worst.
+"""
+
+import argparse
+import textwrap
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+
+from cld.data import StoreInfo, read_info, read_labels, thumbnails
+from cld.evaluation.retrieval import Retrieval, retrieve
+from cld.reporting.style import TEXT_WIDTH, caption, plt, save
+from cld.runtime.errors import InputError
+from cld.runtime.files import write_text
+
+N_HITS = 8
+RIGHT, WRONG = "#2fbf71", "#b3122a"  # a light green and a dark red: apart in grey, too
+SIDE = 96  # pixels of a picture from a JPEG
+NAME, GAP, SPACE = 1.95, 0.32, 0.1  # widths of the classes' names, of gaps, and between pictures, in pictures
+HEAD, FOOT = 0.42, 0.17  # heights above and below the pictures, in inches
+MORE_HEAD = 0.12  # for the second line of a warning
+
+
+def choose_queries(n_right: np.ndarray, labels: np.ndarray, n: int, seed: int) -> np.ndarray:
+    """The queries to show, in the order of the rows: from the first method's fewest right hits to its most.
+
+    The images are ranked by their number of right hits, in random order where it is the same; the ranks are
+    cut into ``n`` equal parts, and the middle one of each is shown, or of as many right hits the next one
+    whose class is not shown yet.
+
+    Args:
+        n_right: (N,), how many of an image's hits by the first method are right.
+        labels: (N,).
+        n: rows, at most N.
+        seed: of the random order.
+    """
+    shuffled = np.random.default_rng(seed).permutation(len(n_right))
+    ranked = shuffled[np.argsort(n_right[shuffled], kind="stable")]
+    chosen: list[int] = []
+    for middle in ((np.arange(n) + 0.5) * len(ranked) / n).astype(int):
+        is_alike = n_right[ranked] == n_right[ranked[middle]]
+        alike = np.roll(ranked, -middle)[np.roll(is_alike, -middle)]  # the middle one first
+        free = alike[~np.isin(alike, chosen)]
+        new = free[~np.isin(labels[free], labels[chosen])]
+        chosen.append(int((new if len(new) else free)[0]))
+    return np.array(chosen)
+
+
+def hits_table(
+    queries: np.ndarray,
+    found: Mapping[str, Retrieval],
+    labels: tuple[np.ndarray, np.ndarray],
+    classes: Sequence[str],
+) -> pd.DataFrame:
+    """What the figure shows, one line a hit: rows of the two splits, classes, and whether they agree.
+
+    Args:
+        queries: (n,), rows of the queries' split.
+        found: what each method retrieves for every image of the queries' split.
+        labels: of the queries' split and of the hits'.
+    """
+    lines = [
+        {
+            "place": place,
+            "query": query,
+            "query_class": classes[labels[0][query]],
+            "method": name,
+            "rank": rank,
+            "hit": hit,
+            "hit_class": classes[labels[1][hit]],
+            "is_right": bool(method.is_right[query, rank - 1]),
+        }
+        for place, query in enumerate(queries, start=1)
+        for name, method in found.items()
+        for rank, hit in enumerate(method.rows[query], start=1)
+    ]
+    return pd.DataFrame(lines)
+
+
+def draw(
+    store: str | Path,
+    info: StoreInfo,
+    splits: tuple[str, str],
+    shown: pd.DataFrame,
+    shares: Mapping[str, float],
+) -> Figure:
+    """The figure: a row a query, then the hits of each method.
+
+    Args:
+        splits: of the queries and of the hits.
+        shown: see :func:`hits_table`.
+        shares: by method, the percentage of right hits over all queries.
+    """
+    k, n_queries = shown["rank"].max(), shown["place"].max()
+    step = 1 + SPACE
+    starts = [NAME + step + GAP + i * (k * step + GAP) for i in range(len(shares))]
+    width = starts[-1] + k * step
+    inch = TEXT_WIDTH / (width + 0.1)  # of a picture's side
+    heading = caption("Figure A.3: sample retrievals", info.preset, info.dataset)
+    head = HEAD + MORE_HEAD * heading.count("\n")
+    height = n_queries * step * inch + head + FOOT
+    figure = plt.figure(figsize=(TEXT_WIDTH, height))
+    axis = figure.add_axes((0, FOOT / height, 1, 1 - (head + FOOT) / height))
+    axis.set(xlim=(-0.05, width + 0.05), ylim=(n_queries * step, 0))
+    axis.axis("off")
+    figure.text(0.5, 1 - 0.06 / height, heading, ha="center", va="top", fontsize=8)
+    first = next(iter(shares))
+    foot = f"Green: of the query's class; red: of another. Rows from {first}'s fewest right hits to its most."
+    figure.text(0.5, 0.05 / height, foot, ha="center", va="bottom", fontsize=5.5)
+
+    side = info.image_size or SIDE
+    queries = shown.drop_duplicates("place")
+    pictures = thumbnails(store, splits[0], queries["query"].to_numpy(), side)
+    _head(axis, "query", NAME + 0.5)
+    for row, (picture, name) in enumerate(zip(pictures, queries["query_class"], strict=True)):
+        middle = (row + 0.5) * step
+        axis.text(NAME - 0.15, middle, _wrapped(name), ha="right", va="center", fontsize=5.5)
+        _show(axis, picture, NAME, row * step, "black")
+    for start, (method, share) in zip(starts, shares.items(), strict=True):
+        title = f"{method}   ({share:.0f} % of the first {k} hits right, over all queries)"
+        _head(axis, title, start + k * step / 2)
+        hits = shown[shown["method"] == method]
+        pictures = thumbnails(store, splits[1], hits["hit"].to_numpy(), side)
+        for hit, picture in zip(hits.itertuples(), pictures, strict=True):
+            colour = RIGHT if hit.is_right else WRONG
+            _show(axis, picture, start + (hit.rank - 1) * step, (hit.place - 1) * step, colour)
+    return figure
+
+
+def _head(axis: Axes, text: str, x: float) -> None:
+    axis.text(x, -0.12, text, ha="center", va="bottom", fontsize=6.5)
+
+
+def _show(axis: Axes, picture: np.ndarray, left: float, top: float, colour: str) -> None:
+    extent = (left, left + 1, top + 1, top)
+    axis.imshow(picture, extent=extent, interpolation="lanczos", aspect="auto")
+    outline = Rectangle((left, top), 1, 1, fill=False, edgecolor=colour, linewidth=1.3, joinstyle="miter")
+    axis.add_patch(outline)
+
+
+def _wrapped(name: str) -> str:
+    """A class's name in two lines; of synonyms, as ImageNet lists them, the first."""
+    name = name.replace("_", " ").split(",")[0]
+    return "\n".join(textwrap.wrap(name, 13, max_lines=2, placeholder="…"))
+
+
+def main() -> None:
+    """Draw Figure A.3 of two runs."""
+    parser = argparse.ArgumentParser(prog="cld figure-a3", description=main.__doc__)
+    parser.add_argument("--store", required=True)
+    parser.add_argument("--checkpoints", nargs=2, required=True, help="of the two runs")
+    parser.add_argument("--labels", nargs=2, required=True, help="names of the two methods")
+    parser.add_argument("--queries", type=int, default=8, help="rows")
+    parser.add_argument("--split", default="test", help="the queries' (default: %(default)s)")
+    parser.add_argument("--from", dest="source", default="train", help="the hits' (default: %(default)s)")
+    parser.add_argument("--seed", type=int, default=0, help="which of equally good queries are shown")
+    parser.add_argument("--device", help="cpu, cuda, ...; default: the fastest there is")
+    parser.add_argument("--figure", nargs="+", required=True, help="files to write, .png or .pdf")
+    parser.add_argument("--csv", help="file for the queries and hits that are shown")
+    args = parser.parse_args()
+    if len(set(args.labels)) < 2:
+        raise InputError(f"--labels {' '.join(args.labels)}: name the two methods differently")
+    info = read_info(args.store)
+    labels = read_labels(args.store, args.split), read_labels(args.store, args.source)
+    n_images = len(labels[0])
+    if not 1 <= args.queries <= n_images:
+        raise InputError(f"--queries {args.queries} is outside 1..{n_images}, the images of '{args.split}'")
+    found = {
+        label: retrieve(args.store, args.split, args.source, N_HITS, checkpoint, args.device)
+        for label, checkpoint in zip(args.labels, args.checkpoints, strict=True)
+    }
+    n_right = found[args.labels[0]].is_right.sum(axis=1)
+    queries = choose_queries(n_right, labels[0], args.queries, args.seed)
+    shown = hits_table(queries, found, labels, info.classes)
+    if args.csv:
+        write_text(args.csv, shown.to_csv(index=False))
+    shares = {label: 100 * method.is_right.mean() for label, method in found.items()}
+    save(draw(args.store, info, (args.split, args.source), shown, shares), args.figure)

@@ -1,0 +1,208 @@
+"""A store's card: what it holds, in text and in one picture, from the store alone.
+
+    cld card --store cifar10.h5 --pixel-knn pixel_knn.json \\
+        --card cifar10.card.md --figure cifar10.card.png
+"""
+
+import argparse
+import io
+import json
+import textwrap
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+from PIL import Image
+
+from cld.config import is_generated, load_preset
+from cld.data import EncodedImages, StoreInfo, read_info, thumbnails
+from cld.data.store_format import open_store
+from cld.reporting.style import COLOURS, TEXT_WIDTH, plt, save, strip
+from cld.runtime.files import write_text
+from cld.runtime.markdown import table
+
+MAX_CLASSES = 16  # rows of samples
+N_SAMPLES = 16  # samples of a class
+SCENES = (4, 4)  # rows and columns of images with objects
+SIDE = 64  # pixels of a sample, at most
+
+
+def count_labels(path: str | Path, info: StoreInfo) -> dict[str, np.ndarray]:
+    """How many images, or annotated objects, of each class a split has: int64 (C,) by split."""
+    labels = "box_labels" if info.has_objects else "labels"
+    with open_store(path) as store:
+        values = {split: store[split][labels][:] for split in info.sizes}
+    return {
+        split: np.bincount(array[array >= 0], minlength=len(info.classes)) for split, array in values.items()
+    }
+
+
+def text(path: str | Path, info: StoreInfo, figure: str, score: Mapping | None) -> str:
+    """The card in Markdown.
+
+    Args:
+        path: of the store.
+        info: the store's description.
+        figure: the picture's address, relative to the card.
+        score: raw-pixel kNN, None where images have no labels.
+    """
+    counts = count_labels(path, info)
+    size = f"{info.image_size}×{info.image_size}" if info.image_size else "JPEGs of many sizes"
+    lines = [f"# {info.dataset}, {load_preset(info.preset)['title']}", ""]
+    if is_generated(info.preset, info.dataset):
+        lines += ["**Generated images in the publisher's file format: not the published dataset.**", ""]
+    lines += [
+        f"![samples]({figure})",
+        "",
+        f"- images: {size}; {', '.join(f'{n:,} {split}' for split, n in info.sizes.items())}",
+        f"- file: {Path(path).name}, {Path(path).stat().st_size / 1e6:,.1f} MB, "
+        f"SHA-256 of its content {info.checksum}",
+        f"- normalised with mean {_triple(info.mean)}, standard deviation {_triple(info.std)}",
+        f"- check it again: `cld verify {Path(path).name}`",
+    ]
+    if score is not None:
+        metrics, settings = score["metrics"], score["settings"]
+        lines += [
+            f"- kNN on raw pixels ({settings['side']}×{settings['side']}, k {settings['k']}): "
+            f"top-1 {metrics['top1']:.1f} %, top-5 {metrics['top5']:.1f} %"
+        ]
+    what = "Objects" if info.has_objects else "Images"
+    rows = [
+        (name, *(int(counts[split][label]) for split in counts)) for label, name in enumerate(info.classes)
+    ]
+    if not info.has_objects:
+        unlabelled = [n - int(counts[split].sum()) for split, n in info.sizes.items()]
+        rows += [("(no label)", *unlabelled)] if any(unlabelled) else []
+    rows.append(("all", *(int(sum(row[1 + i] for row in rows)) for i in range(len(counts)))))
+    sources = info.sources if isinstance(info.sources, Mapping) else {"source": info.sources}
+    return "\n".join(
+        [
+            *lines,
+            "",
+            f"## {what} by class and split",
+            "",
+            table(("class", *counts), rows),
+            "## Sources",
+            "",
+            table(("what", "value"), sources.items()),
+            "## Configuration",
+            "",
+            table(("setting", "value"), ((key, json.dumps(value)) for key, value in info.config.items())),
+        ]
+    )
+
+
+def draw(path: str | Path, info: StoreInfo, title: str) -> Figure:
+    """The card's picture: samples of the classes, or images with their objects, above the counts by class."""
+    counts = count_labels(path, info)
+    rows = {} if info.has_objects else _sample_rows(path, info)
+    height = 5.2 if info.has_objects else 0.43 * len(rows)
+    figure = plt.figure(figsize=(TEXT_WIDTH, height + 2.3))
+    above, below = figure.subfigures(2, 1, height_ratios=[height + 0.4, 1.9])
+    above.suptitle(title, fontsize=8, x=0.01, ha="left")
+    if info.has_objects:
+        _draw_scenes(above, path, info)
+    else:
+        _draw_samples(above, path, info, rows)
+    axis = below.subplots()
+    below.subplots_adjust(0.08, 0.36 if len(info.classes) <= 40 else 0.24, 0.99, 0.95)
+    _draw_counts(axis, info, counts)
+    return figure
+
+
+def _sample_rows(path: str | Path, info: StoreInfo) -> dict[str, tuple[str, np.ndarray]]:
+    """By the name of a row: the split and the images that are shown in it, evenly spread over the class."""
+    with open_store(path) as store:
+        labels = {split: store[split]["labels"][:] for split in info.sizes}
+    shown = np.unique(np.linspace(0, len(info.classes) - 1, MAX_CLASSES).round().astype(int))
+    rows = {}
+    for label in shown:
+        own = np.flatnonzero(labels["train"] == label)
+        if len(own):
+            rows[info.classes[label]] = "train", _spread(own)
+    for split, values in labels.items():
+        unlabelled = np.flatnonzero(values < 0)
+        if len(unlabelled):
+            rows[f"(no label, {split})"] = split, _spread(unlabelled)
+    return rows
+
+
+def _spread(rows: np.ndarray) -> np.ndarray:
+    return rows[np.unique(np.linspace(0, len(rows) - 1, N_SAMPLES).round().astype(int))]
+
+
+def _draw_samples(
+    figure: Figure, path: str | Path, info: StoreInfo, rows: Mapping[str, tuple[str, np.ndarray]]
+) -> None:
+    side = min(info.image_size or SIDE, SIDE)
+    axes = figure.subplots(len(rows), 1, squeeze=False)[:, 0]
+    figure.subplots_adjust(0.16, 0.01, 0.99, 0.94, hspace=0.08)
+    for axis, (name, (split, index)) in zip(axes, rows.items(), strict=True):
+        images = strip(thumbnails(path, split, index, side), N_SAMPLES)
+        axis.imshow(images, interpolation="lanczos", aspect="equal")
+        label = textwrap.fill(name.replace("_", " "), 22)
+        axis.text(-0.01, 0.5, label, ha="right", va="center", fontsize=5.5, transform=axis.transAxes)
+        axis.axis("off")
+
+
+def _draw_scenes(figure: Figure, path: str | Path, info: StoreInfo) -> None:
+    images = EncodedImages(path, "train")
+    axes = figure.subplots(*SCENES).ravel()
+    figure.subplots_adjust(0.01, 0.01, 0.99, 0.94, wspace=0.03, hspace=0.03)
+    for axis, row in zip(axes, np.linspace(0, len(images) - 1, len(axes)).astype(int), strict=True):
+        axis.imshow(Image.open(io.BytesIO(images[row])).convert("RGB"))
+        objects = images.objects.of(row)
+        for box, label in zip(objects.boxes, objects.labels, strict=True):
+            colour = COLOURS[label % len(COLOURS)]
+            left, top, right, bottom = box
+            outline = Rectangle((left, top), right - left, bottom - top, fill=False, edgecolor=colour)
+            axis.add_patch(outline)
+            back = {"facecolor": "white", "alpha": 0.7, "edgecolor": "none", "pad": 0.6}
+            axis.text(left, top, info.classes[label], fontsize=5, va="top", clip_on=True, bbox=back)
+        axis.axis("off")
+
+
+def _draw_counts(axis: Axes, info: StoreInfo, counts: Mapping[str, np.ndarray]) -> None:
+    splits = [split for split in counts if counts[split].any()]
+    at = np.arange(len(info.classes))
+    width = 0.8 / len(splits)
+    for i, split in enumerate(splits):
+        colour = ("#0072b2", "#e69f00", "#009e73")[i % 3]
+        axis.bar(at + (i - (len(splits) - 1) / 2) * width, counts[split], width, color=colour, label=split)
+    positive = np.concatenate([counts[split][counts[split] > 0] for split in splits])
+    if positive.max() > 20 * positive.min():
+        axis.set_yscale("log")
+    axis.set_ylabel("objects" if info.has_objects else "images")
+    axis.set_xlim(-0.6, len(at) - 0.4)
+    if len(at) <= 40:
+        names = [name.replace("_", " ")[:18] for name in info.classes]
+        axis.set_xticks(at, names, rotation=40, ha="right", fontsize=5.5)
+    else:
+        axis.set_xlabel("class")
+    axis.spines[["top", "right"]].set_visible(False)
+    axis.legend(frameon=False, ncols=len(splits), loc="lower right", bbox_to_anchor=(1, 0.98), borderpad=0)
+
+
+def _triple(values: Sequence[float]) -> str:
+    return " ".join(f"{value:.4f}" for value in values)
+
+
+def main() -> None:
+    """Write a store's card."""
+    parser = argparse.ArgumentParser(prog="cld card", description=main.__doc__)
+    parser.add_argument("--store", type=Path, required=True)
+    parser.add_argument(
+        "--pixel-knn", type=Path, help="the store's raw-pixel score; without it none is shown"
+    )
+    parser.add_argument("--card", type=Path, required=True, help="Markdown file to write")
+    parser.add_argument("--figure", type=Path, required=True, help="picture to write")
+    args = parser.parse_args()
+    info = read_info(args.store)
+    score = json.loads(args.pixel_knn.read_text(encoding="utf-8")) if args.pixel_knn else None
+    title = f"{info.dataset}, {load_preset(info.preset)['title']}"
+    generated = ": generated, not the published dataset" * is_generated(info.preset, info.dataset)
+    save(draw(args.store, info, title + generated), [args.figure])
+    write_text(args.card, text(args.store, info, args.figure.name, score))

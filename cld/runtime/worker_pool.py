@@ -1,0 +1,61 @@
+"""Worker processes that end with the block that started them, and with their parent, whatever ends it."""
+
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+
+from cld.runtime.errors import InputError
+from cld.runtime.signals import STOPPING
+
+
+@contextmanager
+def worker_pool(
+    workers: int, function: Callable, start_method: str | None = None
+) -> Iterator[ProcessPoolExecutor]:
+    """Start processes for one function; gives an executor, to which jobs go as ``submit(call, job)``.
+
+    Workers ignore the signals of :data:`cld.runtime.signals.STOPPING`: schedulers and terminals signal a
+    whole group, and the parent may need results for its last step.
+
+    Args:
+        workers: how many processes.
+        function: takes a job; sent to each worker once.
+        start_method: of :mod:`multiprocessing`; default: the system's.
+
+    Raises:
+        InputError: from the block, a worker died.
+    """
+    context = multiprocessing.get_context(start_method)
+    pool = ProcessPoolExecutor(workers, context, _start_worker, (function,))
+    try:
+        yield pool
+    except BrokenProcessPool as error:
+        raise InputError(
+            f"a worker process died, most likely for lack of memory; run with fewer than {workers} workers"
+        ) from error
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def call(job: object) -> object:
+    """In a worker: the pool's function of a job."""
+    return _function(job)
+
+
+def _start_worker(function: Callable) -> None:
+    global _function
+    _function = function
+    for number in STOPPING:
+        signal.signal(number, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """Without this a killed parent's workers would wait for jobs for ever."""
+    multiprocessing.parent_process().join()
+    os._exit(1)

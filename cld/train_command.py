@@ -1,0 +1,21 @@
+"""Pre-train one run: ``cld train --preset demo --dataset kitchen_hc --method npid ...``."""
+
+import argparse
+
+from cld.data.staging import local_copy
+from cld.evaluation.knn_monitor import KNNMonitor
+from cld.run_arguments import add_run_arguments, run_of
+from cld.training.loop import train
+
+
+def main() -> None:
+    """Pre-train one run, or resume it."""
+    parser = argparse.ArgumentParser(prog="cld train", description=main.__doc__)
+    add_run_arguments(parser)
+    parser.add_argument("--store", required=True, help="HDF5 file with a train split")
+    parser.add_argument("--run-dir", required=True, help="folder for checkpoint, log and curves")
+    parser.add_argument("--device", help="cpu, cuda, cuda:1, ...; default: the fastest there is")
+    args = parser.parse_args()
+    config, store = run_of(args), local_copy(args.store)
+    monitor = KNNMonitor(config, store) if config["watch"]["knn_every"] else None
+    train(config, store, args.run_dir, args.device, monitor)
