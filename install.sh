@@ -1,6 +1,6 @@
 #!/bin/sh
 # Make a virtual environment with the pinned packages: ./install.sh FOLDER REQUIREMENT
-# Needs Python 3.11 or newer. System packages that are missing are installed with apt-get, as root or through
+# Needs Python 3.11.4 or newer. System packages that are missing are installed with apt-get, as root or through
 # sudo; without either, it says which they are (or use conda: environment.yml brings them along).
 set -eu
 venv=$1
@@ -19,13 +19,13 @@ install_system_packages() {
 if [ ! -x "$venv/bin/pip" ]; then
     python=
     for candidate in "${PYTHON:-python3}" python3.14 python3.13 python3.12 python3.11; do
-        if "$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
+        if "$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 11, 4))' 2>/dev/null; then
             python=$candidate
             break
         fi
     done
     if [ -z "$python" ]; then
-        echo "error: no Python 3.11 or newer found; install one, or name it: make PYTHON=/path/to/python3.11" >&2
+        echo "error: no Python 3.11.4 or newer found; install one, or name it: make PYTHON=/path/to/python3.11" >&2
         exit 2
     fi
     # Debian and Ubuntu split what venv needs into a package of its own.

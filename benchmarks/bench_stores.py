@@ -9,7 +9,6 @@ import random
 import shutil
 import tempfile
 from contextlib import redirect_stderr
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -20,18 +19,13 @@ from torchvision.datasets import ImageFolder
 from torchvision.io import ImageReadMode, decode_jpeg
 
 from cld.data import EncodedImages, Split, read_split, write_store
-from data_prep.common.encoded_build import Encoding, SourceImage, build_encoded
+from data_prep.common.jpeg_store import Encoding, SourceImage, build_jpeg_store
 from data_prep.common.parallel import ordered_map
-from data_prep.common.record import BuildRecord
-from data_prep.common.target import Target
+from data_prep.common.record import BuildRecord, Target
+from data_prep.common.settings import Settings
 
 WORKERS = 2
 N_IMAGES, N_PICTURES = 4096, 64  # files, and how many of them differ
-
-
-@dataclass(frozen=True)
-class Settings:
-    """A build's settings: none."""
 
 
 def main() -> None:
@@ -90,9 +84,9 @@ def build_against_decoding(
 def build_store(files: list[Path], store: Path, short_side: int | None = None) -> None:
     """Build a store of ``files`` as its only split."""
     target = Target(store, store.with_suffix(".csv"), store.with_suffix(".md"), "bench", "demo")
-    record = BuildRecord(files[0].parent, target, Settings(), "images")
+    record = BuildRecord(files[0].parent, target, Settings(max_bad_share=0), "images")
     images = {"train": [SourceImage(file.name, 0, file) for file in files]}
-    build_encoded(record, images, ["any"], Encoding(short_side), workers=WORKERS, max_bad_share=0)
+    build_jpeg_store(record, images, ["any"], Encoding(short_side), WORKERS)
 
 
 def decode(path: Path) -> tuple[int, int]:

@@ -8,7 +8,7 @@ import numpy as np
 
 from cld.runtime.errors import InputError
 from data_prep.cifar.layout import Variant
-from data_prep.common.published_files import FETCH_AGAIN
+from data_prep.common.source_files import FETCH_AGAIN
 
 SIDE = 32
 
@@ -47,23 +47,17 @@ def batch_from(path: Path, content: dict[str, object], variant: Variant) -> Batc
         InputError: something is missing, or is not what the publication has.
     """
     data, labels = (_item(path, content, key) for key in ("data", variant.labels))
-    n_values = 3 * SIDE**2
-    if not isinstance(data, np.ndarray) or data.dtype != np.uint8 or data.shape[1:] != (n_values,):
-        found = f"{data.dtype} {data.shape}" if isinstance(data, np.ndarray) else type(data).__name__
-        raise _not_published(path, f"'data' is {found} and must be uint8 (N, {n_values})")
-    if not isinstance(labels, list) or not all(type(label) is int for label in labels):
-        raise _not_published(path, f"'{variant.labels}' is no list of whole numbers")
+    known = range(variant.n_classes)
+    if not isinstance(labels, list) or not all(type(label) is int and label in known for label in labels):
+        raise _not_published(path, f"'{variant.labels}' is no list of labels 0 to {variant.n_classes - 1}")
+    shape = (len(labels), 3 * SIDE**2)
+    if not isinstance(data, np.ndarray) or data.dtype != np.uint8 or data.shape != shape:
+        raise _not_published(path, f"'data' is not uint8 {shape}, a row for each of '{variant.labels}'")
     filenames = content.get("filenames")
     if filenames is not None:
         filenames = _texts(path, "filenames", filenames)
-    for key, values in ((variant.labels, labels), ("filenames", filenames)):
-        if values is not None and len(values) != len(data):
-            raise _not_published(path, f"'{key}' has {len(values)} entries for {len(data)} images in 'data'")
-    outside = next((label for label in labels if not 0 <= label < variant.n_classes), None)
-    if outside is not None:
-        raise _not_published(
-            path, f"'{variant.labels}' has {outside}; the labels are 0 to {variant.n_classes - 1}"
-        )
+        if len(filenames) != len(labels):
+            raise _not_published(path, f"'filenames' has {len(filenames)} entries for {len(labels)} images")
     images = data.reshape(-1, 3, SIDE, SIDE).transpose(0, 2, 3, 1)
     return Batch(path.name, images, np.array(labels, dtype=np.int64), filenames)
 

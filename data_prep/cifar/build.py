@@ -17,20 +17,18 @@ import numpy as np
 from cld.data import Split, StoreInfo
 from cld.runtime.progress import progress
 from data_prep.cifar.batches import Batch, batch_from, classes_from
-from data_prep.cifar.layout import SPLITS, VARIANTS
+from data_prep.cifar.layout import VARIANTS
+from data_prep.cifar.long_tail import class_sizes, long_tail_rows
 from data_prep.cifar.pickles import read_pickle
-from data_prep.cifar.settings import CifarSettings
-from data_prep.common.array_build import finish_arrays, require_counts
-from data_prep.common.array_settings import stated_counts
+from data_prep.common.array_store import write_array_store
 from data_prep.common.command import parse_build
 from data_prep.common.lock import only_build
-from data_prep.common.long_tail import class_sizes, long_tail_rows
-from data_prep.common.published_files import published_md5s, read_file, require_folder
-from data_prep.common.record import BuildRecord
-from data_prep.common.target import Target
+from data_prep.common.record import BuildRecord, Target
+from data_prep.common.settings import Settings
+from data_prep.common.source_files import published_md5s, read_file, require_folder
 
 
-def build_cifar(root: str | Path, settings: CifarSettings, target: Target, workers: int = 1) -> StoreInfo:
+def build_cifar(root: str | Path, settings: Settings, target: Target, workers: int = 1) -> StoreInfo:
     """Build a store from the published files.
 
     Args:
@@ -43,7 +41,7 @@ def build_cifar(root: str | Path, settings: CifarSettings, target: Target, worke
         InputError: a file is missing, cannot be read or is not what was published, or the store cannot be
             written; no store is written then.
     """
-    record = BuildRecord(Path(root), target, settings, "images", stated_counts(settings.expect, SPLITS))
+    record = BuildRecord(Path(root), target, settings, "images", settings.expect)
     with only_build(target.store):
         classes, batches = _read(record, settings)
         record.details["Batches"] = [
@@ -57,13 +55,13 @@ def build_cifar(root: str | Path, settings: CifarSettings, target: Target, worke
             split: [name for batch in group for name in batch.image_names()]
             for split, group in batches.items()
         }
-        require_counts(record, {split: images.labels for split, images in splits.items()})
+        record.require_counts({split: images.labels for split, images in splits.items()})
         record.total = sum(map(len, splits.values()))
         if settings.imbalance != 1:
             rows = _long_tail(record, settings, splits["train"].labels, classes)
             splits["train"] = Split(splits["train"].images[rows], splits["train"].labels[rows])
             names["train"] = [names["train"][row] for row in rows.tolist()]
-        return finish_arrays(record, splits, names, classes, mean=settings.mean, std=settings.std)
+        return write_array_store(record, splits, names, classes)
 
 
 def main() -> None:
@@ -71,7 +69,7 @@ def main() -> None:
     build_cifar(**parse_build(__doc__))
 
 
-def _read(record: BuildRecord, settings: CifarSettings) -> tuple[list[str], dict[str, list[Batch]]]:
+def _read(record: BuildRecord, settings: Settings) -> tuple[list[str], dict[str, list[Batch]]]:
     """The classes and, by split, the batches. Every file is held to its MD5 before any is unpickled."""
     root, variant = record.root, VARIANTS[settings.variant]
     folder = require_folder(root, variant.folder)
@@ -116,7 +114,7 @@ def _repeated_names(batches: Sequence[Batch]) -> list[str]:
 
 
 def _long_tail(
-    record: BuildRecord, settings: CifarSettings, labels: np.ndarray, classes: Sequence[str]
+    record: BuildRecord, settings: Settings, labels: np.ndarray, classes: Sequence[str]
 ) -> np.ndarray:
     """The rows of the training images that a long tail keeps; the report gets its table."""
     upstream = np.bincount(labels, minlength=len(classes))
@@ -130,7 +128,7 @@ def _long_tail(
     ]
     if n_short := int((kept < sizes).sum()):
         record.notes.append(f"{n_short} classes have fewer images than the long tail's rule gives them")
-    if "train" in record.expected:
+    if record.expected.get("train"):
         record.expected = {**record.expected, "train": len(rows)}
         record.expected_by = "published, cut to the long tail"
     return rows

@@ -3,8 +3,6 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-SPLITS = ("train", "test")
-
 
 @dataclass(frozen=True)
 class Variant:

@@ -4,8 +4,8 @@ import argparse
 from pathlib import Path
 
 from cld.config import parse_overrides
+from data_prep.common.record import Target
 from data_prep.common.settings import build_settings
-from data_prep.common.target import Target
 
 
 def parse_build(description: str) -> dict[str, object]:

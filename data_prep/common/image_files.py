@@ -1,33 +1,16 @@
 """Colour and depth images, read once: the bytes that are hashed are the bytes that are decoded."""
 
-import hashlib
 import io
-import re
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
-from PIL import ExifTags, Image, ImageFile, UnidentifiedImageError
+from PIL import ExifTags, Image, UnidentifiedImageError
 
 from cld.runtime.errors import InputError
 from data_prep.common.boxes import Box
-
-
-class FileDigest(NamedTuple):
-    """A file that a build has read: path relative to the source's root, size in bytes, SHA-256."""
-
-    path: str
-    size: int
-    sha256: str
-
-
-def digest(path: Path, root: Path, content: bytes | None = None) -> FileDigest:
-    """Describe a file, reading it where ``content`` does not hold its bytes already."""
-    content = path.read_bytes() if content is None else content
-    return FileDigest(path.relative_to(root).as_posix(), len(content), hashlib.sha256(content).hexdigest())
 
 
 class EncodedImage:
@@ -50,7 +33,8 @@ class EncodedImage:
         with self._decoding():
             self.content = path.read_bytes() if content is None else content
             self._image = Image.open(io.BytesIO(self.content))
-        self._is_16_bit = _has_16_bits(self._image)  # asked now: nothing tells any more once pixels are there
+        mode = self._image.mode
+        self._is_16_bit_grey = mode.startswith("I;16") or (mode == "I" and self.format == "PPM")
 
     @property
     def size(self) -> tuple[int, int]:
@@ -100,9 +84,8 @@ class EncodedImage:
             self._image.draft(self._image.mode, at_least)
         self._load()
         image = self._image
-        if self._is_16_bit:
+        if self._is_16_bit_grey:  # Pillow's own conversion clips; other 16-bit images come with 8
             self.conversions.append("16 bits to 8")
-        if self._is_16_bit and image.mode.startswith("I"):  # Pillow's own conversion clips
             image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
         elif image.mode in ("I", "F"):
             raise InputError(
@@ -178,17 +161,3 @@ _TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-
-
-def _has_16_bits(image: ImageFile.ImageFile) -> bool:
-    """Whether an image that is not decoded yet has channels of 9 to 16 bits, unsigned."""
-    if image.mode.startswith("I;16"):
-        return True
-    arguments = [
-        argument
-        for tile in image.tile
-        for argument in (tile.args if isinstance(tile.args, tuple) else (tile.args,))
-    ]
-    raw_modes = [argument for argument in arguments if isinstance(argument, str)]
-    brightest = [argument for argument in arguments if isinstance(argument, int) and image.format == "PPM"]
-    return any(re.search(";16[BLN]$", mode) for mode in raw_modes) or max(brightest, default=0) > 255

@@ -6,17 +6,23 @@ from dataclasses import replace
 import numpy as np
 
 from cld.data import Objects
-from data_prep.common.jpeg_encoding import Jpeg
 
 
-def moved(objects: Objects, jpeg: Jpeg) -> Objects:
-    """The objects of one image, with boxes of the upstream pixels, as they lie in the stored image."""
+def moved(objects: Objects, before: tuple[int, int], orientation: int, after: tuple[int, int]) -> Objects:
+    """The objects of one image, with boxes of the upstream pixels, as they lie in the stored image.
+
+    Args:
+        objects: upstream.
+        before: (width, height) of the image upstream.
+        orientation: EXIF's, by which it is turned.
+        after: (width, height) as stored.
+    """
     boxes = np.asarray(objects.boxes, dtype=np.float64).reshape(-1, 4)
-    width, height = jpeg.size_before
-    boxes = turned(boxes, width, height, jpeg.orientation)
-    if jpeg.orientation >= 5:  # these lay the image on its side
+    width, height = before
+    boxes = turned(boxes, width, height, orientation)
+    if orientation >= 5:  # these lay the image on its side
         width, height = height, width
-    scale = np.array([jpeg.size[0] / width, jpeg.size[1] / height] * 2)
+    scale = np.array([after[0] / width, after[1] / height] * 2)
     return replace(objects, boxes=(boxes * scale).astype(np.float32))
 
 

@@ -6,29 +6,13 @@ Hidden files and folders are passed over everywhere: editors and file managers l
 import os
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from cld.runtime.errors import InputError
+from data_prep.common.source_files import reading
 
 #: Suffixes of images, those of torchvision's ImageFolder.
 SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".webp", ".ppm", ".pgm", ".tif", ".tiff"}
-
-
-@contextmanager
-def looking_into(folder: Path) -> Iterator[None]:
-    """Turn a folder that cannot be looked into into one line that names what cannot be seen.
-
-    Raises:
-        InputError: instead of the system's error.
-    """
-    try:
-        yield
-    except OSError as error:
-        raise InputError(
-            f"{error.filename or folder}: cannot be looked at ({error.strerror}); fix the permissions of it "
-            "and of the folders above"
-        ) from error
 
 
 def is_folder(path: Path) -> bool:
@@ -37,7 +21,7 @@ def is_folder(path: Path) -> bool:
     Raises:
         InputError: nobody may look.
     """
-    with looking_into(path):
+    with reading(path):
         return path.is_dir()
 
 
@@ -47,7 +31,7 @@ def class_folders(folder: Path) -> list[Path]:
     Raises:
         InputError: ``folder`` cannot be looked into, or a name in it is not UTF-8.
     """
-    return [path for path in _listed(folder) if is_folder(path)]
+    return [Path(entry.path) for entry in _listed(folder) if entry.is_dir()]
 
 
 def loose_files(folder: Path) -> int:
@@ -56,7 +40,7 @@ def loose_files(folder: Path) -> int:
     Raises:
         InputError: as :func:`class_folders`.
     """
-    return sum(not is_folder(path) for path in _listed(folder))
+    return sum(not entry.is_dir() for entry in _listed(folder))
 
 
 def image_paths(folder: Path) -> tuple[list[Path], int]:
@@ -65,10 +49,29 @@ def image_paths(folder: Path) -> tuple[list[Path], int]:
     Raises:
         InputError: as :func:`class_folders`.
     """
-    with looking_into(folder):
-        files = list(_files(folder, set()))
-    images = sorted((path for path in files if _is_image(path)), key=natural)
+    files = list(files_below(folder))
+    images = sorted((path for path in files if path.suffix.lower() in SUFFIXES), key=natural)
     return images, len(files) - len(images)
+
+
+def files_below(folder: Path) -> Iterator[Path]:
+    """The files in ``folder`` and the folders in it; links to folders are followed, but not in circles.
+
+    Raises:
+        InputError: as :func:`class_folders`.
+    """
+    yield from _files_below(folder, frozenset())
+
+
+def _files_below(folder: Path, above: frozenset[str]) -> Iterator[Path]:
+    place = os.path.realpath(folder)
+    if place in above:  # a link to a folder that it lies in
+        return
+    for entry in _listed(folder):
+        if entry.is_dir():
+            yield from _files_below(Path(entry.path), above | {place})
+        elif entry.is_file() or entry.is_symlink():  # a broken link is an image that cannot be read
+            yield Path(entry.path)
 
 
 def require_utf8(where: str, name: str) -> None:
@@ -89,25 +92,9 @@ def natural(path: Path) -> tuple[list[tuple[int, str]], str]:
     return [(int(part), "") if part.isdecimal() else (0, part) for part in parts], str(path)
 
 
-def _files(folder: Path, above: set[tuple[int, int]]) -> Iterator[Path]:
-    status = folder.stat()
-    place = (status.st_dev, status.st_ino)
-    if place in above:  # a link to a folder that it lies in
-        return
-    for path in _listed(folder):
-        if path.is_dir():
-            yield from _files(path, above | {place})
-        elif path.is_file() or path.is_symlink():  # a broken link is an image that cannot be read
-            yield path
-
-
-def _is_image(path: Path) -> bool:
-    return path.suffix.lower() in SUFFIXES
-
-
-def _listed(folder: Path) -> list[Path]:
-    with looking_into(folder):
-        names = sorted(name for name in os.listdir(folder) if not name.startswith("."))
-    for name in names:
-        require_utf8(str(folder), name)
-    return [folder / name for name in names]
+def _listed(folder: Path) -> list[os.DirEntry]:
+    with reading(folder), os.scandir(folder) as entries:
+        listed = sorted((entry for entry in entries if entry.name[0] != "."), key=lambda entry: entry.name)
+    for entry in listed:
+        require_utf8(str(folder), entry.name)
+    return listed

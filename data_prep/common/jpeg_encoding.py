@@ -8,9 +8,7 @@ from PIL import Image
 
 from cld.runtime.errors import InputError
 from data_prep.common.image_files import EncodedImage
-from data_prep.common.settings import require_flag, require_whole
 
-SMALLEST_SIDE = 8
 #: What libjpeg can write.
 LARGEST_SIDE = 65_500
 
@@ -24,20 +22,11 @@ class Encoding:
             sizes are kept.
         quality: of the JPEGs that are encoded again, 1..100.
         upright: images are turned as EXIF says.
-
-    Raises:
-        InputError: a value is outside its range.
     """
 
     short_side: int | None = None
     quality: int = 90
     upright: bool = True
-
-    def __post_init__(self):
-        require_whole("build settings", self, quality=(1, 100))
-        if self.short_side is not None:
-            require_whole("build settings", self, short_side=(SMALLEST_SIDE, float("inf")))
-        require_flag("build settings", self, "upright")
 
 
 class Jpeg(NamedTuple):

@@ -1,6 +1,6 @@
 """One build of a store at a time."""
 
-import re
+import glob
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,12 +22,6 @@ def only_build(store: str | Path) -> Iterator[None]:
     lock = store.with_name(f".{store.name}.lock")
     with locked(lock, store, "is building it now", "wait for it, or stop it first"):
         with writing(store):
-            _remove_leftovers(store)
+            for leftover in store.parent.glob(f".{glob.escape(store.stem)}.*.tmp{glob.escape(store.suffix)}"):
+                leftover.unlink(missing_ok=True)
         yield
-
-
-def _remove_leftovers(store: Path) -> None:
-    pattern = re.compile(re.escape(f".{store.stem}.") + r"[^.]+" + re.escape(f".tmp{store.suffix}"))
-    for path in store.parent.iterdir():
-        if pattern.fullmatch(path.name):
-            path.unlink(missing_ok=True)

@@ -1,19 +1,60 @@
-"""What a build has read, what it met, and what it tells: the part that all builders share."""
+"""What a build read, skipped and reports, and where it writes: the part that all builders share."""
 
-import dataclasses
 import hashlib
-from collections import Counter
-from collections.abc import Mapping, Sequence
+import os
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence, Sized
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
 from cld.runtime.errors import InputError
-from data_prep.common.image_files import FileDigest
-from data_prep.common.problems import ProblemLog
 from data_prep.common.report import write_report
-from data_prep.common.target import Target
+from data_prep.common.settings import Settings
+from data_prep.common.source_files import FileDigest
+
+NAMES_SHOWN = 10
+PATHS_SHOWN = 3
+
+
+@dataclass(frozen=True)
+class Target:
+    """The files of one store.
+
+    Attributes:
+        store: HDF5 file; written last: where it is, the build was completed.
+        manifest: CSV file, one row an image: where it came from.
+        report: Markdown file; the same as JSON goes beside it.
+        dataset: the store's name.
+        preset: the scale it is for.
+    """
+
+    store: Path
+    manifest: Path
+    report: Path
+    dataset: str
+    preset: str
+
+
+@dataclass(frozen=True, order=True)
+class Problem:
+    """One thing wrong with one ``unit`` (a frame, an image): which file, why, and what its reader said."""
+
+    unit: str
+    path: str
+    reason: str
+    detail: str = ""
+
+
+def problem(unit: str, path: Path, root: Path, reason: str, detail: str = "") -> Problem:
+    """A problem whose texts do not say where ``root`` lies, so that a report is the same wherever it does."""
+    return Problem(unit, path.relative_to(root).as_posix(), reason, without_root(detail, root))
+
+
+def without_root(text: str, root: Path) -> str:
+    """``text`` with the paths in it relative to ``root``."""
+    return text.replace(f"{root}{os.sep}", "")
 
 
 @dataclass
@@ -23,13 +64,13 @@ class BuildRecord:
     Attributes:
         root: folder of the source.
         target: where the build writes.
-        settings: the build's, a dataclass.
+        settings: as from :func:`data_prep.common.settings.build_settings`.
         unit: what problems are counted in, in the plural ("images").
-        expected: images by split that the publication states; splits it does not state are left out.
+        expected: images by split that the publication states; None: any number.
         expected_by: who states them, for the report.
         total: units that the build sets out with, bad ones included.
         files: the files read.
-        log: bad input.
+        problems: bad input. A unit with several problems counts once.
         converted: images stored otherwise than they came, by what was done.
         details: further tables of the report: rows by title.
         notes: what else a reader of the report should know.
@@ -37,16 +78,28 @@ class BuildRecord:
 
     root: Path
     target: Target
-    settings: object
+    settings: Settings
     unit: str
-    expected: Mapping[str, int] = field(default_factory=dict)
+    expected: Mapping[str, int | None] = field(default_factory=dict)
     expected_by: str = "published"
     total: int = 0
     files: list[FileDigest] = field(default_factory=list)
-    log: ProblemLog = field(default_factory=ProblemLog)
+    problems: list[Problem] = field(default_factory=list)
     converted: Counter = field(default_factory=Counter)
     details: dict[str, list[dict]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+
+    @property
+    def bad_units(self) -> int:
+        """Number of units with a problem."""
+        return len({problem.unit for problem in self.problems})
+
+    def problems_by_reason(self) -> dict[str, list[Problem]]:
+        """The problems of each reason, the commonest reason first."""
+        groups = defaultdict(list)
+        for entry in self.problems:
+            groups[entry.reason].append(entry)
+        return dict(sorted(groups.items(), key=lambda group: (-len(group[1]), group[0])))
 
     def check_problems(self, max_bad_share: float, **facts: object) -> None:
         """Fail when too many units are bad; a report that names each file is written first.
@@ -56,15 +109,65 @@ class BuildRecord:
             facts: further arguments of :meth:`facts`.
 
         Raises:
-            InputError: with a summary by reason.
+            InputError: the first line says how many; one more line a reason, with the first paths.
         """
-        try:
-            self.log.check(self.root.name, self.total, self.unit, max_bad_share)
-        except InputError as error:
-            write_report(self.target.report, self.facts("failed", **facts))
-            raise InputError(f"{error}\n  every file: {self.target.report}") from None
+        bad = self.bad_units
+        if bad <= max_bad_share * self.total:
+            return
+        write_report(self.target.report, self.facts("failed", **facts))
+        lines = [
+            f"{self.root.name}: {bad} of {self.total} {self.unit} are bad ({bad / self.total:.1%}), more "
+            f"than max_bad_share ({max_bad_share:.1%}); fix the files below, or raise max_bad_share"
+        ]
+        for reason, problems in self.problems_by_reason().items():
+            paths = list(dict.fromkeys(entry.path for entry in problems))
+            lines.append(f"  {len(problems)} × {reason}: {some(paths, PATHS_SHOWN)}")
+        raise InputError("\n".join([*lines, f"  every file: {self.target.report}"]))
 
-    def source(self) -> dict:
+    def require_counts(self, splits: Mapping[str, Sized]) -> None:
+        """Check the number of images that each split has upstream, bad ones included.
+
+        Raises:
+            InputError: a split is empty or has another number of images than expected.
+        """
+        self.require_images(splits)
+        for split, images in splits.items():
+            if self.expected.get(split) not in (None, len(images)):
+                raise InputError(
+                    f"{self.root}: {len(images)} images in split '{split}', expected {self.expected[split]}; "
+                    "fetch the files again, or change 'expect' of the build settings if this is another "
+                    "edition"
+                )
+
+    def require_images(self, splits: Mapping[str, Sized]) -> None:
+        """Check that no split is empty.
+
+        Raises:
+            InputError: names the first that is.
+        """
+        empty = next((split for split, images in splits.items() if len(images) == 0), None)
+        if empty is not None:
+            raise InputError(f"{self.root}: split '{empty}' is empty; fetch the files again")
+
+    def note_missing_classes(self, labels: Mapping[str, np.ndarray], classes: Sequence[str]) -> None:
+        """Note the classes that a labelled split has no image of."""
+        for split, values in labels.items():
+            present = set(values[values >= 0].tolist())
+            missing = [name for label, name in enumerate(classes) if label not in present]
+            if present and missing:
+                self.notes.append(f"split {split} has no image of {some(missing, NAMES_SHOWN)}")
+
+    def description(self, classes: Sequence[str]) -> dict:
+        """The fields of :class:`cld.data.Description` that all builders fill alike."""
+        return {
+            "dataset": self.target.dataset,
+            "preset": self.target.preset,
+            "classes": list(classes),
+            "sources": self._source(),
+            "config": dict(vars(self.settings)),
+        }
+
+    def _source(self) -> dict:
         """The files read, as a checksum of their paths, sizes and contents; the root by its name only."""
         files = sorted(self.files)
         lines = "".join(f"{file.path} {file.size} {file.sha256}\n" for file in files)
@@ -75,23 +178,6 @@ class BuildRecord:
             "sha256": hashlib.sha256(lines.encode()).hexdigest(),
         }
 
-    def config(self) -> dict:
-        """The settings as JSON values."""
-        return {
-            name: list(value) if isinstance(value, tuple) else value
-            for name, value in dataclasses.asdict(self.settings).items()
-        }
-
-    def description(self, classes: Sequence[str]) -> dict:
-        """The fields of :class:`cld.data.Description` that all builders fill alike."""
-        return {
-            "dataset": self.target.dataset,
-            "preset": self.target.preset,
-            "classes": list(classes),
-            "sources": self.source(),
-            "config": self.config(),
-        }
-
     def facts(
         self,
         status: str,
@@ -99,7 +185,7 @@ class BuildRecord:
         labels: Mapping[str, np.ndarray] | None = None,
         **more: object,
     ) -> dict:
-        """What the report tells; see :mod:`data_prep.common.report`.
+        """What the report holds; see :mod:`data_prep.common.report`.
 
         Args:
             status: "built" or "failed".
@@ -112,17 +198,13 @@ class BuildRecord:
             split: np.bincount(values[values >= 0], minlength=len(classes))
             for split, values in labels.items()
         }
-        reasons = {
-            reason: [{"unit": p.unit, "path": p.path, "detail": p.detail} for p in sorted(problems)]
-            for reason, problems in self.log.by_reason().items()
-        }
         return {
             "status": status,
             "dataset": self.target.dataset,
             "preset": self.target.preset,
-            "source": self.source(),
+            "source": self._source(),
             "counts": {
-                "expected": dict(self.expected),
+                "expected": {split: n for split, n in self.expected.items() if n is not None},
                 "expected_by": self.expected_by,
                 "splits": {split: len(values) for split, values in labels.items()},
                 "unlabelled": {split: int((values < 0).sum()) for split, values in labels.items()},
@@ -134,12 +216,21 @@ class BuildRecord:
             "problems": {
                 "unit": self.unit,
                 "total": self.total,
-                "bad": self.log.bad_units,
-                "reasons": reasons,
+                "bad": self.bad_units,
+                "reasons": {
+                    reason: [{"unit": p.unit, "path": p.path, "detail": p.detail} for p in sorted(problems)]
+                    for reason, problems in self.problems_by_reason().items()
+                },
             },
             "converted": dict(self.converted.most_common()),
             "details": self.details,
             "notes": self.notes,
-            "settings": self.config(),
+            "settings": dict(vars(self.settings)),
             **more,
         }
+
+
+def some(names: Sequence[str], most: int) -> str:
+    """The first ``most`` names, and how many more there are."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more

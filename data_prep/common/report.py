@@ -28,7 +28,7 @@ def markdown(facts: dict) -> str:
         _geometry(facts.get("geometry", {})),
         *(_detail(title, rows) for title, rows in facts["details"].items()),
         _notes(facts["notes"]),
-        "## Settings\n\n" + table(("setting", "value"), facts["settings"].items()),
+        _settings(facts["settings"]),
     ]
     return "\n".join(section for section in sections if section)
 
@@ -120,6 +120,16 @@ def _detail(title: str, rows: Sequence[dict]) -> str:
 
 def _notes(notes: Sequence[str]) -> str:
     return "## Notes\n\n" + "".join(f"- {note}\n" for note in notes) if notes else ""
+
+
+def _settings(settings: dict) -> str:
+    rows = [
+        (key, [" ".join(map(str, entry)) if isinstance(entry, list) else entry for entry in value])
+        if isinstance(value, list)
+        else (key, value)
+        for key, value in settings.items()
+    ]
+    return "## Settings\n\n" + table(("setting", "value"), rows)
 
 
 def _first(items: Iterable) -> list:

@@ -25,7 +25,7 @@ class AnnotatedBox:
 
 @dataclass(frozen=True)
 class Annotation:
-    """One image's annotation: (width, height) where it tells, and the boxes."""
+    """One image's annotation: (width, height) where it has them, and the boxes."""
 
     size: tuple[int, int] | None
     boxes: tuple[AnnotatedBox, ...]

@@ -8,31 +8,23 @@ The folder can be shared between presets, checkouts and users.
 """
 
 import argparse
+import json
 import os
-import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from cld.config import load_source
 from cld.runtime.errors import InputError
-from cld.runtime.files import writing
-from data_prep.fetch.archive import remove_leftovers, unfinished, unpack
-from data_prep.fetch.checksums import Checksums, md5_of
-from data_prep.fetch.contents import Alternative, by_hand_error, complete_alternative, missing_paths
-from data_prep.fetch.disk import only_fetch
-from data_prep.fetch.http import Patience, discard, download, record_of
-from data_prep.fetch.receipt import make_receipt, write_receipt
-
-USUAL = Patience()
+from cld.runtime.files import write_text, writing
+from cld.runtime.lock import locked
+from data_prep.fetch.download import download, size_of
+from data_prep.fetch.source_folder import Alternative, SourceFolder, md5_of
+from data_prep.fetch.unpack import unpack, unpacking
 
 
 def fetch_source(
-    name: str,
-    source: Mapping,
-    root: str | Path,
-    mirror: str | None = None,
-    patience: Patience = USUAL,
-    recheck: bool = False,
+    name: str, source: Mapping, root: str | Path, mirror: str | None = None, recheck: bool = False
 ) -> dict:
     """Bring the files of a source to ``root`` where they are missing, and verify them.
 
@@ -43,91 +35,68 @@ def fetch_source(
         recheck: read every file with a published checksum, also where it has not changed since the last time.
 
     Returns:
-        The receipt (:func:`data_prep.fetch.receipt.make_receipt`).
+        The receipt, see :meth:`SourceFolder.receipt`.
 
     Raises:
         InputError: files must be got by hand, cannot be got, or have a wrong checksum; no room.
     """
     root = Path(os.path.abspath(root))
-    checksums = Checksums(root, recheck)
-    alternative = _complete(root, source, checksums)
+    folder = SourceFolder(root, source, recheck)
+    alternative = _complete(folder)
     if alternative is None and source["archives"]:
-        with only_fetch(root):
-            remove_leftovers(root)
-            alternative = _fetch_archives(name, source, root, mirror, patience, checksums)
+        with writing(root):
+            root.mkdir(parents=True, exist_ok=True)
+        with locked(root / ".fetch.lock", root, "is fetching into it"):
+            alternative = _fetch_archives(folder, mirror)
     if alternative is None and source["by_hand"]:
-        raise by_hand_error(name, root, source)
+        raise folder.by_hand_error(name)
     if alternative is None:
-        missing = ", ".join(missing_paths(root, source["expects"][0]))
+        missing = ", ".join(folder.missing_paths(source["expects"][0]))
         raise InputError(
             f"{root}: {missing} missing, also after its archives were unpacked; fix expects or archives in "
             f"config/sources/{name}.yaml"
         )
-    return make_receipt(name, source, root, alternative)
+    return folder.receipt(name, alternative)
 
 
-def _complete(root: Path, source: Mapping, checksums: Checksums) -> Alternative | None:
-    """The alternative that is complete; None also where a kill has left an archive half moved into place."""
-    if any(unfinished(root / archive["file"]) for archive in source["archives"]):
-        return None
-    return complete_alternative(root, source["expects"], checksums)
+def _complete(folder: SourceFolder) -> Alternative | None:
+    """The alternative that is complete; None also where an archive is half unpacked."""
+    half = any(unpacking(folder.root / archive["file"]).exists() for archive in folder.source["archives"])
+    return None if half else folder.complete_alternative()
 
 
-def _fetch_archives(
-    name: str, source: Mapping, root: Path, mirror: str | None, patience: Patience, checksums: Checksums
-) -> Alternative | None:
+def _fetch_archives(folder: SourceFolder, mirror: str | None) -> Alternative | None:
     """Download and unpack archive after archive, until everything is there."""
-    for archive in source["archives"]:
-        alternative = _complete(root, source, checksums)  # another fetch may have been here
-        if alternative is not None:
+    for archive in folder.source["archives"]:
+        if alternative := _complete(folder):  # another fetch may have been here
             return alternative
-        path = root / archive["file"]
-        if path.exists():
-            _verify_archive(path, archive["md5"], checksums)
+        file = archive["file"]
+        if (folder.root / file).exists():
+            folder.verify(file, archive["md5"])
         else:
-            url = archive["url"] if mirror is None else f"{mirror.rstrip('/')}/{archive['file']}"
-            _download_archive(url, path, archive["md5"], patience, checksums)
-        unpack(path, root)
-    return _complete(root, source, checksums)
+            url = archive["url"] if mirror is None else f"{mirror.rstrip('/')}/{file}"
+            _download_archive(folder, url, file, archive["md5"])
+        unpack(folder.root / file, folder.root)
+    return _complete(folder)
 
 
-def _verify_archive(path: Path, wanted: str, checksums: Checksums) -> None:
-    found = checksums.md5(path.name)
-    if found == wanted:
-        return
-    aside = path.with_name(f"{path.name}.bad")
-    with writing(path):
-        os.replace(path, aside)
-    raise InputError(
-        f"{path}: its MD5 is {found}, the publisher's is {wanted}; it was moved to {aside.name}: run again "
-        "to fetch it anew"
-    )
-
-
-def _download_archive(url: str, path: Path, wanted: str, patience: Patience, checksums: Checksums) -> None:
-    """Download to ``<path>.part``; the archive gets its name when its checksum is right."""
-    part = path.with_name(f"{path.name}.part")
-    fix = f"set data.mirror in config/config.yaml to another address, or put the file there by hand: {path}"
-    while True:
-        was_resumed = download(url, part, fix, patience)
-        if path.exists():  # another fetch was first: see cld.runtime.lock
-            discard(part)
-            _verify_archive(path, wanted, checksums)
-            return
+def _download_archive(folder: SourceFolder, url: str, file: str, md5: str) -> None:
+    """Download to ``<file>.part``; the archive gets its name when its checksum is right."""
+    part = folder.root / f"{file}.part"
+    fix = f"set data.mirror in config/config.yaml, or put the file there by hand: {folder.root / file}"
+    had_part = size_of(part) > 0
+    download(url, part, fix)
+    if (found := md5_of(part)) != md5 and had_part:  # of an earlier version of the file, perhaps
+        part.unlink()
+        download(url, part, fix)
         found = md5_of(part)
-        if found == wanted:
-            break
-        discard(part)
-        if not was_resumed:
-            raise InputError(
-                f"{url}: the MD5 of what came is {found}, the publisher's of {path.name} is {wanted}; it was "
-                f"removed: run again, {fix}"
-            )
-        print(f"{url}: the parts that came do not fit together; starting over", file=sys.stderr, flush=True)
-    with writing(path):
-        os.replace(part, path)
-        record_of(part).unlink(missing_ok=True)
-    checksums.remember(path.name, wanted)
+    if found != md5:
+        part.unlink()
+        raise InputError(
+            f"{url}: the MD5 of what came is {found}, the publisher's is {md5}; run again, {fix}"
+        )
+    with writing(part):
+        os.replace(part, folder.root / file)
 
 
 def main() -> None:
@@ -147,4 +116,8 @@ def main() -> None:
             "generates the files; choose another preset to fetch the publisher's"
         )
     receipt = fetch_source(options.source, source, options.root, options.mirror, recheck=options.recheck)
-    write_receipt(options.receipt, receipt)
+    text = json.dumps(receipt, indent=2, ensure_ascii=False) + "\n"
+    with suppress(OSError, UnicodeDecodeError):
+        if options.receipt.read_text(encoding="utf-8") == text:
+            return  # what says the same keeps its time of change
+    write_text(options.receipt, text)

@@ -8,50 +8,39 @@ does not depend on ``workers``.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
 from cld.data import Split, StoreInfo
 from cld.runtime.errors import InputError
 from cld.runtime.progress import progress
-from data_prep.common.array_build import finish_arrays
+from data_prep.common.array_store import write_array_store
 from data_prep.common.boxes import Box
 from data_prep.common.command import parse_build
-from data_prep.common.encoded_build import SourceImage, build_encoded
-from data_prep.common.image_files import EncodedImage, FileDigest, digest, resized
+from data_prep.common.image_files import EncodedImage, resized
+from data_prep.common.jpeg_store import Encoding, SourceImage, build_jpeg_store
 from data_prep.common.lock import only_build
 from data_prep.common.parallel import ordered_map
-from data_prep.common.problems import Problem, problem
-from data_prep.common.record import BuildRecord
-from data_prep.common.target import Target
+from data_prep.common.record import BuildRecord, Problem, Target, problem
+from data_prep.common.settings import Settings
+from data_prep.common.source_files import FileDigest, digest
 from data_prep.image_folder.layout import read_tree
-from data_prep.image_folder.settings import CROP, JPEG, FolderSettings
 from data_prep.image_folder.splits import leaks, split_tree
 
 
-@dataclass(frozen=True)
-class SquareJob:
-    """One image to cut a square from, ``side`` pixels wide; ``fit`` as of ``FolderSettings``."""
-
-    root: Path
-    path: Path
-    side: int
-    fit: str
-
-
-@dataclass
-class Square:
-    """What one image gave: ``pixels`` uint8 (side, side, 3), or None and a problem."""
+class Square(NamedTuple):
+    """What one image gave: ``pixels`` uint8 (side, side, 3), the file read, conversions; or a problem."""
 
     pixels: np.ndarray | None = None
     file: FileDigest | None = None
-    problems: list[Problem] = field(default_factory=list)
-    conversions: list[str] = field(default_factory=list)
+    conversions: Sequence[str] = ()
+    problem: Problem | None = None
 
 
-def build_image_folder(root: str | Path, settings: FolderSettings, target: Target, workers: int) -> StoreInfo:
+def build_image_folder(root: str | Path, settings: Settings, target: Target, workers: int) -> StoreInfo:
     """Build a store from the images under ``root``.
 
     Raises:
@@ -64,39 +53,34 @@ def build_image_folder(root: str | Path, settings: FolderSettings, target: Targe
     splits = split_tree(root, tree, settings)
     record = BuildRecord(root, target, settings, "images")
     record.notes += tree.notes + leaks(root, splits)
-    if settings.kind == JPEG:
+    if settings.kind == "jpeg":
         images = {
             split: [SourceImage(path.relative_to(root).as_posix(), label, path) for path, label in group]
             for split, group in splits.items()
         }
-        return build_encoded(
-            record,
-            images,
-            tree.classes,
-            settings.encoding,
-            workers=workers,
-            max_bad_share=settings.max_bad_share,
+        return build_jpeg_store(
+            record, images, tree.classes, Encoding(settings.short_side, settings.quality), workers
         )
     with only_build(target.store):
-        return _build_arrays(record, settings, splits, tree.classes, workers)
+        return _build_arrays(record, splits, tree.classes, workers)
 
 
-def cut_square(job: SquareJob) -> Square:
+def cut_square(root: Path, side: int, fit: str, path: Path) -> Square:
     """Decode one image and cut its square; one that cannot be read is reported, never raised."""
-    name = job.path.relative_to(job.root).as_posix()
     try:
-        encoded = EncodedImage(job.path)
+        encoded = EncodedImage(path)
         # what decoding at a reduced scale leaves is resampled once more: twice the side is enough for that
-        image = encoded.colour(at_least=(2 * job.side, 2 * job.side))
+        image = encoded.colour(at_least=(2 * side, 2 * side))
     except InputError as error:
-        return Square(problems=[problem(name, job.path, job.root, "image unreadable", str(error))])
-    pixels = resized(image, square_region(*image.size, job.fit), job.side)
-    return Square(pixels, digest(job.path, job.root, encoded.content), conversions=encoded.conversions)
+        name = path.relative_to(root).as_posix()
+        return Square(problem=problem(name, path, root, "image unreadable", str(error)))
+    pixels = resized(image, square_region(*image.size, fit), side)
+    return Square(pixels, digest(path, root, encoded.content), encoded.conversions)
 
 
 def square_region(width: int, height: int, fit: str) -> Box:
     """The region of an image that becomes a square: all of it, or its middle by its shorter side."""
-    if fit != CROP:
+    if fit != "crop":
         return Box(0, 0, width, height)
     side = min(width, height)
     left, top = (width - side) / 2, (height - side) / 2
@@ -110,35 +94,31 @@ def main() -> None:
 
 def _build_arrays(
     record: BuildRecord,
-    settings: FolderSettings,
     splits: Mapping[str, Sequence[tuple[Path, int]]],
     classes: Sequence[str],
     workers: int,
 ) -> StoreInfo:
-    ordered = [(split, path, label) for split, group in splits.items() for path, label in group]
-    side = settings.image_size
-    jobs = [SquareJob(record.root, path, side, settings.fit) for _, path, _ in ordered]
-    pixels = {split: np.empty((len(group), side, side, 3), dtype=np.uint8) for split, group in splits.items()}
-    labels, names = {split: [] for split in splits}, {split: [] for split in splits}
-    record.total = len(jobs)
-    with progress("read images", len(jobs), "images") as bar:
-        squares = ordered_map(cut_square, jobs, workers)
-        for (split, path, label), square in zip(ordered, squares, strict=True):
-            record.log.extend(square.problems)
-            record.converted.update(square.conversions)
-            if square.pixels is not None:
-                pixels[split][len(labels[split])] = square.pixels
-                labels[split].append(label)
+    settings, side = record.settings, record.settings.image_size
+    cut = partial(cut_square, record.root, side, settings.fit)
+    arrays, names = {}, {}
+    record.total = sum(map(len, splits.values()))
+    with progress("read images", record.total, "images") as bar:
+        for split, group in splits.items():
+            # filled as they come: a list of squares would hold all of them twice
+            pixels = np.empty((len(group), side, side, 3), dtype=np.uint8)
+            labels, names[split] = [], []
+            squares = ordered_map(cut, [path for path, _ in group], workers)
+            for (path, label), square in zip(group, squares, strict=True):
+                bar.advance()
+                record.converted.update(square.conversions)
+                if square.problem:
+                    record.problems.append(square.problem)
+                    continue
+                pixels[len(labels)] = square.pixels
+                labels.append(label)
                 names[split].append(path.relative_to(record.root).as_posix())
                 record.files.append(square.file)
-            bar.advance()
-    arrays = {split: np.array(values, dtype=np.int64) for split, values in labels.items()}
-    record.check_problems(settings.max_bad_share, classes=classes, labels=arrays)
-    return finish_arrays(
-        record,
-        {split: Split(pixels[split][: len(arrays[split])], arrays[split]) for split in splits},
-        names,
-        classes,
-        mean=settings.mean,
-        std=settings.std,
-    )
+            arrays[split] = Split(pixels[: len(labels)], np.array(labels, dtype=np.int64))
+    labels = {split: group.labels for split, group in arrays.items()}
+    record.check_problems(settings.max_bad_share, classes=classes, labels=labels)
+    return write_array_store(record, arrays, names, classes)

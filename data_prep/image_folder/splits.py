@@ -8,13 +8,14 @@ from pathlib import Path
 import numpy as np
 
 from cld.runtime.errors import InputError
+from data_prep.common.record import some
+from data_prep.common.settings import Settings
 from data_prep.image_folder.layout import SPLITS, Tree
-from data_prep.image_folder.settings import FolderSettings
 
 CLASSES_SHOWN = 5
 
 
-def split_tree(root: Path, tree: Tree, settings: FolderSettings) -> dict[str, list[tuple[Path, int]]]:
+def split_tree(root: Path, tree: Tree, settings: Settings) -> dict[str, list[tuple[Path, int]]]:
     """The images of each split with their labels, class by class, in natural order.
 
     Raises:
@@ -66,7 +67,7 @@ def divided(
 
 
 def leaks(root: Path, splits: Mapping[str, Sequence[tuple[Path, int]]]) -> list[str]:
-    """Notes on images that are in two splits under two names: a score tells less than it seems to."""
+    """Notes on images that are in two splits under two names: a score is then better than it should be."""
     notes = []
     for before, after in combinations(splits, 2):
         twins = _twins([path for path, _ in splits[before]], [path for path, _ in splits[after]])
@@ -108,7 +109,7 @@ def _sha256(path: Path) -> str | None:
         return None
 
 
-def _check(root: Path, tree: Tree, settings: FolderSettings) -> None:
+def _check(root: Path, tree: Tree, settings: Settings) -> None:
     if len(tree.classes) < 2:
         raise InputError(
             f"{root}: one class only ('{tree.classes[0]}'); classification needs two: name the folder above, "
@@ -119,8 +120,8 @@ def _check(root: Path, tree: Tree, settings: FolderSettings) -> None:
     small = [f"'{name}' ({n})" for name, n in zip(tree.classes, totals, strict=True) if n < fewest]
     if small:
         raise InputError(
-            f"{root}: too few images of class {_some(small)}; each needs {fewest}: add images, remove the "
-            f"folder, or lower min_class_images of the build settings"
+            f"{root}: too few images of class {some(small, CLASSES_SHOWN)}; each needs {fewest}: add "
+            f"images, remove the folder, or lower min_class_images of the build settings"
         )
     for split, by_class in tree.images.items():
         unlearnt = [
@@ -132,11 +133,6 @@ def _check(root: Path, tree: Tree, settings: FolderSettings) -> None:
         ]
         if unlearnt:
             raise InputError(
-                f"{root}: split '{split}' has images of class {_some(unlearnt)} and train has none; fix the "
-                f"folder's name, add training images, or remove it"
+                f"{root}: split '{split}' has images of class {some(unlearnt, CLASSES_SHOWN)} and train has "
+                f"none; fix the folder's name, add training images, or remove it"
             )
-
-
-def _some(names: Sequence[str]) -> str:
-    more = f" and {len(names) - CLASSES_SHOWN} more" if len(names) > CLASSES_SHOWN else ""
-    return ", ".join(names[:CLASSES_SHOWN]) + more

@@ -6,7 +6,7 @@
 ``--root`` holds the three archives as published (their members are read in place), or trees
 ``train/<synset>/*`` and ``val/<synset>/*``. A class's label is its synset's place in the sorted list of the
 synsets that are kept. The published validation images are the store's split ``test``; ImageNet-LT's lists say
-themselves what is in ``val``. A killed build goes on where it ended, and the result does not depend on
+themselves what is in ``val``. A killed build resumes where it ended, and the result does not depend on
 ``workers``.
 """
 
@@ -18,20 +18,17 @@ import numpy as np
 from cld.data import StoreInfo
 from cld.runtime.errors import InputError
 from cld.runtime.progress import progress
-from data_prep.common.array_build import require_counts
-from data_prep.common.array_settings import stated_counts
 from data_prep.common.command import parse_build
-from data_prep.common.encoded_build import SourceImage, build_encoded
-from data_prep.common.record import BuildRecord
-from data_prep.common.target import Target
+from data_prep.common.jpeg_store import Encoding, SourceImage, build_jpeg_store
+from data_prep.common.record import BuildRecord, Target
+from data_prep.common.settings import Settings
 from data_prep.imagenet.chosen_synsets import chosen_synsets
 from data_prep.imagenet.devkit import class_names, validation_synsets
-from data_prep.imagenet.folders import Place, TarFolder, TreeFolder, train_folders, val_folders
 from data_prep.imagenet.long_tail_lists import listed_images, shots
-from data_prep.imagenet.settings import SPLITS, ImageNetSettings
+from data_prep.imagenet.trees_and_archives import Place, TarFolder, TreeFolder, train_folders, val_folders
 
 
-def build_imagenet(root: str | Path, settings: ImageNetSettings, target: Target, workers: int) -> StoreInfo:
+def build_imagenet(root: str | Path, settings: Settings, target: Target, workers: int) -> StoreInfo:
     """Build a store from the trees or archives in ``root``.
 
     Raises:
@@ -40,7 +37,7 @@ def build_imagenet(root: str | Path, settings: ImageNetSettings, target: Target,
             were tried.
     """
     root = Path(root)
-    record = BuildRecord(root, target, settings, "images", stated_counts(settings.expect, SPLITS))
+    record = BuildRecord(root, target, settings, "images", settings.expect)
     folders = train_folders(root)
     synsets, notes = chosen_synsets(folders, settings.synsets, settings.missing_synsets == "skip", str(root))
     classes = class_names(root, synsets)
@@ -56,10 +53,9 @@ def build_imagenet(root: str | Path, settings: ImageNetSettings, target: Target,
     else:
         images = {"train": train, "test": val}
         record.notes.append("split test holds the published validation images")
-    require_counts(record, images)
-    return build_encoded(
-        record, images, classes, settings.encoding, workers=workers, max_bad_share=settings.max_bad_share
-    )
+    record.require_counts(images)
+    encoding = Encoding(settings.short_side, settings.quality, settings.upright)
+    return build_jpeg_store(record, images, classes, encoding, workers)
 
 
 def _train(
@@ -76,7 +72,7 @@ def _train(
     return images, others
 
 
-def _val(root: Path, synsets: Sequence[str], settings: ImageNetSettings) -> tuple[list[SourceImage], int]:
+def _val(root: Path, synsets: Sequence[str], settings: Settings) -> tuple[list[SourceImage], int]:
     """Validation images by class and name, and the number of other files.
 
     They have no label yet where they lie in one folder and ImageNet-LT's lists will say it.

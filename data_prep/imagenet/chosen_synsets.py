@@ -4,9 +4,8 @@ from collections.abc import Collection
 from pathlib import Path
 
 from cld.runtime.errors import InputError
+from data_prep.common.record import some
 
-#: Lists of synsets in this folder; imagenet100 is Contrastive Multiview Coding's (Tian et al., ECCV 2020).
-LISTS = ("imagenet100",)
 SHOWN = 5
 
 
@@ -34,13 +33,9 @@ def chosen_synsets(
     listed = listed_synsets(name)
     missing = [synset for synset in listed if synset not in there]
     if len(missing) == len(listed) or (missing and not skip_missing):
-        shown = ", ".join(missing[:SHOWN]) + (
-            f" and {len(missing) - SHOWN} more" if len(missing) > SHOWN else ""
-        )
         raise InputError(
             f"{where}: has no training images of {len(missing)} of the {len(listed)} synsets of {name} "
-            f"({shown}); "
-            "fetch them, or set missing_synsets to skip"
+            f"({some(missing, SHOWN)}); fetch them, or set missing_synsets to skip"
         )
     kept = sorted(set(listed) - set(missing))
     return kept, [f"synsets of {name} that are not there: {len(missing)} of {len(listed)}"] if missing else []

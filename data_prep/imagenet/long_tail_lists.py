@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from cld.runtime.errors import InputError
-from data_prep.common.encoded_build import SourceImage
+from data_prep.common.jpeg_store import SourceImage
 
 SPLITS = ("train", "val", "test")
 ORIGIN = "get ImageNet-LT's lists (https://github.com/zhmiao/OpenLongTailRecognition-OLTR) and put them there"

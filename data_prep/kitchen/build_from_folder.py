@@ -12,23 +12,20 @@ from pathlib import Path
 
 from cld.data import StoreInfo
 from cld.runtime.errors import InputError
-from cld.runtime.progress import progress
 from data_prep.common.boxes import Box
 from data_prep.common.command import parse_build
-from data_prep.common.image_files import EncodedImage, digest, resized
+from data_prep.common.image_files import EncodedImage, resized
 from data_prep.common.image_tree import class_folders, image_paths, is_folder
 from data_prep.common.lock import only_build
-from data_prep.common.parallel import ordered_map
-from data_prep.common.problems import problem
-from data_prep.common.record import BuildRecord
-from data_prep.common.target import Target
+from data_prep.common.record import BuildRecord, Target, problem
+from data_prep.common.settings import Settings
+from data_prep.common.source_files import digest
 from data_prep.common.validation_blocks import validation_mask
-from data_prep.kitchen.class_names import ClassNames
-from data_prep.kitchen.frame_crops import Crops
 from data_prep.kitchen.gmu.reader import CONFIG_KEY
 from data_prep.kitchen.instances import Instance
-from data_prep.kitchen.settings import KitchenSettings
-from data_prep.kitchen.store_build import StoreBuild
+from data_prep.kitchen.store_build import Crops, StoreBuild
+
+EXPECTED = "train/<class>/* and test/<class>/* (and val/<class>/*, if there)"
 
 
 @dataclass(frozen=True)
@@ -38,10 +35,10 @@ class ImageJob:
     root: Path
     path: Path
     label: int
-    settings: KitchenSettings
+    settings: Settings
 
 
-def build_from_folder(root: str | Path, settings: KitchenSettings, target: Target, workers: int) -> StoreInfo:
+def build_from_folder(root: str | Path, settings: Settings, target: Target, workers: int) -> StoreInfo:
     """Build a store from the ImageFolder under ``root``; arguments and outputs as ``build_from_scenes``.
 
     Raises:
@@ -50,44 +47,12 @@ def build_from_folder(root: str | Path, settings: KitchenSettings, target: Targe
     """
     root = Path(root)
     given = _given_splits(root)
-    splits = ("train", "val", "test") if "val" in given or settings.val_share else ("train", "test")
-    build = StoreBuild(BuildRecord(root, target, settings, "images"), settings, ClassNames(settings), splits)
+    build = StoreBuild(BuildRecord(root, target, settings, "images"), "val" in given)
     with only_build(target.store):
-        return _build(build, given, workers)
-
-
-def _build(build: StoreBuild, given: list[str], workers: int) -> StoreInfo:
-    root, settings, names, splits = build.record.root, build.settings, build.names, build.splits
-    jobs, others = {split: [] for split in splits}, 0
-    for folder_split in given:
-        for folder in class_folders(root / folder_split):
-            files, n_others = image_paths(folder)
-            others += n_others
-            label = names.label(folder.name, len(files))
-            if label is None:
-                continue
-            validates = [False] * len(files)
-            if folder_split == "train" and "val" not in given:
-                validates = validation_mask(len(files), settings.val_share, settings.val_blocks)
-            for path, v in zip(files, validates, strict=True):
-                jobs["val" if v else folder_split].append(ImageJob(root, path, label, settings))
-    names.check(root.name, "images")
-    for split, group in jobs.items():
-        if not group:
-            raise InputError(
-                f"{root}: split '{split}' is empty: no image of a kept class; change the build settings"
-            )
-    if others:
-        build.record.notes.append(f"files left alone, since their suffix is no image's: {others}")
-
-    ordered = [(split, job) for split in splits for job in jobs[split]]
-    build.record.total = len(ordered)
-    with progress("read images", len(ordered), "images") as bar:
-        results = ordered_map(crop_image, [job for _, job in ordered], workers)
-        for (split, _), crops in zip(ordered, results, strict=True):
-            build.add(split, crops)
-            bar.advance()
-    return build.finish()
+        jobs = _jobs(build, given)
+        build.record.total = sum(map(len, jobs.values()))
+        build.crop("read images", "images", crop_image, jobs, workers)
+        return build.finish()
 
 
 def crop_image(job: ImageJob) -> Crops:
@@ -115,16 +80,42 @@ def main() -> None:
 
 
 def _given_splits(root: Path) -> list[str]:
-    expected = "train/<class>/* and test/<class>/* (and val/<class>/*, if there)"
     if not is_folder(root):
         raise InputError(
-            f"{root}: no such folder; fetch a ready-made Kitchen-HC, with {expected}, and point {CONFIG_KEY} "
+            f"{root}: no such folder; fetch a ready-made Kitchen-HC, with {EXPECTED}, and point {CONFIG_KEY} "
             f"at it"
         )
     given = [split for split in ("train", "val", "test") if is_folder(root / split)]
     for split in ("train", "test"):
         if split not in given:
             raise InputError(
-                f"{root}: no folder '{split}'; point {CONFIG_KEY} at the folder that holds {expected}"
+                f"{root}: no folder '{split}'; point {CONFIG_KEY} at the folder that holds {EXPECTED}"
             )
     return given
+
+
+def _jobs(build: StoreBuild, given: list[str]) -> dict[str, list[ImageJob]]:
+    """The images of kept classes by split."""
+    root, settings = build.record.root, build.settings
+    jobs, n_others = {split: [] for split in build.splits}, 0
+    for folder_split in given:
+        for folder in class_folders(root / folder_split):
+            files, others = image_paths(folder)
+            n_others += others
+            label = build.names.label(folder.name, len(files))
+            if label is None:
+                continue
+            validates = [False] * len(files)
+            if folder_split == "train" and "val" not in given:
+                validates = validation_mask(len(files), settings.val_share, settings.val_blocks)
+            for path, v in zip(files, validates, strict=True):
+                jobs["val" if v else folder_split].append(ImageJob(root, path, label, settings))
+    build.names.check(root.name, "images")
+    for split, group in jobs.items():
+        if not group:
+            raise InputError(
+                f"{root}: split '{split}' is empty: no image of a kept class; change the build settings"
+            )
+    if n_others:
+        build.record.notes.append(f"files left alone, since their suffix is no image's: {n_others}")
+    return jobs

@@ -46,22 +46,16 @@ class Instance:
 
 def write_manifest(path: str | Path, splits: dict[str, Sequence[Instance]], classes: Sequence[str]) -> None:
     """Write one CSV row an instance, in the store's order: ``row`` indexes its split; unknowns are empty."""
-
-    def fields(instance: Instance) -> tuple[object, ...]:
-        place = (instance.scene, instance.frame, instance.image, *(instance.box or (None,) * 4))
-        flags = (instance.truncated, instance.difficult)
-        geometry = (instance.distance_m, instance.visible_fraction, instance.iou_3d)
-        return (classes[instance.label], instance.label, *place, *flags, *geometry)
-
-    write_rows(
-        path,
-        COLUMNS,
+    rows = (
         (
-            (split, row, *map(_field, fields(instance)))
-            for split, instances in splits.items()
-            for row, instance in enumerate(instances)
-        ),
+            *(split, row, classes[i.label], i.label, i.scene, i.frame, i.image),
+            *(i.box or (None,) * 4),
+            *(i.truncated, i.difficult, i.distance_m, i.visible_fraction, i.iou_3d),
+        )
+        for split, instances in splits.items()
+        for row, i in enumerate(instances)
     )
+    write_rows(path, COLUMNS, (map(_field, row) for row in rows))
 
 
 def _field(value: object) -> object:

@@ -1,4 +1,4 @@
-"""A scene's 3D objects: which class each is, where it projects to, and how much of it a frame shows."""
+"""A scene's 3D objects: their point clouds, where they project to, and which class each is."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -9,9 +9,8 @@ import numpy as np
 
 from cld.runtime.errors import InputError
 from data_prep.common.boxes import Box, clip, iou
-from data_prep.kitchen.gmu.camera import Calibration, Pose, distances, project
-from data_prep.kitchen.gmu.layout import DEPTH_UNITS_PER_METRE
-from data_prep.kitchen.gmu.ply_files import check_complete
+from data_prep.kitchen.gmu.camera import Calibration, Pose, project
+from data_prep.kitchen.gmu.point_cloud_file import check_complete
 from data_prep.kitchen.open3d_import import import_open3d
 
 OUTLIER_NEIGHBOURS, OUTLIER_STD = 20, 3.0
@@ -21,8 +20,6 @@ OUTLIER_NEIGHBOURS, OUTLIER_STD = 20, 3.0
 NORMAL_NEIGHBOURS = 20
 MIN_CLASS_SCORE = 0.2
 """Mean IoU with a class's boxes below which an object counts as unidentified."""
-MIN_POINTS = 10
-"""Surface points with a sensor reading below which visibility is unknown."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,17 +36,6 @@ class ObjectModel:
     surface: np.ndarray
     normals: np.ndarray
     outline: np.ndarray
-
-
-@dataclass(frozen=True)
-class Visibility:
-    """How a frame shows an object: the visible ``fraction`` of its silhouette (0..1), and its ``distance_m``.
-
-    NaN where the sensor has no reading to tell from.
-    """
-
-    fraction: float
-    distance_m: float
 
 
 def read_object(path: Path, n_points: int) -> ObjectModel:
@@ -134,65 +120,3 @@ def identify(
         score = scores.get(label, 0.0)
         identified.append((label if score >= MIN_CLASS_SCORE else None, score))
     return identified
-
-
-def visibility(
-    model: ObjectModel,
-    pose: Pose,
-    calibration: Calibration,
-    depth: np.ndarray,
-    scale: float,
-    tolerance_m: float,
-) -> Visibility:
-    """Compare an object's surface with what the depth sensor saw.
-
-    A point that faces the camera stands for as much of the silhouette as the surface around it covers. It
-    is visible if it is inside the frame and the sensor's depth at its pixel is within ``tolerance_m`` of its
-    own; it is hidden if it is outside the frame or the depths differ; at a hole it counts as neither.
-
-    Args:
-        model: the object.
-        pose: the frame's.
-        calibration: the camera.
-        depth: the sensor's (H, W), in ``DEPTH_UNITS_PER_METRE``, 0 = no reading.
-        scale: reconstruction units per metre, negative.
-        tolerance_m: metres.
-    """
-    towards = pose.centre - model.surface
-    # area seen from the camera, per area of surface: cosine over squared distance
-    weights = (towards * model.normals).sum(axis=1) / np.linalg.norm(towards, axis=1) ** 3
-    facing = weights > 0
-    weights = weights[facing]
-    pixels, z = project(model.surface[facing], pose, calibration)
-    height, width = depth.shape
-    # a point behind the camera has NaN pixels, which no comparison finds inside
-    inside = (pixels >= -0.5).all(axis=1) & (pixels < (width - 0.5, height - 0.5)).all(axis=1)
-    columns, rows = np.rint(pixels[inside]).astype(int).T
-    sensed = np.full(len(pixels), np.nan)
-    sensed[inside] = depth[rows, columns] / DEPTH_UNITS_PER_METRE
-    measured = sensed != 0
-    visible = measured & (np.abs(sensed - z / scale) <= tolerance_m)
-    known = np.count_nonzero(measured) >= MIN_POINTS
-    fraction = float(weights[visible].sum() / weights[measured].sum()) if known else float("nan")
-    return Visibility(fraction, _median_distance(pixels[visible], sensed[visible], calibration))
-
-
-def box_distance(box: Box, depth: np.ndarray, calibration: Calibration) -> float:
-    """Distance in metres to what fills the central half of a box; NaN without a reading there.
-
-    Args:
-        box: inside the frame, with an area.
-        depth: the sensor's (H, W), in ``DEPTH_UNITS_PER_METRE``, 0 = no reading.
-        calibration: the camera.
-    """
-    rows, columns = (
-        np.arange(int(low + (high - low) / 4), int(np.ceil(high - (high - low) / 4)))
-        for low, high in ((box.top, box.bottom), (box.left, box.right))
-    )
-    sensed = depth[np.ix_(rows, columns)].ravel() / DEPTH_UNITS_PER_METRE
-    pixels = np.stack(np.meshgrid(columns, rows), axis=-1).reshape(-1, 2)
-    return _median_distance(pixels[sensed > 0], sensed[sensed > 0], calibration)
-
-
-def _median_distance(pixels: np.ndarray, metres: np.ndarray, calibration: Calibration) -> float:
-    return float(np.median(distances(pixels, metres, calibration))) if len(pixels) else float("nan")

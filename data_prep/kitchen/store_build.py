@@ -1,26 +1,50 @@
 """What every Kitchen-HC build does: collect crops by split, check them, write manifest, report and store."""
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 import numpy as np
 
 from cld.data import Split, StoreInfo, write_store
 from cld.runtime.errors import InputError
-from data_prep.common.record import BuildRecord
+from cld.runtime.progress import progress
+from data_prep.common.parallel import ordered_map
+from data_prep.common.record import BuildRecord, Problem
 from data_prep.common.report import write_report
+from data_prep.common.source_files import FileDigest
 from data_prep.kitchen.class_names import KEPT, NOT_KEPT, UNKNOWN, ClassNames
-from data_prep.kitchen.frame_crops import Crops
 from data_prep.kitchen.instances import Instance, write_manifest
-from data_prep.kitchen.settings import KitchenSettings
 
+Job = TypeVar("Job")
 PUBLISHED = {"train": 20_800, "val": 4_000, "test": 14_400}
 """Kitchen-HC's instances (supplement, section 1), in hundreds: they are shown and not insisted on."""
 
 
 @dataclass
+class Crops:
+    """What became of a frame's boxes, or of an image.
+
+    Attributes:
+        instances: kept.
+        images: their crops, uint8 (S, S, 3) each.
+        dropped: boxes that the settings drop, by reason.
+        n_clipped: boxes that reached beyond their frame and were cut at its border.
+        problems: bad input.
+        files: the files read.
+    """
+
+    instances: list[Instance] = field(default_factory=list)
+    images: list[np.ndarray] = field(default_factory=list)
+    dropped: Counter = field(default_factory=Counter)
+    n_clipped: int = 0
+    problems: list[Problem] = field(default_factory=list)
+    files: list[FileDigest] = field(default_factory=list)
+
+
 class StoreBuild:
-    """A build in the making.
+    """A build in progress.
 
     Attributes:
         record: what was read and what was met.
@@ -29,28 +53,35 @@ class StoreBuild:
         splits: names of the splits, in the order of the manifest.
     """
 
-    record: BuildRecord
-    settings: KitchenSettings
-    names: ClassNames
-    splits: tuple[str, ...]
-    dropped: Counter = field(default_factory=Counter)
-    n_clipped: int = 0
-    instances: dict[str, list[Instance]] = field(init=False)
-    images: dict[str, list[np.ndarray]] = field(init=False)
+    def __init__(self, record: BuildRecord, has_val_folder: bool = False):
+        self.record, self.settings = record, record.settings
+        self.names = ClassNames(self.settings)
+        record.expected, record.expected_by = PUBLISHED, "supplement"
+        has_val = has_val_folder or self.settings.val_share
+        self.splits = ("train", "val", "test") if has_val else ("train", "test")
+        self._crops = {split: Crops() for split in self.splits}
 
-    def __post_init__(self) -> None:
-        self.record.expected, self.record.expected_by = PUBLISHED, "supplement"
-        self.instances = {split: [] for split in self.splits}
-        self.images = {split: [] for split in self.splits}
-
-    def add(self, split: str, crops: Crops) -> None:
-        """Add what became of one frame or image."""
-        self.instances[split] += crops.instances
-        self.images[split] += crops.images
-        self.dropped += crops.dropped
-        self.n_clipped += crops.n_clipped
-        self.record.log.extend(crops.problems)
-        self.record.files += crops.files
+    def crop(
+        self,
+        title: str,
+        unit: str,
+        function: Callable[[Job], Crops],
+        jobs: dict[str, list[Job]],
+        workers: int,
+    ) -> None:
+        """Run the jobs of each split in ``workers`` processes, and add what becomes of them."""
+        ordered = [(split, job) for split in self.splits for job in jobs[split]]
+        with progress(title, len(ordered), unit) as bar:
+            results = ordered_map(function, [job for _, job in ordered], workers)
+            for (split, _), crops in zip(ordered, results, strict=True):
+                own = self._crops[split]
+                own.instances += crops.instances
+                own.images += crops.images
+                own.dropped += crops.dropped
+                own.n_clipped += crops.n_clipped
+                self.record.problems += crops.problems
+                self.record.files += crops.files
+                bar.advance()
 
     def check_problems(self) -> None:
         """Fail when too many units are bad; a report that names each file is written first.
@@ -68,39 +99,44 @@ class StoreBuild:
         """
         self.check_problems()
         record = self.record
-        for split, instances in self.instances.items():
-            if not instances:
-                dropped = ", ".join(f"{n} {reason}" for reason, n in self.dropped.most_common()) or "nothing"
+        instances = {split: crops.instances for split, crops in self._crops.items()}
+        for split, own in instances.items():
+            if not own:
+                dropped = ", ".join(f"{n} {reason}" for reason, n in self._dropped().items()) or "nothing"
                 raise InputError(
                     f"{record.root}: no instance is left in split '{split}'; loosen the filters or change "
                     f"the split (dropped by the settings: {dropped}; "
-                    f"bad {record.unit}: {record.log.bad_units})"
+                    f"bad {record.unit}: {record.bad_units})"
                 )
-            missing = sorted(set(self.names.classes) - {self.names.classes[i.label] for i in instances})
+            missing = sorted(set(self.names.classes) - {self.names.classes[i.label] for i in own})
             record.notes += [f"split {split} has no instance of {name}" for name in missing]
         labels = self._labels()
-        write_manifest(record.target.manifest, self.instances, self.names.classes)
+        write_manifest(record.target.manifest, instances, self.names.classes)
         write_report(record.target.report, record.facts("built", **self._facts()))
         return write_store(
             record.target.store,
-            {split: Split(np.stack(self.images[split]), labels[split]) for split in self.splits},
+            {split: Split(np.stack(crops.images), labels[split]) for split, crops in self._crops.items()},
             **record.description(self.names.classes),
         )
 
     def _labels(self) -> dict[str, np.ndarray]:
         return {
-            split: np.array([i.label for i in instances], dtype=np.int64)
-            for split, instances in self.instances.items()
+            split: np.array([i.label for i in crops.instances], dtype=np.int64)
+            for split, crops in self._crops.items()
         }
 
+    def _dropped(self) -> dict[str, int]:
+        """Boxes that the settings drop, by reason, the commonest first."""
+        return dict(sum((crops.dropped for crops in self._crops.values()), Counter()).most_common())
+
     def _facts(self) -> dict:
-        """What the report tells beside the record's own facts."""
+        """What the report says beside the record's own facts."""
         spellings = self.names.spellings
         return {
             "classes": self.names.classes,
             "labels": self._labels(),
-            "dropped": dict(self.dropped.most_common()),
-            "clipped": self.n_clipped,
+            "dropped": self._dropped(),
+            "clipped": sum(crops.n_clipped for crops in self._crops.values()),
             "names": {
                 "renamed": {
                     spelling: {"class": name, "count": spellings[KEPT][spelling]}
@@ -109,22 +145,20 @@ class StoreBuild:
                 "not_kept": dict(spellings[NOT_KEPT].most_common()),
                 "unknown": dict(spellings[UNKNOWN].most_common()),
             },
-            "geometry": _geometry(self.instances, self.names.classes),
+            "geometry": self._geometry(),
         }
 
-
-def _geometry(splits: dict[str, list[Instance]], classes: list[str]) -> dict:
-    """By class: the median of each measure over the instances that have it, None where none has."""
-    instances = [instance for group in splits.values() for instance in group]
-    summary = {}
-    for label, name in enumerate(classes):
-        own = [instance for instance in instances if instance.label == label]
-        summary[name] = {}
-        for measure in ("distance_m", "visible_fraction", "iou_3d"):
-            values = np.array([getattr(instance, measure) for instance in own])
-            known = values[~np.isnan(values)]
-            summary[name][measure] = {
-                "median": round(float(np.median(known)), 4) if len(known) else None,
-                "unknown": len(values) - len(known),
-            }
-    return summary
+    def _geometry(self) -> dict:
+        """By class: the median of each measure over the instances that have it, None where none has."""
+        instances = [instance for crops in self._crops.values() for instance in crops.instances]
+        summary = {}
+        for label, name in enumerate(self.names.classes):
+            summary[name] = {}
+            for measure in ("distance_m", "visible_fraction", "iou_3d"):
+                values = np.array([getattr(i, measure) for i in instances if i.label == label])
+                known = values[~np.isnan(values)]
+                summary[name][measure] = {
+                    "median": round(float(np.median(known)), 4) if len(known) else None,
+                    "unknown": len(values) - len(known),
+                }
+        return summary

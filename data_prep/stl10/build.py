@@ -15,20 +15,23 @@ import numpy as np
 
 from cld.data import Split, StoreInfo
 from cld.runtime.progress import progress
-from data_prep.common.array_build import finish_arrays, require_counts
-from data_prep.common.array_settings import stated_counts
+from data_prep.common.array_store import write_array_store
 from data_prep.common.command import parse_build
 from data_prep.common.lock import only_build
-from data_prep.common.published_files import published_md5s, require_folder
-from data_prep.common.record import BuildRecord
-from data_prep.common.target import Target
-from data_prep.stl10.binary import image_count, read_images, read_labels
-from data_prep.stl10.layout import CLASS_NAMES, FOLDER, FOLDS, IMAGES, LABELS
-from data_prep.stl10.lists import read_class_names, read_folds
-from data_prep.stl10.settings import Stl10Settings
+from data_prep.common.record import BuildRecord, Target
+from data_prep.common.settings import Settings
+from data_prep.common.source_files import published_md5s, require_folder
+from data_prep.stl10.binary_files import image_count, read_images, read_labels
+from data_prep.stl10.text_files import read_class_names, read_folds
+
+FOLDER = "stl10_binary"
+IMAGES = {"train": "train_X.bin", "unlabelled": "unlabeled_X.bin", "test": "test_X.bin"}
+LABELS = {"train": "train_y.bin", "test": "test_y.bin"}
+CLASS_NAMES = "class_names.txt"
+FOLDS = "fold_indices.txt"
 
 
-def build_stl10(root: str | Path, settings: Stl10Settings, target: Target, workers: int = 1) -> StoreInfo:
+def build_stl10(root: str | Path, settings: Settings, target: Target, workers: int = 1) -> StoreInfo:
     """Build a store from the published files.
 
     Args:
@@ -41,22 +44,22 @@ def build_stl10(root: str | Path, settings: Stl10Settings, target: Target, worke
         InputError: a file is missing, cannot be read or is not what was published, or the store cannot be
             written; no store is written then.
     """
-    record = BuildRecord(
-        Path(root), target, settings, "images", stated_counts(settings.expect, tuple(IMAGES))
-    )
+    record = BuildRecord(Path(root), target, settings, "images", settings.expect)
     with only_build(target.store):
         folder = require_folder(record.root, FOLDER)
         md5s = published_md5s(target.preset, "stl10") if settings.check_md5 else {}
         md5s = {Path(path).name: md5 for path, md5 in md5s.items()}
         classes, labels = _read_labels(record, folder, md5s)
-        require_counts(record, labels)  # before the images, which take a while
+        record.require_counts(labels)  # before the images, which take a while
         record.total = sum(map(len, labels.values()))
-        images = _read_images(record, folder, md5s)
-        splits = {split: Split(images[split], labels[split]) for split in IMAGES}
-        names = {
-            split: [f"{file}/{row}" for row in range(len(labels[split]))] for split, file in IMAGES.items()
-        }
-        return finish_arrays(record, splits, names, classes, mean=settings.mean, std=settings.std)
+        splits, names = {}, {}
+        with progress(f"read {FOLDER}", record.total, "images") as bar:
+            for split, file in IMAGES.items():
+                images, digest = read_images(folder / file, record.root, md5s.get(file), bar.advance)
+                record.files.append(digest)
+                splits[split] = Split(images, labels[split])
+                names[split] = [f"{file}/{row}" for row in range(len(images))]
+        return write_array_store(record, splits, names, classes)
 
 
 def main() -> None:
@@ -81,13 +84,3 @@ def _read_labels(
     record.files.append(digest)
     record.details["Folds"] = [{"fold": number, "images": len(fold)} for number, fold in enumerate(folds)]
     return classes, labels
-
-
-def _read_images(record: BuildRecord, folder: Path, md5s: Mapping[str, str | None]) -> dict[str, np.ndarray]:
-    """The images by split, each uint8 (N, 96, 96, 3)."""
-    images = {}
-    with progress(f"read {FOLDER}", record.total, "images") as bar:
-        for split, file in IMAGES.items():
-            images[split], digest = read_images(folder / file, record.root, md5s.get(file), bar.advance)
-            record.files.append(digest)
-    return images

@@ -2,31 +2,37 @@
 
     python -m data_prep generate --preset demo --source cifar10 --out FOLDER [--workers 2] [key=value ...]
 
-All that comes after reads these files as it reads the published ones; what sets them apart is
-``generated.json`` beside them. The same settings give the same bytes on one machine, however many workers
-there are.
+The builders read these files as they read the published ones; ``generated.json`` beside them tells the two
+apart. The same settings give the same bytes on one machine, for any number of workers.
 """
 
 import argparse
-from collections.abc import Callable
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from cld.config import load_source, parse_overrides
+from cld.runtime.errors import InputError
 from cld.runtime.files import writing
 from data_prep.common.lock import only_build
 from data_prep.common.settings import generator_settings
-from data_prep.synthetic.generated_folder import generated_folder
-from data_prep.synthetic.kitchen.scenes_writer import render_kitchen
-from data_prep.synthetic.pictures.cifar import write_cifar10, write_cifar100
-from data_prep.synthetic.pictures.imagenet import write_imagenet
-from data_prep.synthetic.pictures.stl10 import write_stl10
-from data_prep.synthetic.pictures.voc import write_voc
+from data_prep.synthetic.kitchen.render import render_kitchens
+from data_prep.synthetic.pictures.cifar_files import write_cifar10, write_cifar100
+from data_prep.synthetic.pictures.imagenet_files import write_imagenet
+from data_prep.synthetic.pictures.stl10_files import write_stl10
+from data_prep.synthetic.pictures.voc_files import write_voc
 
-#: What writes a format of ``config/sources`` into an empty folder: a function of (folder, settings, workers).
+MARKER = "generated.json"
+"""Names the format and the settings of generated files; the published ones have no such file."""
+
+#: By format of ``config/sources``: a function of (empty folder, settings, workers) that writes it.
 WRITERS: dict[str, Callable[[Path, object, int], None]] = {
     "cifar10": write_cifar10,
     "cifar100": write_cifar100,
-    "gmu_kitchens": render_kitchen,
+    "gmu_kitchens": render_kitchens,
     "imagenet": write_imagenet,
     "stl10": write_stl10,
     "voc": write_voc,
@@ -34,14 +40,36 @@ WRITERS: dict[str, Callable[[Path, object, int], None]] = {
 
 
 def generate(file_format: str, settings: object, out: str | Path, workers: int = 1) -> None:
-    """Write a format's files into the new folder ``out``; earlier generated ones there are replaced.
+    """Write a format's files into the new folder ``out``; earlier generated files there are replaced.
 
     Raises:
         InputError: ``out`` is a file, or a folder with anything but generated files in it, or cannot be
             written; another process writes it.
     """
-    with only_build(out), writing(out), generated_folder(out, file_format, settings) as folder:
+    with only_build(out), writing(out), _replaced_folder(Path(out)) as folder:
         WRITERS[file_format](folder, settings, workers)
+        content = {"format": file_format, "settings": vars(settings)}
+        (folder / MARKER).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+
+
+@contextmanager
+def _replaced_folder(root: Path) -> Iterator[Path]:
+    """Yield an empty folder beside ``root``; on success it replaces ``root``.
+
+    Its name, ``.<name>.partial``, is fixed: the next generator removes what a killed one left behind.
+    """
+    if root.exists() and not (root.is_dir() and ((root / MARKER).is_file() or not any(root.iterdir()))):
+        raise InputError(f"{root}: exists and was not generated; choose another folder, or remove it first")
+    partial = root.with_name(f".{root.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    try:
+        yield partial
+        if root.exists():
+            shutil.rmtree(root)
+        os.rename(partial, root)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
 
 
 def main() -> None:

@@ -15,19 +15,16 @@ import numpy as np
 
 from cld.data import StoreInfo
 from cld.runtime.progress import progress
-from data_prep.common.array_build import require_counts
-from data_prep.common.array_settings import stated_counts
 from data_prep.common.command import parse_build
-from data_prep.common.encoded_build import SourceImage, build_encoded
+from data_prep.common.jpeg_store import Encoding, SourceImage, build_jpeg_store
 from data_prep.common.parallel import ordered_map
-from data_prep.common.record import BuildRecord
-from data_prep.common.target import Target
-from data_prep.voc.devkit import CLASSES
-from data_prep.voc.listing import Listed, list_splits, read_listed
-from data_prep.voc.settings import SPLITS, VocSettings
+from data_prep.common.record import BuildRecord, Target
+from data_prep.common.settings import Settings
+from data_prep.voc.annotated_images import Listed, list_splits, read_listed
+from data_prep.voc.devkit import CLASSES, ImageSet
 
 
-def build_voc(root: str | Path, settings: VocSettings, target: Target, workers: int) -> StoreInfo:
+def build_voc(root: str | Path, settings: Settings, target: Target, workers: int) -> StoreInfo:
     """Build a store from ``root``, the folder that holds VOCdevkit.
 
     Raises:
@@ -35,10 +32,14 @@ def build_voc(root: str | Path, settings: VocSettings, target: Target, workers: 
             counts than ``expect``: at once. More bad images than ``max_bad_share``: after all were tried.
     """
     root = Path(root)
-    record = BuildRecord(root, target, settings, "images", stated_counts(settings.expect, SPLITS))
-    listed, files = list_splits(root, {split: getattr(settings, split) for split in SPLITS})
+    record = BuildRecord(root, target, settings, "images", settings.expect)
+    image_sets = {
+        "train": [ImageSet(*names) for names in settings.train],
+        "test": [ImageSet(*names) for names in settings.test],
+    }
+    listed, files = list_splits(root, image_sets)
     record.files += files
-    require_counts(record, listed)
+    record.require_counts(listed)
     record.total = sum(map(len, listed.values()))
     images = _read_annotations(record, listed, workers)
     record.check_problems(settings.max_bad_share, classes=CLASSES)
@@ -46,9 +47,8 @@ def build_voc(root: str | Path, settings: VocSettings, target: Target, workers: 
     for split, group in images.items():
         if n_empty := sum(len(image.objects.labels) == 0 for image in group):
             record.notes.append(f"images of split {split} without an object (kept): {n_empty}")
-    return build_encoded(
-        record, images, CLASSES, settings.encoding, workers=workers, max_bad_share=settings.max_bad_share
-    )
+    encoding = Encoding(settings.short_side, settings.quality, settings.upright)
+    return build_jpeg_store(record, images, CLASSES, encoding, workers)
 
 
 def object_counts(images: Mapping[str, Sequence[SourceImage]]) -> list[dict]:
@@ -78,7 +78,7 @@ def _read_annotations(
     with progress("read annotations", len(entries), "images") as bar:
         readings = ordered_map(read_listed, [entry for _, entry in entries], workers)
         for (split, _), reading in zip(entries, readings, strict=True):
-            record.log.extend(reading.problems)
+            record.problems += reading.problems
             record.files += [reading.annotation] if reading.annotation else []
             changed.update(reading.boxes)
             if reading.image:

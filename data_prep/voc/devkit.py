@@ -4,8 +4,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from cld.runtime.errors import InputError
-from data_prep.common.image_files import FileDigest
-from data_prep.common.published_files import FETCH_AGAIN, read_file, require_folder
+from data_prep.common.source_files import FETCH_AGAIN, FileDigest, read_file, require_folder
 
 #: The classes, in the order of the devkit and of the labels.
 CLASSES = (

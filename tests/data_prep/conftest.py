@@ -1,24 +1,24 @@
 import shutil
 
 import pytest
-import toy_kitchen
+import toy_kitchen as toy
 
+from data_prep.common.record import Target
 from data_prep.common.settings import settings_from
-from data_prep.common.target import Target
-from data_prep.kitchen.settings import KitchenSettings
 
 
-@pytest.fixture(scope="session")
-def _written_kitchen(tmp_path_factory):
+@pytest.fixture(scope="session", name="toy_kitchen")
+def _toy_kitchen(tmp_path_factory):
+    """The toy kitchen, for tests that do not change it."""
     root = tmp_path_factory.mktemp("upstream") / "GMU_Kitchens"
-    toy_kitchen.write_kitchen(root)
+    toy.write_kitchen(root)
     return root
 
 
 @pytest.fixture
-def kitchen(_written_kitchen, tmp_path):
+def kitchen(toy_kitchen, tmp_path):
     """A fresh copy of the toy kitchen: a test may spoil it."""
-    return shutil.copytree(_written_kitchen, tmp_path / "GMU_Kitchens")
+    return shutil.copytree(toy_kitchen, tmp_path / "GMU_Kitchens")
 
 
 @pytest.fixture
@@ -28,13 +28,13 @@ def toy_settings():
     def settings(**changes):
         defaults = {
             "image_size": 16,
-            "classes": [toy_kitchen.COLA, toy_kitchen.BULL],
+            "classes": [toy.COLA, toy.BULL],
             "scenes": [1, 2, 3],
             "test_scenes": [2],
             "val_share": 0.2,
             "val_blocks": 1,
         }
-        return settings_from(KitchenSettings, defaults | changes, "build settings")
+        return settings_from("build/kitchen", defaults | changes, "build settings")
 
     return settings
 

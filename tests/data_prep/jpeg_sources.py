@@ -5,7 +5,6 @@
 
 import io
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -13,16 +12,9 @@ from PIL import ExifTags, Image
 
 from cld.data import Objects
 from cld.runtime.errors import run_command
-from data_prep.common.encoded_build import Encoding, SourceImage, build_encoded
-from data_prep.common.record import BuildRecord
-from data_prep.common.target import Target
-
-
-@dataclass(frozen=True)
-class Settings:
-    """Settings of a builder, as the builders of JPEG stores have them."""
-
-    expect: tuple = ()
+from data_prep.common.jpeg_store import Encoding, SourceImage, build_jpeg_store
+from data_prep.common.record import BuildRecord, Target
+from data_prep.common.settings import Settings
 
 
 def pixels(seed=0, width=60, height=40):
@@ -58,25 +50,18 @@ def write_images(root, n, width=60, height=40):
     return root
 
 
-def record_of(root, store, **changes):
-    target = Target(store, store.with_suffix(".csv"), store.with_suffix(".md"), "toy", "demo")
-    return BuildRecord(root, target, Settings(), "images", **changes)
-
-
 def sources(root, **changes):
     """Every file of ``root``, in two classes by turns."""
     files = sorted(path for path in root.iterdir() if path.is_file())
     return [SourceImage(path.name, i % 2, path, **changes) for i, path in enumerate(files)]
 
 
-def build(root, store, images=None, encoding=None, workers=1, max_bad_share=0.0, **changes):
+def build(root, store, images=None, encoding=None, workers=1, max_bad_share=0.0):
     """Build ``images`` (by default: every file of ``root``, as split train); returns (record, StoreInfo)."""
-    record = record_of(root, store, **changes)
+    target = Target(store, store.with_suffix(".csv"), store.with_suffix(".md"), "toy", "demo")
+    record = BuildRecord(root, target, Settings(max_bad_share=max_bad_share), "images")
     images = {"train": sources(root)} if images is None else images
-    info = build_encoded(
-        record, images, ["a", "b"], encoding or Encoding(), workers=workers, max_bad_share=max_bad_share
-    )
-    return record, info
+    return record, build_jpeg_store(record, images, ["a", "b"], encoding or Encoding(), workers)
 
 
 if __name__ == "__main__":

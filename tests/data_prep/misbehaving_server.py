@@ -10,8 +10,7 @@ class MisbehavingServer(ThreadingHTTPServer):
     """Serves ``files``; each request takes the next of ``plan``, and is answered well where that is empty.
 
     What can be planned: ``truncate`` and ``stall`` (half of what is due, then nothing until ``released`` is
-    set), ``corrupt``, ``no_range``, ``stuck`` (``no_range``, and half), ``change`` (the file changes first),
-    ``ignore_if_range``, or (status, headers).
+    set), ``corrupt``, ``no_range``, ``stuck`` (``no_range``, and half), or a status.
     """
 
     daemon_threads = True
@@ -23,9 +22,6 @@ class MisbehavingServer(ThreadingHTTPServer):
         self.plan: deque = deque()
         self.requests: list[tuple[str, str | None]] = []
         self.sent = 0
-        self.version = 0
-        self.with_validators = True
-        self.changed_content = b""
         self.released = threading.Event()
 
     @property
@@ -44,23 +40,16 @@ class _Handler(BaseHTTPRequestHandler):
         server, name = self.server, self.path.rpartition("/")[2]
         server.requests.append((self.path, self.headers["Range"]))
         step = server.plan.popleft() if server.plan else "good"
-        if isinstance(step, tuple) or name not in server.files:
-            status, headers = step if isinstance(step, tuple) else (404, {})
-            self.send_response(status)
-            for header, value in ({"Content-Length": "0"} | headers).items():
-                self.send_header(header, value)
+        if isinstance(step, int) or name not in server.files:
+            self.send_response(step if isinstance(step, int) else 404)
+            self.send_header("Content-Length", "0")
             self.end_headers()
-            return
-        if step == "change":
-            server.files[name] = server.changed_content
-            server.version += 1
-        self._send(server.files[name], step)
+        else:
+            self._send(server.files[name], step)
 
     def _send(self, content, step):
-        server, etag = self.server, f'"v{self.server.version}"'
-        start = 0
-        valid = self.headers["If-Range"] in (None, etag) or step == "ignore_if_range"
-        if self.headers["Range"] and valid and step not in ("no_range", "stuck"):
+        server, start = self.server, 0
+        if self.headers["Range"] and step not in ("no_range", "stuck"):
             start = int(self.headers["Range"].removeprefix("bytes=").removesuffix("-"))
             if start >= len(content):
                 self.send_response(416)
@@ -73,8 +62,6 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header("Content-Range", f"bytes {start}-{len(content) - 1}/{len(content)}")
         self.send_header("Content-Length", str(len(content) - start))
         self.send_header("Content-Encoding", "x-gzip")  # as some servers say of archives
-        if server.with_validators:
-            self.send_header("ETag", etag)
         self.end_headers()
         body = content[start:]
         if step == "corrupt":

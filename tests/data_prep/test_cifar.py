@@ -1,38 +1,25 @@
 """CIFAR stores: what torchvision reads from the same files, and a line for each way they can be bad."""
 
 import csv
-import errno
-import hashlib
 import json
-import os
-import re
-import signal
-import subprocess
-import sys
-from pathlib import Path
 
-import h5py
 import numpy as np
 import pytest
 import toy_cifar
 from torchvision.datasets import CIFAR10, CIFAR100
 
-from cld.data import read_info, read_split, verify
+from cld.data import read_split
 from cld.runtime.errors import InputError
 from data_prep.cifar.build import build_cifar
-from data_prep.cifar.settings import CifarSettings
-from data_prep.common.lock import only_build
-from data_prep.common.published_files import published_md5s
 from data_prep.common.settings import settings_from
-from data_prep.common.target import Target
 
 THEIRS = {"cifar10": CIFAR10, "cifar100": CIFAR100}
 TRAIN = {"cifar10": 100, "cifar100": 200}
 
 
-def settings(**changes) -> CifarSettings:
+def settings(**changes):
     defaults = {"check_md5": False, "expect": {}}
-    return settings_from(CifarSettings, defaults | changes, "build settings")
+    return settings_from("build/cifar", defaults | changes, "build settings")
 
 
 @pytest.fixture
@@ -130,27 +117,6 @@ def test_the_report_has_files_batches_and_measured_statistics(root, target):
     np.testing.assert_allclose(info.std, pixels.std(axis=(0, 1, 2)))
 
 
-def test_given_statistics_are_kept(root, target):
-    info = build_cifar(root, settings(mean=[0.5, 0.4, 0.3], std=[0.2, 0.2, 0.1]), target)
-    assert (info.mean, info.std) == ((0.5, 0.4, 0.3), (0.2, 0.2, 0.1))
-
-
-def test_the_store_verifies_until_a_byte_flips(root, target):
-    build_cifar(root, settings(), target)
-    assert "100 train" in verify(target.store)
-    with h5py.File(target.store, "r+") as store:
-        store["train/images"][7, 1, 2, 0] ^= 1
-    with pytest.raises(InputError, match="train/images is damaged"):
-        verify(target.store)
-
-
-def test_two_builds_give_the_same_bytes(root, target):
-    build_cifar(root, settings(imbalance=5), target)
-    first = [path.read_bytes() for path in (target.store, target.manifest, target.report)]
-    build_cifar(root, settings(imbalance=5), target, workers=2)
-    assert first == [path.read_bytes() for path in (target.store, target.manifest, target.report)]
-
-
 def test_a_long_tail_is_cut_out_of_the_training_images(root, target):
     counts = {"expect": {"train": 100, "test": 10}}
     build_cifar(root, settings(**counts), target)
@@ -205,21 +171,17 @@ def test_an_empty_class_is_told(folder, root, target):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"labels": [0] * 19}, "'labels' has 19 entries for 20 images"),
-        ({"labels": [0] * 19 + [10]}, "'labels' has 10; the labels are 0 to 9"),
-        ({"labels": [0] * 19 + [-1]}, "'labels' has -1"),
-        ({"labels": [0] * 19 + [2**70]}, r"'labels' has \d+; the labels"),
-        ({"labels": [0] * 19 + [0.5]}, "'labels' is no list of whole numbers"),
-        ({"labels": [0] * 19 + [True]}, "'labels' is no list of whole numbers"),
-        ({"labels": b"abc"}, "'labels' is no list of whole numbers"),
+        ({"labels": [0] * 19}, r"'data' is not uint8 \(19, 3072\), a row for each of 'labels'"),
+        ({"labels": [0] * 19 + [10]}, "'labels' is no list of labels 0 to 9"),
+        ({"labels": [0] * 19 + [-1]}, "'labels' is no list of labels"),
+        ({"labels": [0] * 19 + [2**70]}, "'labels' is no list of labels"),
+        ({"labels": [0] * 19 + [True]}, "'labels' is no list of labels"),
+        ({"labels": b"abc"}, "'labels' is no list of labels"),
         ({"labels": None}, "has no 'labels' .it has batch_label, data, filenames"),
         ({"data": None}, "has no 'data'"),
-        ({"data": [1, 2]}, "'data' is list and must be uint8"),
-        ({"data": np.zeros((20, 3071), np.uint8)}, r"'data' is uint8 \(20, 3071\)"),
-        ({"data": np.zeros((20, 3072), np.float32)}, r"'data' is float32 \(20, 3072\)"),
-        ({"data": np.zeros((20, 3, 1024), np.uint8)}, r"'data' is uint8 \(20, 3, 1024\)"),
-        ({"data": np.zeros(3072, np.uint8)}, r"'data' is uint8 \(3072,\)"),
-        ({"data": np.zeros((19, 3072), np.uint8)}, "'labels' has 20 entries for 19 images"),
+        ({"data": [1, 2]}, r"'data' is not uint8 \(20, 3072\)"),
+        ({"data": np.zeros((20, 3072), np.float32)}, r"'data' is not uint8 \(20, 3072\)"),
+        ({"data": np.zeros((20, 3, 1024), np.uint8)}, r"'data' is not uint8 \(20, 3072\)"),
         ({"filenames": [b"a.png"]}, "'filenames' has 1 entries for 20 images"),
         ({"filenames": [1] * 20}, "'filenames' is no list of names"),
     ],
@@ -242,195 +204,7 @@ def test_bad_class_names_are_named(folder, root, target, names, message):
     refused(root, target, f"batches.meta: {message}")
 
 
-@pytest.mark.parametrize("name", ["data_batch_3", "test_batch", "batches.meta"])
-def test_a_missing_file_is_named(folder, root, target, name):
-    (folder / name).unlink()
-    refused(root, target, f"{name}: no such file; fetch it again")
-
-
-@pytest.mark.parametrize("make", [os.mkdir, os.mkfifo])
-def test_what_is_no_file_is_named(folder, root, target, make):
-    (folder / "data_batch_3").unlink()
-    make(folder / "data_batch_3")
-    refused(root, target, "data_batch_3: is no file; remove it, then fetch it again")
-
-
 def test_a_missing_folder_says_how_to_fetch_it(tmp_path, target):
     refused(tmp_path / "nowhere", target, "nowhere/cifar-10-batches-py: no such folder; fetch it .*data.root")
     toy_cifar.write_cifar(tmp_path / "cifar10")
     refused(tmp_path / "cifar10", target, "cifar-100-python: no such folder", variant="cifar100")
-
-
-def test_a_wrong_number_of_images_is_named(folder, root, target):
-    refused(root, target, "100 images in split 'train', expected 50000", expect={"train": 50000})
-    refused(
-        root, target, "100 images in split 'train', expected 50000", expect={"train": 50000}, imbalance=10
-    )
-
-
-def test_published_checksums_are_held_to(folder, root, target):
-    refused(
-        root, target, r"batches\.meta: its MD5 is \w{32}, published is 5ff9c542.*check_md5", check_md5=True
-    )
-
-
-def test_the_checksums_come_before_the_pickles(folder, root, target, monkeypatch):
-    monkeypatch.setattr("data_prep.cifar.build.read_pickle", lambda *_: pytest.fail("unpickled"))
-    refused(root, target, "its MD5 is", check_md5=True)
-
-
-def test_right_checksums_pass_and_a_flipped_bit_does_not(folder, root, target, monkeypatch):
-    md5s = {
-        path.relative_to(root).as_posix(): hashlib.md5(path.read_bytes()).hexdigest()
-        for path in folder.iterdir()
-    }
-    monkeypatch.setattr("data_prep.cifar.build.published_md5s", lambda preset, source: md5s)
-    build_cifar(root, settings(check_md5=True), target)
-    target.store.unlink()
-    content = bytearray((folder / "data_batch_4").read_bytes())
-    content[5000] ^= 4  # a pixel: nothing but the checksum can tell
-    (folder / "data_batch_4").write_bytes(content)
-    refused(root, target, "data_batch_4: its MD5 is", check_md5=True)
-
-
-@pytest.mark.parametrize("variant", ["cifar10", "cifar100"])
-def test_the_checksums_are_torchvisions(variant):
-    theirs = THEIRS[variant]
-    meta = (theirs.meta["filename"], theirs.meta["md5"])
-    listed = dict((*theirs.train_list, *theirs.test_list, meta))
-    expected = {f"{theirs.base_folder}/{name}": md5 for name, md5 in listed.items()}
-    assert published_md5s("paper", variant) == expected
-
-
-def test_a_file_without_permission_is_one_line(root, target, monkeypatch):
-    real_open = open
-
-    def fail(path, *args, **kwargs):
-        if str(path).endswith("data_batch_5"):
-            raise PermissionError(errno.EACCES, "Permission denied", str(path))
-        return real_open(path, *args, **kwargs)
-
-    monkeypatch.setattr("builtins.open", fail)
-    refused(root, target, "data_batch_5: cannot be read .Permission denied.; fix its permissions")
-
-
-@pytest.mark.parametrize(
-    "error",
-    [
-        OSError(errno.ENOSPC, "No space left on device"),
-        RuntimeError("Can't write\n(errno = 28, error message = 'No space left on device')"),
-    ],
-)
-def test_a_full_disk_is_one_line_and_no_store(root, target, monkeypatch, error):
-    def fail(*_, **__):
-        raise error
-
-    monkeypatch.setattr(h5py.Group, "create_dataset", fail)
-    refused(root, target, "s.h5: cannot be written .*No space left on device.*; free some space")
-    assert not list(target.store.parent.glob("*.h5")) and not list(target.store.parent.glob(".*"))
-
-
-def test_a_file_size_limit_ends_in_one_line(root, target):
-    """A write that really fails, in mid-store, as on a full disk."""
-    limited = (
-        "import resource, runpy; resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000));"
-        "runpy.run_module('data_prep.cifar.build', run_name='__main__')"
-    )
-    done = command(["-c", limited], root, target, "check_md5=false", "expect={}")
-    assert done.returncode == 2, done.stderr
-    assert "s.h5: cannot be written" in done.stderr and "Traceback" not in done.stderr
-    assert not target.store.exists()
-
-
-def test_an_error_of_the_program_keeps_its_traceback(root, target, monkeypatch):
-    def fail(*_, **__):
-        raise RuntimeError("a bug")
-
-    monkeypatch.setattr("data_prep.cifar.build.finish_arrays", fail)
-    with pytest.raises(RuntimeError, match="a bug"):
-        build_cifar(root, settings(), target)
-
-
-def test_only_one_build_at_a_time(root, target):
-    with only_build(target.store):
-        refused(root, target, "is building it now")
-    build_cifar(root, settings(), target)
-
-
-def test_what_a_killed_build_left_is_removed_by_the_next(root, target):
-    killed = (
-        "import os, runpy, signal, cld.data.store_format as format;"
-        f"format.seal = lambda _: os.kill(os.getpid(), {signal.SIGKILL:d});"
-        "runpy.run_module('data_prep.cifar.build', run_name='__main__')"
-    )
-    overrides = ("check_md5=false", "expect={}")
-    assert command(["-c", killed], root, target, *overrides).returncode == -signal.SIGKILL
-    assert not target.store.exists()
-    assert {path.suffix for path in target.store.parent.glob(".*")} == {".h5", ".lock"}
-    other = target.store.with_name(".s.more.abcdefgh.tmp.h5")  # of another store, s.more.h5
-    other.touch()
-    build_cifar(root, settings(), target)
-    assert list(target.store.parent.glob(".*")) == [other]
-
-
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"store": Path(".")}, r"^\.: is a folder; name a file in it"),
-        ({"manifest": Path("out/../s.h5")}, "s.h5: store, manifest, report and the report's JSON"),
-        ({"report": Path("s.json")}, "s.json: store, .* cannot be the same file; name another"),
-    ],
-)
-def test_files_that_would_replace_each_other_are_refused(changes, message):
-    files = {"store": Path("s.h5"), "manifest": Path("s.csv"), "report": Path("s.md")} | changes
-    with pytest.raises(InputError, match=message):
-        Target(**files, dataset="cifar10", preset="demo")
-
-
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"variant": "cifar20"}, "variant is 'cifar20'; it must be one of cifar10, cifar100"),
-        ({"variant": ["cifar10"]}, "variant is .'cifar10'.; it must be one of"),
-        ({"imbalance": 0.5}, "imbalance is 0.5; it must be a number"),
-        ({"imbalance": float("nan")}, "imbalance is nan"),
-        ({"imbalance": "100"}, "imbalance is '100'"),
-        ({"imbalance_seed": -1}, "imbalance_seed is -1"),
-        ({"check_md5": "no"}, "check_md5 is 'no'; it must be true or false"),
-        ({"expect": {"val": 3}}, "expect names split 'val'; the splits are train, test"),
-        ({"expect": {"train": 0}}, "expect.train is 0"),
-        ({"expect": 50000}, "expect is 50000; it must give images by split"),
-        ({"mean": [0.5] * 3}, "std is None; give both"),
-        ({"mean": [0.5] * 3, "std": [0.5, 0.5]}, "std is .0.5, 0.5.; it must be three numbers"),
-        ({"mean": [128, 128, 128], "std": [0.5] * 3}, "mean is .128.*at most 1"),
-        ({"imbalanse": 2}, "unknown key 'imbalanse'; did you mean 'imbalance'"),
-    ],
-)
-def test_bad_settings_are_named(changes, message):
-    with pytest.raises(InputError, match=message):
-        settings(**changes)
-
-
-def command(head, root, target, *overrides, dataset="cifar10", preset="paper"):
-    options = {"--preset": preset, "--dataset": dataset, "--root": root, "--workers": 2}
-    options |= {f"--{name}": getattr(target, name) for name in ("store", "manifest", "report")}
-    words = [str(word) for pair in options.items() for word in pair]
-    return subprocess.run(
-        [sys.executable, *head, *words, *overrides], capture_output=True, text=True, timeout=60
-    )
-
-
-def test_the_command_builds_at_the_presets_scale(root, target):
-    done = command(["-m", "data_prep", "build"], root, target, dataset="cifar10_lt", preset="demo")
-    assert done.returncode == 0, done.stderr
-    info = read_info(target.store)
-    assert (info.dataset, info.preset, info.config["imbalance"]) == ("cifar10_lt", "demo", 100)
-    assert info.sizes["train"] < 100
-
-
-def test_the_command_ends_bad_files_with_one_line(folder, root, target):
-    (folder / "data_batch_1").write_bytes(b"cos\nsystem\n(S'touch /tmp/owned'\ntR.")
-    done = command(["-m", "data_prep", "build"], root, target, "check_md5=false", "expect={}")
-    assert done.returncode == 2
-    assert re.search(r"error: \S+data_batch_1: asks for os\.system", done.stderr)
-    assert "Traceback" not in done.stderr and not target.store.exists()

@@ -2,8 +2,9 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
+from toy_kitchen import back_project
 
-from data_prep.kitchen.gmu.camera import Calibration, Pose, back_project, distances, project
+from data_prep.kitchen.gmu.camera import Calibration, Pose, distances, project
 
 angles = st.floats(-180, 180)
 coordinates = st.floats(-5, 5)
@@ -35,12 +36,6 @@ def test_projection_follows_upstreams_signs():
     np.testing.assert_allclose(pixels[:3], [[50, 60], [100, 60], [50, -40]])
     assert np.isnan(pixels[3]).all()  # behind the camera
     np.testing.assert_allclose(z, [-2, -2, -2, 2])
-
-
-def test_camera_centre_projects_nowhere_but_is_the_origin_of_the_camera():
-    rotation = Rotation.from_euler("xyz", [10, 20, 30], degrees=True).as_matrix()
-    pose = Pose(rotation, np.array([1.0, 2.0, 3.0]))
-    np.testing.assert_allclose(rotation @ pose.centre + pose.translation, 0, atol=1e-12)
 
 
 def test_distance_runs_along_the_ray():

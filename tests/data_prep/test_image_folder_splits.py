@@ -6,9 +6,9 @@ from hypothesis import strategies as st
 
 from cld.runtime.errors import InputError
 from data_prep.common.image_tree import natural
+from data_prep.common.settings import settings_from
 from data_prep.image_folder.build import square_region
 from data_prep.image_folder.layout import Tree
-from data_prep.image_folder.settings import FolderSettings
 from data_prep.image_folder.splits import divided, leaks, split_tree
 
 
@@ -44,7 +44,7 @@ def test_classes_of_one_size_are_divided_differently():
 def test_every_class_of_an_unsplit_tree_learns_and_tests_or_is_refused(sizes, val_share):
     classes = [f"c{label}" for label in range(len(sizes))]
     tree = Tree(classes, {None: [paths(n, name) for n, name in zip(sizes, classes, strict=True)]})
-    settings = FolderSettings(val_share=val_share)
+    settings = settings_from("build/image_folder", {"val_share": val_share}, "build settings")
     if min(sizes) < 2:
         with pytest.raises(InputError, match="too few images of class"):
             split_tree(Path(), tree, settings)

@@ -7,10 +7,10 @@ from toy_imagenet import SYNSETS
 
 from cld.data import EncodedImages
 from cld.runtime.errors import InputError
-from data_prep.common.target import Target
+from data_prep.common.record import Target
+from data_prep.common.settings import settings_from
 from data_prep.imagenet.build import build_imagenet
 from data_prep.imagenet.long_tail_lists import shots
-from data_prep.imagenet.settings import ImageNetSettings
 
 COUNTS = {"train": 10, "val": 4, "test": 8}
 
@@ -22,7 +22,12 @@ def store(tmp_path):
 
 def build(root, store, **settings):
     target = Target(store, store.with_suffix(".csv"), store.with_suffix(".md"), "imagenet_lt", "demo")
-    return build_imagenet(root, ImageNetSettings(lists=True, **{"expect": COUNTS} | settings), target, 1)
+    return build_imagenet(
+        root,
+        settings_from("build/imagenet", {"lists": True, "expect": COUNTS} | settings, "build settings"),
+        target,
+        1,
+    )
 
 
 @pytest.mark.parametrize("lists", ["flat", "folders"])

@@ -6,13 +6,12 @@ from cld.runtime.errors import InputError
 from data_prep.common.boxes import Box, from_voc
 from data_prep.kitchen.gmu.camera import Calibration, Pose
 from data_prep.kitchen.object_models import (
-    box_distance,
     identify,
     object_iou,
     projected_box,
     read_object,
-    visibility,
 )
+from data_prep.kitchen.visibility import box_distance, visibility
 
 CALIBRATION = Calibration(toy.FX, toy.FY, toy.CX, toy.CY)
 SIZE = (toy.WIDTH, toy.HEIGHT)

@@ -10,41 +10,28 @@ from data_prep.kitchen.open3d_import import import_open3d
 MISSING = ImportError("libusb-1.0.so.0: cannot open shared object file: No such file or directory")
 
 
-@pytest.fixture
-def failing_imports(monkeypatch):
-    """Make imports fail: module name to a list of errors, one an attempt; then they succeed."""
-    real = importlib.import_module
-
-    def fail(errors):
-        def import_module(name, package=None):
-            if errors.get(name):
-                raise errors[name].pop(0)
-            return real(name, package)
-
-        monkeypatch.setattr(importlib, "import_module", import_module)
-
-    return fail
-
-
-def test_open3d_is_imported():
-    assert hasattr(import_open3d(), "geometry")
-
-
-def test_wheels_libusb_is_loaded_where_the_system_has_none(failing_imports):
-    failing_imports({"open3d": [MISSING]})
-    assert hasattr(import_open3d(), "geometry")
-
-
 @pytest.mark.parametrize(
     ("errors", "message"),
     [
+        ({"open3d": [MISSING]}, None),
         ({"open3d": [MISSING], "libusb_package": [ModuleNotFoundError("no libusb_package")]}, "libusb-1.0-0"),
         ({"open3d": [MISSING, MISSING]}, "libusb-1.0-0"),
         ({"open3d": [ImportError("libGL.so.1: cannot open shared object file")]}, "libGL.so.1"),
         ({"open3d": [ModuleNotFoundError("No module named 'open3d'")]}, "install the project's requirements"),
     ],
 )
-def test_what_is_missing_is_named(failing_imports, errors, message):
-    failing_imports(errors)
-    with pytest.raises(InputError, match=message):
-        import_open3d()
+def test_open3d_is_imported_or_what_is_missing_is_named(monkeypatch, errors, message):
+    """``errors``: by module, what its first attempts to import raise."""
+    real, errors = importlib.import_module, {name: list(group) for name, group in errors.items()}
+
+    def import_module(name, package=None):
+        if errors.get(name):
+            raise errors[name].pop(0)
+        return real(name, package)
+
+    monkeypatch.setattr(importlib, "import_module", import_module)
+    if message is None:
+        assert hasattr(import_open3d(), "geometry")
+    else:
+        with pytest.raises(InputError, match=message):
+            import_open3d()

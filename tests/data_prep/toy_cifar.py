@@ -12,24 +12,32 @@ TEST = {"cifar10": "test_batch", "cifar100": "test"}
 CLASSES = {"cifar10": 10, "cifar100": 100}
 
 
-class Python2Pickler(pickle._Pickler):
-    """Writes bytes as Python 2 wrote its strings, which is how the published files have them."""
-
-    dispatch = pickle._Pickler.dispatch.copy()
-
-    def save_string(self, value):
-        self.write(pickle.BINSTRING + struct.pack("<i", len(value)) + value)
-        self.memoize(value)
-
-    dispatch[bytes] = save_string
-
-
 def write_pickle(path, value, style="python2"):
     """Write ``value`` as ``python2`` did, with numpy's names of that time, or as ``python3`` does."""
-    with open(path, "wb") as file:
-        (Python2Pickler if style == "python2" else pickle.Pickler)(file, protocol=2).dump(value)
-    if style == "python2":
-        path.write_bytes(path.read_bytes().replace(b"numpy._core.multiarray", b"numpy.core.multiarray"))
+    if style == "python3":
+        path.write_bytes(pickle.dumps(value, protocol=2))
+    else:
+        content = pickle.PROTO + b"\x02" + python2_pickle(value) + pickle.STOP
+        path.write_bytes(content.replace(b"numpy._core.multiarray", b"numpy.core.multiarray"))
+
+
+def python2_pickle(value):
+    """The opcodes of ``value``; bytes and text are what Python 2 wrote for its strings."""
+    if isinstance(value, bytes | str):
+        text = value if isinstance(value, bytes) else value.encode("latin1")
+        return pickle.BINSTRING + struct.pack("<i", len(text)) + text
+    if isinstance(value, list | tuple):
+        head, tail = (b"](", b"e") if isinstance(value, list) else (b"(", b"t")
+        return head + b"".join(map(python2_pickle, value)) + tail
+    if isinstance(value, dict):
+        items = (python2_pickle(key) + python2_pickle(item) for key, item in value.items())
+        return b"}(" + b"".join(items) + b"u"
+    if callable(value):
+        return f"c{value.__module__}\n{value.__name__}\n".encode()
+    if isinstance(value, np.ndarray | np.dtype):
+        function, arguments, state = map(python2_pickle, value.__reduce__())
+        return function + arguments + b"R" + state + b"b"
+    return pickle.dumps(value, protocol=2)[2:-1]  # numbers and None
 
 
 def batch(variant, n, seed, prefix="image"):

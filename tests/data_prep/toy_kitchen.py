@@ -10,6 +10,8 @@ from PIL import Image
 from scipy.io import savemat
 from scipy.spatial.transform import Rotation
 
+from data_prep.kitchen.gmu.camera import Calibration, Pose
+
 WIDTH, HEIGHT = 320, 240
 FX, FY, CX, CY = 260.0, 250.0, 162.0, 117.0
 SCALES = {1: -6.238, 2: -2.6919, 3: -6.9887}  # as upstream gives them
@@ -117,6 +119,16 @@ def pose(scene: int, frame: int) -> tuple[np.ndarray, np.ndarray]:
 def to_file_world(points: np.ndarray, scene: int) -> np.ndarray:
     """Metric points (N, 3) in the rotated, moved and scaled world of the files."""
     return (points @ TURN.T + MOVE) * abs(SCALES[scene])
+
+
+def back_project(
+    pixels: np.ndarray, metres: np.ndarray, scale: float, pose: Pose, calibration: Calibration
+) -> np.ndarray:
+    """World points (N, 3) seen at ``pixels`` (N, 2) with sensor depth ``metres`` (N,)."""
+    z = metres * scale
+    x = -(pixels[:, 0] - calibration.cx) * z / calibration.fx
+    y = (pixels[:, 1] - calibration.cy) * z / calibration.fy
+    return (np.stack([x, y, z], axis=1) - pose.translation) @ pose.rotation
 
 
 def write_kitchen(root: Path) -> None:

@@ -1,1 +1,1 @@
-"""GMU Kitchens as it lies on disk: layout, reader, cameras, and the writer that the renderer uses."""
+"""GMU Kitchens on disk: layout, reader and cameras."""

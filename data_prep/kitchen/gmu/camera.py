@@ -1,4 +1,4 @@
-"""The kitchen dataset's camera: world points to pixels, and pixels with sensor depth back to world points.
+"""The kitchen dataset's camera: world points to pixels, and sensor depth to distance.
 
 Upstream's convention is OpenGL-like. With ``camera = R·world + T`` and Z negative before the camera::
 
@@ -46,16 +46,6 @@ def project(points: np.ndarray, pose: Pose, calibration: Calibration) -> tuple[n
     u = -x * calibration.fx / z_before + calibration.cx
     v = y * calibration.fy / z_before + calibration.cy
     return np.stack([u, v], axis=1), z
-
-
-def back_project(
-    pixels: np.ndarray, metres: np.ndarray, scale: float, pose: Pose, calibration: Calibration
-) -> np.ndarray:
-    """World points (N, 3) seen at ``pixels`` (N, 2) with sensor depth ``metres`` (N,)."""
-    z = metres * scale
-    x = -(pixels[:, 0] - calibration.cx) * z / calibration.fx
-    y = (pixels[:, 1] - calibration.cy) * z / calibration.fy
-    return (np.stack([x, y, z], axis=1) - pose.translation) @ pose.rotation
 
 
 def distances(pixels: np.ndarray, metres: np.ndarray, calibration: Calibration) -> np.ndarray:

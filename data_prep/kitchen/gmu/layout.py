@@ -14,7 +14,6 @@ Constants and paths only: the reader and the renderer both import them, so neith
 """
 
 from pathlib import Path
-from types import MappingProxyType
 
 INSTANCES = (
     "coca_cola_glass_bottle",
@@ -31,71 +30,55 @@ INSTANCES = (
 )
 """The 11 annotated BigBIRD instances, in alphabetical order: the order of the labels."""
 
-ALIASES = MappingProxyType(
-    {
-        "coca_cola": "coca_cola_glass_bottle",
-        "coca_cola_bottle": "coca_cola_glass_bottle",
-        "coffee": "coffee_mate_french_vanilla",
-        "coffee_mate": "coffee_mate_french_vanilla",
-        "honey_bunches": "honey_bunches_of_oats_honey_roasted",
-        "honey_bunches_of_oats": "honey_bunches_of_oats_honey_roasted",
-        "hunts": "hunts_sauce",
-        "mahatma": "mahatma_rice",
-        "nature_valley_soft_baked": "nature_valley_soft_baked_oatmeal_squares_cinnamon_brown_sugar",
-        "nature_valley_oatmeal_squares": "nature_valley_soft_baked_oatmeal_squares_cinnamon_brown_sugar",
-        "nature_valley_sweet_and_salty": "nature_valley_sweet_and_salty_nut_almond",
-        "palmolive": "palmolive_orange",
-        "palmolive_soap": "palmolive_orange",
-        "pop_secret": "pop_secret_light_butter",
-        "pringles": "pringles_bbq",
-    }
-)
+ALIASES = {
+    "coca_cola": "coca_cola_glass_bottle",
+    "coca_cola_bottle": "coca_cola_glass_bottle",
+    "coffee": "coffee_mate_french_vanilla",
+    "coffee_mate": "coffee_mate_french_vanilla",
+    "honey_bunches": "honey_bunches_of_oats_honey_roasted",
+    "honey_bunches_of_oats": "honey_bunches_of_oats_honey_roasted",
+    "hunts": "hunts_sauce",
+    "mahatma": "mahatma_rice",
+    "nature_valley_soft_baked": "nature_valley_soft_baked_oatmeal_squares_cinnamon_brown_sugar",
+    "nature_valley_oatmeal_squares": "nature_valley_soft_baked_oatmeal_squares_cinnamon_brown_sugar",
+    "nature_valley_sweet_and_salty": "nature_valley_sweet_and_salty_nut_almond",
+    "palmolive": "palmolive_orange",
+    "palmolive_soap": "palmolive_orange",
+    "pop_secret": "pop_secret_light_butter",
+    "pringles": "pringles_bbq",
+}
 """Shortened names found in copies of the dataset. Case, spaces, hyphens and underscores never matter."""
 
 SCENES = tuple(range(1, 10))
 
-DETECTION_TEST_SCENES = (2, 4, 5)
-"""The test scenes of fold 1 of the detection literature; the other six train."""
-
-DEPTH_SCALES = MappingProxyType(
-    {
-        1: -6.238,
-        2: -2.6919,
-        3: -6.9887,
-        4: -6.1620,
-        5: -6.1817,
-        6: -7.7468,
-        7: -5.8562,
-        8: -6.1502,
-        9: -5.9528,
-    }
-)
+DEPTH_SCALES = {
+    1: -6.238,
+    2: -2.6919,
+    3: -6.9887,
+    4: -6.1620,
+    5: -6.1817,
+    6: -7.7468,
+    7: -5.8562,
+    8: -6.1502,
+    9: -5.9528,
+}
 """Reconstruction units per metre of sensor depth, by scene; negative, as Z is before the camera."""
 
 DEPTH_UNITS_PER_METRE = 1000
 
-CALIBRATION = MappingProxyType(
-    {
-        "fx": 1047.7637710998533,
-        "fy": 1051.1749325842486,
-        "cx": 959.26120509632392,
-        "cy": 529.11546499433564,
-    }
-)
+CALIBRATION = {
+    **{"fx": 1047.7637710998533, "fy": 1051.1749325842486},
+    **{"cx": 959.26120509632392, "cy": 529.11546499433564},
+}
 """The published colour camera, in pixels of a 1920×1080 frame; ``calib_color.yaml`` holds the same."""
 
 FRAME_SIZE = (1920, 1080)
 """Width and height of the published frames, in pixels."""
 
 
-def scene_folder(root: str | Path, scene: int) -> Path:
-    """Folder of one scene's frames."""
-    return Path(root) / _scene_name(scene)
-
-
 def images_folder(root: str | Path, scene: int) -> Path:
     """Folder of one scene's colour frames."""
-    return scene_folder(root, scene) / "Images"
+    return Path(root) / _scene_name(scene) / "Images"
 
 
 def image_path(root: str | Path, scene: int, frame: int) -> Path:
@@ -105,7 +88,7 @@ def image_path(root: str | Path, scene: int, frame: int) -> Path:
 
 def depths_folder(root: str | Path, scene: int) -> Path:
     """Folder of one scene's depth frames."""
-    return scene_folder(root, scene) / "Depths"
+    return Path(root) / _scene_name(scene) / "Depths"
 
 
 def depth_path(root: str | Path, scene: int, frame: int) -> Path:
@@ -115,7 +98,7 @@ def depth_path(root: str | Path, scene: int, frame: int) -> Path:
 
 def annotations_folder(root: str | Path, scene: int) -> Path:
     """Folder of one scene's annotations."""
-    return scene_folder(root, scene) / "Annotations"
+    return Path(root) / _scene_name(scene) / "Annotations"
 
 
 def annotation_path(root: str | Path, scene: int, frame: int) -> Path:

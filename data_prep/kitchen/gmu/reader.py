@@ -18,11 +18,11 @@ import numpy as np
 
 from cld.runtime.errors import InputError
 from data_prep.common.boxes import from_voc
-from data_prep.common.problems import Problem, problem
+from data_prep.common.record import Problem, problem
 from data_prep.common.voc_annotation import AnnotatedBox, Annotation, read_annotation
 from data_prep.kitchen.gmu import layout
 from data_prep.kitchen.gmu.camera import Pose
-from data_prep.kitchen.gmu.matlab_structs import load_variable, numbers, records, text, unwrap
+from data_prep.kitchen.gmu.matlab_files import load_variable, records
 
 SOURCE = (
     "GMU Kitchens (multi-view RGB-D kitchen dataset, 3DV 2016: the folders gmu_scene_001 … gmu_scene_009, "
@@ -45,7 +45,7 @@ class Frame:
     @property
     def unit(self) -> str:
         """The frame's name in reports."""
-        return frame_unit(self.scene, self.number)
+        return f"scene {self.scene} frame {self.number}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,11 +71,6 @@ class Scene:
     problems: tuple[Problem, ...]
     files: tuple[Path, ...]
     notes: tuple[str, ...]
-
-
-def frame_unit(scene: int, number: int) -> str:
-    """A frame's name in reports."""
-    return f"scene {scene} frame {number}"
 
 
 def check_root(root: str | Path, scenes: tuple[int, ...]) -> None:
@@ -109,8 +104,8 @@ def read_scene(root: str | Path, scene: int, geometry: bool = True) -> Scene:
         geometry: whether frames need a depth image and a pose.
 
     Raises:
-        InputError: there are no ``Annotations``, and the scene's ``bboxes`` ``.mat`` cannot be read or
-            matched with its frames.
+        InputError: the poses cannot be read; or there are no ``Annotations``, and the scene's ``bboxes``
+            ``.mat`` cannot be read or matched with its frames.
     """
     root = Path(root)
     images = _numbered_files(layout.images_folder(root, scene), "rgb", "png")
@@ -118,15 +113,11 @@ def read_scene(root: str | Path, scene: int, geometry: bool = True) -> Scene:
     problems, files, notes = [], [], []
 
     def report(number: int, path: Path, reason: str, detail: str = "") -> None:
-        problems.append(problem(frame_unit(scene, number), path, root, reason, detail))
+        problems.append(problem(f"scene {scene} frame {number}", path, root, reason, detail))
 
-    poses, pose_file, pose_error = {}, layout.pose_path(root, scene), ""
-    if geometry:
-        try:
-            poses = read_poses(pose_file)
-            files.append(pose_file)
-        except InputError as error:
-            pose_error = str(error)
+    pose_file = layout.pose_path(root, scene)
+    poses = read_poses(pose_file) if geometry else {}
+    files += [pose_file] if geometry else []
 
     if layout.annotations_folder(root, scene).is_dir():
         annotation_files = _numbered_files(layout.annotations_folder(root, scene), "rgb", "xml")
@@ -156,7 +147,7 @@ def read_scene(root: str | Path, scene: int, geometry: bool = True) -> Scene:
         if geometry and number not in depths:
             faults.append((layout.depth_path(root, scene, number), "depth missing"))
         if geometry and pose is None:
-            faults.append((pose_file, "pose file unreadable" if pose_error else "pose missing", pose_error))
+            faults.append((pose_file, "pose missing"))
         for fault in faults:
             report(number, *fault)
         if not faults:
@@ -202,22 +193,21 @@ def read_boxes(path: Path, orders: list[list[int]]) -> dict[int, Annotation]:
         InputError: the file is missing, not MATLAB's, has a box without a name or coordinate, or entries that
             neither name their image nor match an order.
     """
-    cells = load_variable(path, "bboxes").ravel()
+    cells = load_variable(path, "bboxes")
+    cells = list(cells) if isinstance(cells, np.ndarray) and cells.dtype == object else [cells]
     order = next((candidate for candidate in orders if len(candidate) == len(cells)), None)
     annotations = {}
     for position, cell in enumerate(cells):
         boxes, number = [], None
         for record in records(cell):
             try:
-                left, top, right, bottom = (
-                    float(numbers(record[side]).ravel()[0]) for side in ("left", "top", "right", "bottom")
-                )
-                boxes.append(AnnotatedBox(text(record["category"]), from_voc(left, top, right, bottom)))
-            except (LookupError, ValueError) as error:
+                sides = (float(record[side]) for side in ("left", "top", "right", "bottom"))
+                boxes.append(AnnotatedBox(record["category"].strip(), from_voc(*sides)))
+            except (AttributeError, LookupError, TypeError, ValueError) as error:
                 raise InputError(
                     f"{path}: entry {position + 1} has a box that cannot be read ({error})"
                 ) from error
-            number = trailing_number(text(record.get("imgname", "")))
+            number = trailing_number(record.get("imgname"))
         if number is None and order is not None:
             number = order[position]
         if number is not None:
@@ -236,9 +226,9 @@ def object_files(root: str | Path, scene: int) -> list[Path]:
     return list(_numbered_files(layout.objects_folder(root, scene), "object", "ply").values())
 
 
-def trailing_number(name: str) -> int | None:
+def trailing_number(name: object) -> int | None:
     """The number that ends a file's name, whatever its folder and extension; None where there is none."""
-    match = re.search(r"(\d+)(?:\.[A-Za-z]\w*)?$", re.split(r"[\\/]", name.strip())[-1])
+    match = re.search(r"(\d+)(?:\.[A-Za-z]\w*)?$", re.split(r"[\\/]", str(name).strip())[-1])
     return int(match[1]) if match else None
 
 
@@ -251,27 +241,27 @@ def _numbered_files(folder: Path, stem: str, suffix: str) -> dict[int, Path]:
     return dict(sorted((int(match[1]), path) for match, path in matches if match))
 
 
-def _pose_fields(record: dict[str, object]) -> tuple[str, object, object]:
+def _pose_fields(record: dict[str, object]) -> tuple[object, object, object]:
     """Image name, rotation and translation of one record: by field name, or else by shape."""
     if {"rw2c", "tw2c", "imgname"} <= record.keys():
-        return text(record["imgname"]), record["rw2c"], record["tw2c"]
+        return record["imgname"], record["rw2c"], record["tw2c"]
     name, rotation, translation = "", None, None
     for value in record.values():
-        array = np.asarray(unwrap(value))
-        if array.dtype.kind in "US":
-            name = text(array)
-        elif array.shape == (3, 3):
-            rotation = array
+        if isinstance(value, str):
+            name = value
+        elif np.shape(value) == (3, 3):
+            rotation = value
         # (f, k1, k2) has three numbers as well, but stands before the rotation
-        elif array.size == 3 and rotation is not None:
-            translation = array
+        elif np.size(value) == 3 and rotation is not None:
+            translation = value
     return name, rotation, translation
 
 
 def _pose(rotation: object, translation: object) -> Pose | None:
     try:
-        rotation, translation = numbers(rotation).reshape(3, 3), numbers(translation).reshape(3)
-    except ValueError:
+        rotation = np.asarray(rotation, dtype=float).reshape(3, 3)
+        translation = np.asarray(translation, dtype=float).reshape(3)
+    except (TypeError, ValueError):
         return None
     is_rotation = np.allclose(rotation @ rotation.T, np.eye(3), atol=1e-2)
     return Pose(rotation, translation) if is_rotation and np.isfinite(translation).all() else None

@@ -5,12 +5,7 @@ from collections.abc import Callable
 import numpy as np
 
 from data_prep.synthetic.kitchen.label_art import BLACK, STEEL, WHITE, Colour, Label, drawn, hsv, plain
-from data_prep.synthetic.kitchen.meshes import Mesh, Surface, base, box, disc, merged, revolution
-
-
-def clutter(kind: str, rng: np.random.Generator) -> Mesh:
-    """Mesh of one of ``CLUTTER``, standing upright, in colours drawn from ``rng``."""
-    return _BUILDERS[kind](rng)
+from data_prep.synthetic.kitchen.meshes import Mesh, base, box, disc, merged, revolution
 
 
 def _colour(rng: np.random.Generator, saturation: float = 0.6) -> Colour:
@@ -18,24 +13,20 @@ def _colour(rng: np.random.Generator, saturation: float = 0.6) -> Colour:
 
 
 def _mug(rng: np.random.Generator) -> Mesh:
-    glaze = Surface(plain(_colour(rng)), 0.5)
+    glaze = plain(_colour(rng), 0.5)
     return merged(
-        [
-            revolution([(0.034, 0), (0.041, 0.006), (0.042, 0.095)], glaze),
-            disc(0.041, 0.085, Surface(plain((60, 40, 30)), 0.2)),
-            box((0.012, 0.03, 0.05), [glaze]).moved(np.eye(3), (0.0, 0.055, 0.02)),
-        ]
+        revolution([(0.034, 0), (0.041, 0.006), (0.042, 0.095)], glaze),
+        disc(0.041, 0.085, plain((60, 40, 30), 0.2)),
+        box((0.012, 0.03, 0.05), glaze).moved((0.0, 0.055, 0.02)),
     )
 
 
 def _bowl(rng: np.random.Generator) -> Mesh:
-    glaze = Surface(plain(_colour(rng, 0.4)), 0.5)
-    inside = Surface(plain(WHITE), 0.3)
+    glaze = plain(_colour(rng, 0.4), 0.5)
+    inside = plain(WHITE, 0.3)
     return merged(
-        [
-            revolution([(0.04, 0), (0.06, 0.015), (0.08, 0.045), (0.085, 0.07)], glaze),
-            disc(0.083, 0.062, inside),
-        ]
+        revolution([(0.04, 0), (0.06, 0.015), (0.08, 0.045), (0.085, 0.07)], glaze),
+        disc(0.083, 0.062, inside),
     )
 
 
@@ -43,7 +34,7 @@ def _apple(rng: np.random.Generator) -> Mesh:
     skin = hsv(rng.choice([0.0, 0.13, 0.27]), 0.75, rng.uniform(0.6, 0.85))
     angles = np.linspace(-np.pi / 2, np.pi / 2, 9)
     profile = [(0.038 * np.cos(a), 0.036 + 0.036 * np.sin(a)) for a in angles]
-    return revolution(profile, Surface(plain(skin), 0.3), segments=16)
+    return revolution(profile, plain(skin, 0.3), segments=16)
 
 
 def _jar(rng: np.random.Generator) -> Mesh:
@@ -54,14 +45,10 @@ def _jar(rng: np.random.Generator) -> Mesh:
         label.text((0.3, 0.42, 0.7, 0.66), "preserve", BLACK)
 
     return merged(
-        [
-            revolution(
-                [(0.034, 0), (0.036, 0.1), (0.03, 0.115)], Surface(drawn(0.22, 0.12, content, wrap), 0.6)
-            ),
-            revolution([(0.032, 0.113), (0.032, 0.13)], Surface(plain(lid), 0.3)),
-            disc(0.032, 0.13, Surface(plain(lid), 0.3)),
-            base(0.034, Surface(plain(content), 0.6)),
-        ]
+        revolution([(0.034, 0), (0.036, 0.1), (0.03, 0.115)], drawn(0.22, 0.12, content, wrap, 0.6)),
+        revolution([(0.032, 0.113), (0.032, 0.13)], plain(lid, 0.3)),
+        disc(0.032, 0.13, plain(lid, 0.3)),
+        base(0.034, plain(content, 0.6)),
     )
 
 
@@ -72,12 +59,10 @@ def _milk_carton(rng: np.random.Generator) -> Mesh:
         label.rectangle((0, 0.55, 1, 1), ink)
         label.text((0.1, 0.18, 0.9, 0.42), "MILK", ink)
 
-    paper = Surface(drawn(0.07, 0.2, WHITE, face), 0.1)
+    paper = drawn(0.07, 0.2, WHITE, face, 0.1)
     return merged(
-        [
-            box((0.07, 0.07, 0.2), [paper] * 4 + [Surface(plain(WHITE))] * 2),
-            box((0.07, 0.02, 0.025), [Surface(plain(ink))]).moved(np.eye(3), (0, 0, 0.2)),
-        ]
+        box((0.07, 0.07, 0.2), paper, paper, paper, paper, plain(WHITE), plain(WHITE)),
+        box((0.07, 0.02, 0.025), plain(ink)).moved((0, 0, 0.2)),
     )
 
 
@@ -88,13 +73,11 @@ def _soup_can(rng: np.random.Generator) -> Mesh:
         label.rectangle((0, 0.5, 1, 1), lower)
         label.text((0.3, 0.15, 0.7, 0.45), "Soup", WHITE)
 
-    steel = Surface(plain(STEEL), 0.8)
+    steel = plain(STEEL, 0.8)
     return merged(
-        [
-            revolution([(0.033, 0), (0.033, 0.1)], Surface(drawn(0.21, 0.1, upper, wrap), 0.5)),
-            disc(0.033, 0.1, steel),
-            base(0.033, steel),
-        ]
+        revolution([(0.033, 0), (0.033, 0.1)], drawn(0.21, 0.1, upper, wrap, 0.5)),
+        disc(0.033, 0.1, steel),
+        base(0.033, steel),
     )
 
 
@@ -105,8 +88,8 @@ def _tea_box(rng: np.random.Generator) -> Mesh:
         label.ellipse((0.2, 0.1, 0.8, 0.7), ink)
         label.text((0.3, 0.72, 0.7, 0.95), "TEA", WHITE)
 
-    print_ = Surface(drawn(0.12, 0.09, paper, face), 0.1)
-    return box((0.12, 0.07, 0.09), [print_, Surface(plain(paper)), print_, Surface(plain(paper))])
+    print_ = drawn(0.12, 0.09, paper, face, 0.1)
+    return box((0.12, 0.07, 0.09), print_, plain(paper), print_, plain(paper))
 
 
 def _bottle(rng: np.random.Generator) -> Mesh:
@@ -118,35 +101,31 @@ def _bottle(rng: np.random.Generator) -> Mesh:
         label.ellipse((0.38, 0.48, 0.62, 0.77), WHITE)
 
     return merged(
-        [
-            revolution(body, Surface(drawn(0.2, 0.25, liquid, wrap), 0.7)),
-            revolution([(0.015, 0.238), (0.015, 0.26)], Surface(plain(cap), 0.3)),
-            disc(0.015, 0.26, Surface(plain(cap), 0.3)),
-            base(0.03, Surface(plain(liquid), 0.7)),
-        ]
+        revolution(body, drawn(0.2, 0.25, liquid, wrap, 0.7)),
+        revolution([(0.015, 0.238), (0.015, 0.26)], plain(cap, 0.3)),
+        disc(0.015, 0.26, plain(cap, 0.3)),
+        base(0.03, plain(liquid, 0.7)),
     )
 
 
 def _knife_block(rng: np.random.Generator) -> Mesh:
     wood = hsv(0.08, rng.uniform(0.4, 0.7), rng.uniform(0.3, 0.7))
-    block = box((0.09, 0.11, 0.17), [Surface(plain(wood), 0.2)])
-    handle = box((0.016, 0.022, 0.08), [Surface(plain(BLACK), 0.3)])
-    handles = [handle.moved(np.eye(3), (x, y, 0.17)) for x in (-0.025, 0.0, 0.025) for y in (-0.025, 0.025)]
-    return merged([block, *handles])
+    block = box((0.09, 0.11, 0.17), plain(wood, 0.2))
+    handle = box((0.016, 0.022, 0.08), plain(BLACK, 0.3))
+    handles = [handle.moved((x, y, 0.17)) for x in (-0.025, 0.0, 0.025) for y in (-0.025, 0.025)]
+    return merged(block, *handles)
 
 
 def _kitchen_roll(rng: np.random.Generator) -> Mesh:
-    paper = Surface(plain(hsv(rng.random(), 0.05, 0.95)))
+    paper = plain(hsv(rng.random(), 0.05, 0.95))
     return merged(
-        [
-            revolution([(0.055, 0), (0.055, 0.23)], paper),
-            disc(0.055, 0.23, paper),
-            revolution([(0.012, 0.2), (0.012, 0.27)], Surface(plain(STEEL), 0.8)),
-        ]
+        revolution([(0.055, 0), (0.055, 0.23)], paper),
+        disc(0.055, 0.23, paper),
+        revolution([(0.012, 0.2), (0.012, 0.27)], plain(STEEL, 0.8)),
     )
 
 
-_BUILDERS: dict[str, Callable[[np.random.Generator], Mesh]] = {
+CLUTTER: dict[str, Callable[[np.random.Generator], Mesh]] = {
     "mug": _mug,
     "bowl": _bowl,
     "apple": _apple,
@@ -158,8 +137,7 @@ _BUILDERS: dict[str, Callable[[np.random.Generator], Mesh]] = {
     "knife_block": _knife_block,
     "kitchen_roll": _kitchen_roll,
 }
-CLUTTER = tuple(_BUILDERS)
-"""The kinds of clutter."""
+"""By kind: a mesh that stands upright, in colours drawn from the generator."""
 
 STANDING_CLUTTER = ("mug", "bowl", "apple", "knife_block", "kitchen_roll")
 """The kinds that nobody lays on their side."""

@@ -10,6 +10,8 @@ from functools import lru_cache
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from data_prep.synthetic.kitchen.meshes import Surface
+
 Colour = tuple[int, int, int]
 Box = tuple[float, float, float, float]
 """Left, top, right, bottom as fractions of the label."""
@@ -38,14 +40,6 @@ class Label:
         """Filled polygon."""
         width, height = self._image.size
         self._draw.polygon([(x * width, y * height) for x, y in points], fill)
-
-    def gradient(self, top: Colour, bottom: Colour, box: Box = (0, 0, 1, 1)) -> None:
-        """Vertical gradient over ``box``."""
-        left, upper, right, lower = (round(n) for n in self._pixels(box))
-        ramp = np.linspace(0, 1, max(lower - upper, 1))[:, None, None]
-        rows = (1 - ramp) * np.array(top) + ramp * np.array(bottom)
-        patch = np.broadcast_to(rows, (len(ramp), max(right - left, 1), 3)).astype(np.uint8)
-        self._image.paste(Image.fromarray(patch), (left, upper))
 
     def text(self, box: Box, words: str, fill: Colour, stroke: Colour | None = None) -> None:
         """``words`` (lines split by newlines) as large as fits ``box``, centred, outlined if asked."""
@@ -76,15 +70,6 @@ class Label:
             y = upper + i * row
             self.rectangle((left + margin, y - row * 0.22, reach, y + row * 0.22), (70, 70, 70))
 
-    def barcode(self, box: Box) -> None:
-        """A barcode on white."""
-        left, upper, right, lower = box
-        self.rectangle(box, WHITE)
-        for i in range(1, 12):
-            x = left + (right - left) * i / 12
-            wide = (right - left) * (0.02 + 0.02 * (i * 7 % 3))
-            self.rectangle((x - wide / 2, upper, x + wide / 2, lower), BLACK)
-
     def pixels(self) -> np.ndarray:
         """The label, uint8 (H, W, 3)."""
         return np.asarray(self._image.resize(self.size, Image.Resampling.BOX))
@@ -103,16 +88,18 @@ def lattice(columns: int, rows: int) -> list[tuple[float, float]]:
     ]
 
 
-def plain(colour: Colour) -> np.ndarray:
-    """An image of one colour."""
-    return np.full((4, 4, 3), colour, np.uint8)
+def plain(colour: Colour, gloss: float = 0.0) -> Surface:
+    """A surface of one colour."""
+    return Surface(np.full((4, 4, 3), colour, np.uint8), gloss)
 
 
-def drawn(width_m: float, height_m: float, background: Colour, draw: Callable[[Label], None]) -> np.ndarray:
-    """Draw one label and return its pixels."""
+def drawn(
+    width_m: float, height_m: float, background: Colour, draw: Callable[[Label], None], gloss: float
+) -> Surface:
+    """A surface with the label that ``draw`` draws."""
     label = Label(width_m, height_m, background)
     draw(label)
-    return label.pixels()
+    return Surface(label.pixels(), gloss)
 
 
 def hsv(hue: float, saturation: float, value: float) -> Colour:

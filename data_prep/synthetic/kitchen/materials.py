@@ -13,16 +13,6 @@ TILE_M = 0.6
 TEXELS = 288
 
 
-def counter_material(kind: int, rng: np.random.Generator) -> np.ndarray:
-    """Image uint8 (TEXELS, TEXELS, 3) of counter material number ``kind`` (taken modulo their count)."""
-    return _COUNTERS[kind % len(_COUNTERS)](rng)
-
-
-def wall_material(kind: int, rng: np.random.Generator) -> np.ndarray:
-    """Image uint8 (TEXELS, TEXELS, 3) of wall material number ``kind`` (taken modulo their count)."""
-    return _WALLS[kind % len(_WALLS)](rng)
-
-
 def _granite(rng: np.random.Generator) -> np.ndarray:
     base = np.array(hsv(rng.random(), 0.15, rng.uniform(0.25, 0.6)), float)
     speckle = _noise(rng, 96) * 60 + _noise(rng, 24) * 35
@@ -93,11 +83,7 @@ def _image(values: np.ndarray) -> np.ndarray:
     return np.clip(values, 0, 255).astype(np.uint8)
 
 
-_COUNTERS: tuple[Callable[[np.random.Generator], np.ndarray], ...] = (
-    _granite,
-    _planks,
-    _laminate,
-    _marble,
-    _tiles,
-)
-_WALLS: tuple[Callable[[np.random.Generator], np.ndarray], ...] = (_tiles, _paint, _subway, _bricks)
+Material = Callable[[np.random.Generator], np.ndarray]
+COUNTERS: tuple[Material, ...] = (_granite, _planks, _laminate, _marble, _tiles)
+WALLS: tuple[Material, ...] = (_tiles, _paint, _subway, _bricks)
+"""Each draws an image uint8 (TEXELS, TEXELS, 3)."""

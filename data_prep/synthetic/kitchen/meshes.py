@@ -9,6 +9,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+IDENTITY = np.eye(3)
+
 
 @dataclass(frozen=True)
 class Surface:
@@ -28,7 +30,7 @@ class Mesh:
     surface_ids: np.ndarray
     surfaces: tuple[Surface, ...]
 
-    def moved(self, rotation: np.ndarray, translation: Sequence[float]) -> "Mesh":
+    def moved(self, translation: Sequence[float], rotation: np.ndarray = IDENTITY) -> "Mesh":
         """Return the mesh rotated about the origin by a 3×3 matrix, then translated."""
         return replace(
             self,
@@ -42,14 +44,14 @@ class Mesh:
         return np.linalg.norm(np.cross(edges[:, 0], edges[:, 1]), axis=1) / 2
 
 
-def merged(meshes: Sequence[Mesh]) -> Mesh:
+def merged(*meshes: Mesh) -> Mesh:
     """Join meshes into one, each keeping its own surfaces."""
     offsets = np.cumsum([0] + [len(mesh.surfaces) for mesh in meshes])
     return Mesh(
         np.concatenate([mesh.corners for mesh in meshes]),
         np.concatenate([mesh.normals for mesh in meshes]),
         np.concatenate([mesh.uvs for mesh in meshes]),
-        np.concatenate([mesh.surface_ids + o for mesh, o in zip(meshes, offsets, strict=False)]),
+        np.concatenate([mesh.surface_ids + o for mesh, o in zip(meshes, offsets[:-1], strict=True)]),
         tuple(surface for mesh in meshes for surface in mesh.surfaces),
     )
 
@@ -70,11 +72,10 @@ def surface_points(mesh: Mesh, n: int, rng: np.random.Generator) -> tuple[np.nda
     return points, colours
 
 
-def box(size: Sequence[float], faces: Sequence[Surface], tile: float | None = None) -> Mesh:
+def box(size: Sequence[float], *faces: Surface) -> Mesh:
     """Box of ``size`` (width, depth, height).
 
     ``faces`` are the surfaces of front, right, back, left, top and bottom; fewer are repeated in a cycle.
-    An image fills its face, or with ``tile`` repeats every ``tile`` metres.
     """
     w, d, h = size
     x, y = w / 2, d / 2
@@ -87,8 +88,7 @@ def box(size: Sequence[float], faces: Sequence[Surface], tile: float | None = No
         ((-x, y, h), (w, 0, 0), (0, -d, 0)),
         ((-x, -y, 0), (w, 0, 0), (0, d, 0)),
     )
-    quads = [quad(*frame, faces[i % len(faces)], tile) for i, frame in enumerate(frames)]
-    return merged(quads)
+    return merged(*(quad(*frame, faces[i % len(faces)]) for i, frame in enumerate(frames)))
 
 
 def quad(
@@ -98,7 +98,10 @@ def quad(
     surface: Surface,
     tile: float | None = None,
 ) -> Mesh:
-    """Rectangle from its upper left ``corner`` and two edges, seen from the side where they look so."""
+    """Rectangle from its upper left ``corner`` and two edges, seen from the side where they look so.
+
+    The image fills it, or with ``tile`` repeats every ``tile`` metres.
+    """
     corner, right, down = (np.asarray(v, float) for v in (corner, right, down))
     points = np.stack([corner, corner + down, corner + down + right, corner + right])
     extent = np.array([np.linalg.norm(right), np.linalg.norm(down)]) / tile if tile else np.ones(2)
@@ -139,14 +142,12 @@ def revolution(
     return _grid(points, normals, uvs, surface)
 
 
-def disc(radius: float, height: float, surface: Surface, *, flatten: float = 1.0, segments: int = 28) -> Mesh:
+def disc(radius: float, height: float, surface: Surface, segments: int = 28) -> Mesh:
     """Horizontal disc that faces up: a lid. The image's inscribed ellipse fills it."""
     angle = np.linspace(0, 2 * np.pi, segments + 1)
     rim = np.stack([np.cos(angle), np.sin(angle)], axis=-1)
     ring = np.stack([np.zeros_like(rim), rim])  # centre and rim
-    points = np.concatenate(
-        [ring * [radius, radius * flatten], np.full((2, segments + 1, 1), height)], axis=-1
-    )
+    points = np.concatenate([ring * radius, np.full((2, segments + 1, 1), height)], axis=-1)
     normals = np.broadcast_to([0.0, 0.0, 1.0], points.shape)
     return _grid(points[::-1], normals, (ring * [0.5, -0.5] + 0.5)[::-1], surface)
 
@@ -171,7 +172,7 @@ def pouch(size: Sequence[float], front: Surface, back: Surface, cells: int = 10)
         normals = np.cross(across, upward)
         normals /= np.linalg.norm(normals, axis=-1, keepdims=True)
         sides.append(_grid(points, normals, np.stack([u, v], axis=-1), surface))
-    return merged(sides)
+    return merged(*sides)
 
 
 def _grid(points: np.ndarray, normals: np.ndarray, uvs: np.ndarray, surface: Surface) -> Mesh:

@@ -7,19 +7,11 @@ two squeezable bottles are alike on purpose, as they are on a real counter.
 from collections.abc import Callable
 from functools import cache
 
-import numpy as np
-
-from data_prep.kitchen.gmu.layout import INSTANCES
 from data_prep.synthetic.kitchen.label_art import BLACK, STEEL, WHITE, Colour, Label, drawn, lattice, plain
 from data_prep.synthetic.kitchen.meshes import Mesh, Surface, base, box, disc, merged, pouch, revolution
 
-RED, DARK_RED, YELLOW, GREEN, BLUE = (
-    (200, 22, 30),
-    (112, 18, 22),
-    (250, 205, 50),
-    (40, 120, 50),
-    (25, 60, 150),
-)
+RED, DARK_RED, YELLOW = (200, 22, 30), (112, 18, 22), (250, 205, 50)
+GREEN, BLUE = (40, 120, 50), (25, 60, 150)
 BROWN, ORANGE, CREAM, COLA, OAT = (110, 62, 30), (240, 140, 30), (243, 230, 196), (50, 22, 16), (206, 150, 84)
 FRONT_AND_BACK = (0.5, 0.0, 1.0)
 """Where a wrap's brand is printed: the middle is in front, the two ends meet behind."""
@@ -28,7 +20,7 @@ FRONT_AND_BACK = (0.5, 0.0, 1.0)
 @cache
 def product(name: str) -> Mesh:
     """Mesh of one of ``layout.INSTANCES``, standing upright with its front towards -y."""
-    return _BUILDERS[name]()
+    return PRODUCTS[name]()
 
 
 def _coca_cola() -> Mesh:
@@ -43,16 +35,14 @@ def _coca_cola() -> Mesh:
 
     body = [(0.024, 0), (0.030, 0.006), (0.029, 0.03), (0.025, 0.05), (0.029, 0.075)]
     neck = [(0.029, 0.145), (0.024, 0.165), (0.014, 0.195), (0.0125, 0.232)]
-    cap = Surface(plain(RED), 0.4)
+    cap = plain(RED, 0.4)
     return merged(
-        [
-            base(0.024, Surface(plain(COLA), 0.9)),
-            revolution(body, Surface(plain(COLA), 0.9)),
-            revolution([(0.0295, 0.075), (0.0295, 0.145)], Surface(drawn(0.18, 0.07, RED, wrap), 0.3)),
-            revolution(neck, Surface(drawn(0.02, 0.09, COLA, shoulder), 0.9)),
-            revolution([(0.0145, 0.230), (0.0145, 0.242)], cap),
-            disc(0.0145, 0.242, cap),
-        ]
+        base(0.024, plain(COLA, 0.9)),
+        revolution(body, plain(COLA, 0.9)),
+        revolution([(0.0295, 0.075), (0.0295, 0.145)], drawn(0.18, 0.07, RED, wrap, 0.3)),
+        revolution(neck, drawn(0.02, 0.09, COLA, shoulder, 0.9)),
+        revolution([(0.0145, 0.230), (0.0145, 0.242)], cap),
+        disc(0.0145, 0.242, cap),
     )
 
 
@@ -73,14 +63,12 @@ def _coffee_mate() -> Mesh:
         (0.032, 0.195),
         (0.02, 0.21),
     ]
-    cap = Surface(plain(RED), 0.2)
+    cap = plain(RED, 0.2)
     return merged(
-        [
-            base(0.04, Surface(plain(CREAM), 0.25)),
-            revolution(body, Surface(drawn(0.26, 0.23, CREAM, wrap), 0.25)),
-            revolution([(0.023, 0.208), (0.023, 0.245)], cap),
-            disc(0.023, 0.245, cap),
-        ]
+        base(0.04, plain(CREAM, 0.25)),
+        revolution(body, drawn(0.26, 0.23, CREAM, wrap, 0.25)),
+        revolution([(0.023, 0.208), (0.023, 0.245)], cap),
+        disc(0.023, 0.245, cap),
     )
 
 
@@ -109,7 +97,7 @@ def _hunts_sauce() -> Mesh:
         for middle in FRONT_AND_BACK:
             label.text((middle - 0.2, 0.3, middle + 0.2, 0.7), "Hunt's", WHITE, DARK_RED)
 
-    return _can(0.037, 0.11, drawn(0.23, 0.1, RED, wrap))
+    return _can(0.037, 0.11, drawn(0.23, 0.1, RED, wrap, 0.5))
 
 
 def _mahatma_rice() -> Mesh:
@@ -131,7 +119,7 @@ def _mahatma_rice() -> Mesh:
         label.nutrition_facts((0.22, 0.3, 0.78, 0.8))
 
     bag = (226, 216, 190)
-    return pouch((w, d, h), Surface(drawn(w, h, bag, front), 0.35), Surface(drawn(w, h, bag, back), 0.35))
+    return pouch((w, d, h), drawn(w, h, bag, front, 0.35), drawn(w, h, bag, back, 0.35))
 
 
 def _nature_valley(flavour: str, band: Colour, bars: Callable[[Label, int, int], None]) -> Mesh:
@@ -175,23 +163,14 @@ def _palmolive() -> Mesh:
             label.rectangle((middle - 0.18, 0.4, middle + 0.18, 0.56), GREEN)
             label.text((middle - 0.16, 0.41, middle + 0.16, 0.55), "PALMOLIVE", WHITE)
 
-    body = [
-        (0.038, 0),
-        (0.041, 0.008),
-        (0.04, 0.07),
-        (0.036, 0.12),
-        (0.041, 0.165),
-        (0.03, 0.195),
-        (0.014, 0.21),
-    ]
-    cap = Surface(plain(RED), 0.2)
+    body = [(0.038, 0), (0.041, 0.008), (0.04, 0.07), (0.036, 0.12)]
+    body += [(0.041, 0.165), (0.03, 0.195), (0.014, 0.21)]
+    cap = plain(RED, 0.2)
     return merged(
-        [
-            base(0.038, Surface(plain(YELLOW), 0.6), flatten=0.6),
-            revolution(body, Surface(drawn(0.24, 0.23, YELLOW, wrap), 0.6), flatten=0.6),
-            revolution([(0.015, 0.208), (0.015, 0.222), (0.008, 0.245)], cap),
-            disc(0.008, 0.245, cap),
-        ]
+        base(0.038, plain(YELLOW, 0.6), flatten=0.6),
+        revolution(body, drawn(0.24, 0.23, YELLOW, wrap, 0.6), flatten=0.6),
+        revolution([(0.015, 0.208), (0.015, 0.222), (0.008, 0.245)], cap),
+        disc(0.008, 0.245, cap),
     )
 
 
@@ -222,15 +201,12 @@ def _pringles() -> Mesh:
             label.rectangle((middle - 0.2, 0.5, middle + 0.2, 0.64), YELLOW)
             label.text((middle - 0.19, 0.5, middle + 0.19, 0.64), "Pringles", DARK_RED)
 
-    tube = drawn(0.24, 0.23, (160, 26, 24), wrap)
-    lid = Surface(plain(STEEL), 0.4)
+    lid = plain(STEEL, 0.4)
     return merged(
-        [
-            base(0.0375, lid),
-            revolution([(0.0375, 0), (0.0375, 0.232)], Surface(tube, 0.35)),
-            revolution([(0.039, 0.232), (0.039, 0.245)], lid),
-            disc(0.039, 0.245, lid),
-        ]
+        base(0.0375, lid),
+        revolution([(0.0375, 0), (0.0375, 0.232)], drawn(0.24, 0.23, (160, 26, 24), wrap, 0.35)),
+        revolution([(0.039, 0.232), (0.039, 0.245)], lid),
+        disc(0.039, 0.245, lid),
     )
 
 
@@ -240,34 +216,25 @@ def _red_bull() -> Mesh:
         for row in range(4):
             for column in range(0, 6, 2):
                 left = (column + row % 2) / 6
-                label.polygon(
-                    [
-                        (left, row / 4),
-                        (left + 1 / 6, row / 4),
-                        (left + 1 / 6, row / 4 + 0.25),
-                        (left, row / 4 + 0.25),
-                    ],
-                    silver,
-                )
+                right, top, bottom = left + 1 / 6, row / 4, row / 4 + 0.25
+                label.polygon([(left, top), (right, top), (right, bottom), (left, bottom)], silver)
         for middle in FRONT_AND_BACK:
             label.ellipse((middle - 0.12, 0.34, middle + 0.12, 0.66), YELLOW)
             label.polygon([(middle - 0.2, 0.56), (middle, 0.4), (middle + 0.2, 0.56), (middle, 0.5)], RED)
 
-    return _can(0.0265, 0.135, drawn(0.17, 0.12, BLUE, wrap))
+    return _can(0.0265, 0.135, drawn(0.17, 0.12, BLUE, wrap, 0.5))
 
 
-def _can(radius: float, height: float, wrap: np.ndarray) -> Mesh:
+def _can(radius: float, height: float, wrap: Surface) -> Mesh:
     """Can with steel ends and a print in between."""
-    steel = Surface(plain(STEEL), 0.8)
+    steel = plain(STEEL, 0.8)
     rim = 0.006
     return merged(
-        [
-            base(radius * 0.92, steel),
-            revolution([(radius * 0.92, 0), (radius, rim)], steel),
-            revolution([(radius, rim), (radius, height - rim)], Surface(wrap, 0.5)),
-            revolution([(radius, height - rim), (radius * 0.92, height)], steel),
-            disc(radius * 0.92, height - 0.002, steel),
-        ]
+        base(radius * 0.92, steel),
+        revolution([(radius * 0.92, 0), (radius, rim)], steel),
+        revolution([(radius, rim), (radius, height - rim)], wrap),
+        revolution([(radius, height - rim), (radius * 0.92, height)], steel),
+        disc(radius * 0.92, height - 0.002, steel),
     )
 
 
@@ -286,30 +253,24 @@ def _carton(
             for part in extra:
                 part(label)
 
-        return Surface(drawn(width, height, ground, draw), 0.1)
+        return drawn(width, height, ground, draw, 0.1)
 
     w, d, h = size
     face, end = printed(w, h, brand), printed(w, d)
     flank = printed(d, h, lambda label: label.nutrition_facts((0.2, 0.5, 0.8, 0.9)))
-    return box(size, (face, flank, face, flank, end, end))
+    return box(size, face, flank, face, flank, end, end)
 
 
-_BUILDERS = dict(
-    zip(
-        INSTANCES,
-        (
-            _coca_cola,
-            _coffee_mate,
-            _honey_bunches,
-            _hunts_sauce,
-            _mahatma_rice,
-            _nature_valley_squares,
-            _nature_valley_almond,
-            _palmolive,
-            _pop_secret,
-            _pringles,
-            _red_bull,
-        ),
-        strict=True,
-    )
-)
+PRODUCTS: dict[str, Callable[[], Mesh]] = {
+    "coca_cola_glass_bottle": _coca_cola,
+    "coffee_mate_french_vanilla": _coffee_mate,
+    "honey_bunches_of_oats_honey_roasted": _honey_bunches,
+    "hunts_sauce": _hunts_sauce,
+    "mahatma_rice": _mahatma_rice,
+    "nature_valley_soft_baked_oatmeal_squares_cinnamon_brown_sugar": _nature_valley_squares,
+    "nature_valley_sweet_and_salty_nut_almond": _nature_valley_almond,
+    "palmolive_orange": _palmolive,
+    "pop_secret_light_butter": _pop_secret,
+    "pringles_bbq": _pringles,
+    "red_bull": _red_bull,
+}

@@ -4,10 +4,10 @@ import numpy as np
 from PIL import Image, ImageFilter
 
 from data_prep.kitchen.gmu.camera import Calibration, Pose
+from data_prep.synthetic.kitchen.kitchen_scene import Lamp
 from data_prep.synthetic.kitchen.meshes import Mesh
 from data_prep.synthetic.kitchen.ray_caster import Hits, RayCaster
-from data_prep.synthetic.kitchen.scene import Lamp
-from data_prep.synthetic.kitchen.texture_atlas import TextureAtlas
+from data_prep.synthetic.kitchen.textures import TextureAtlas
 
 SHADOW_OFFSET_M = 0.002
 """Shadow rays start this far off the surface, or it would shade itself."""

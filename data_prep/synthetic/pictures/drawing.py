@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image, ImageFilter
 
-from data_prep.synthetic.pictures.looks import Hsv, Look
+from data_prep.synthetic.pictures.class_looks import Hsv, Look
 from data_prep.synthetic.pictures.silhouettes import SILHOUETTES, Silhouette, pebble, twig
 from data_prep.synthetic.pictures.surfaces import SURFACES, edge, waves
 

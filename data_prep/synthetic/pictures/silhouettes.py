@@ -66,26 +66,6 @@ def _petals(n: int, mean: float, reach: float) -> Silhouette:
     return distance
 
 
-def _disc(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    return _circle(x, y, 0.85)
-
-
-def _ring(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    return abs(np.hypot(x, y) - 0.7) - 0.26
-
-
-def _square(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    return _box(x, y, 0.75, 0.75)
-
-
-def _bar(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    return _capsule(x, y, 0.65, 0.4)
-
-
-def _cross(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    return np.minimum(_box(x, y, 1.0, 0.33), _box(x, y, 0.33, 1.0))
-
-
 def _heart(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     lobes = _circle(abs(x) - 0.42, y + 0.3, 0.5)
     point = _polygon(x, y, np.array([[-0.83, 0.0], [0.0, -0.25], [0.83, 0.0], [0.0, 0.95]]))
@@ -97,17 +77,9 @@ def _drop(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     return np.minimum(_circle(x, y - 0.35, 0.62), tip)
 
 
-def _leaf(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    return np.maximum(_circle(x, y - 0.65, 1.2), _circle(x, y + 0.65, 1.2))
-
-
 def _horseshoe(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     arch = np.maximum(abs(np.hypot(x, y + 0.15) - 0.65) - 0.24, y + 0.15)
     return np.minimum(arch, _box(abs(x) - 0.65, y - 0.35, 0.24, 0.52))
-
-
-def _dumbbell(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    return np.minimum(_circle(abs(x) - 0.65, y, 0.4), _box(x, y, 0.6, 0.17))
 
 
 def _fish(x: np.ndarray, y: np.ndarray) -> np.ndarray:
@@ -121,29 +93,25 @@ def _cloud(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     return np.minimum(puffs, _box(x, y - 0.42, 0.58, 0.2))
 
 
-def _tee(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    return np.minimum(_box(x, y + 0.6, 0.9, 0.28), _box(x, y - 0.1, 0.28, 0.9))
-
-
 SILHOUETTES: dict[str, Silhouette] = {
-    "disc": _disc,
-    "ring": _ring,
-    "square": _square,
-    "bar": _bar,
+    "disc": lambda x, y: _circle(x, y, 0.85),
+    "ring": lambda x, y: abs(np.hypot(x, y) - 0.7) - 0.26,
+    "square": lambda x, y: _box(x, y, 0.75, 0.75),
+    "bar": lambda x, y: _capsule(x, y, 0.65, 0.4),
     "triangle": _of_corners(_regular(3) + np.array([0, 0.15])),
     "star": _of_corners(_regular(5, inner=0.45)),
-    "cross": _cross,
+    "cross": lambda x, y: np.minimum(_box(x, y, 1.0, 0.33), _box(x, y, 0.33, 1.0)),
     "heart": _heart,
     "crescent": _of_corners(_crescent()),
     "clover": _petals(3, 0.62, 0.34),
     "flower": _petals(7, 0.72, 0.2),
     "drop": _drop,
-    "leaf": _leaf,
+    "leaf": lambda x, y: np.maximum(_circle(x, y - 0.65, 1.2), _circle(x, y + 0.65, 1.2)),
     "horseshoe": _horseshoe,
-    "dumbbell": _dumbbell,
+    "dumbbell": lambda x, y: np.minimum(_circle(abs(x) - 0.65, y, 0.4), _box(x, y, 0.6, 0.17)),
     "fish": _fish,
     "cloud": _cloud,
-    "tee": _tee,
+    "tee": lambda x, y: np.minimum(_box(x, y + 0.6, 0.9, 0.28), _box(x, y - 0.1, 0.28, 0.9)),
     "arrow": _of_corners(
         np.array(
             [[0, -1], [0.8, -0.1], [0.32, -0.1], [0.32, 0.95], [-0.32, 0.95], [-0.32, -0.1], [-0.8, -0.1]]

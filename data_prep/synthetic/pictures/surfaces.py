@@ -34,10 +34,6 @@ def _period(mean: float, rng: np.random.Generator) -> float:
     return mean * rng.uniform(0.88, 1.14)
 
 
-def _stripes(x: np.ndarray, y: np.ndarray, pixel: float, rng: np.random.Generator) -> np.ndarray:
-    return _bands(y + rng.uniform(0, 1), _period(0.5, rng), pixel)
-
-
 def _checks(x: np.ndarray, y: np.ndarray, pixel: float, rng: np.random.Generator) -> np.ndarray:
     period = _period(0.8, rng)
     across = _bands(x + rng.uniform(0, 1), period, pixel)
@@ -50,10 +46,6 @@ def _dots(x: np.ndarray, y: np.ndarray, pixel: float, rng: np.random.Generator) 
     rows = y / period + rng.uniform(0, 1)
     across = (x / period + np.float32(0.5) * (np.floor(rows) % 2)) % 1 - np.float32(0.5)
     return edge(np.float32(0.3) - np.hypot(across, rows % 1 - np.float32(0.5)), pixel / period)
-
-
-def _rings(x: np.ndarray, y: np.ndarray, pixel: float, rng: np.random.Generator) -> np.ndarray:
-    return _bands(np.hypot(x, y), _period(0.5, rng), pixel)
 
 
 def _marble(x: np.ndarray, y: np.ndarray, pixel: float, rng: np.random.Generator) -> np.ndarray:
@@ -92,10 +84,10 @@ def _blotches(x: np.ndarray, y: np.ndarray, pixel: float, rng: np.random.Generat
 
 
 SURFACES: dict[str, Surface] = {
-    "stripes": _stripes,
+    "stripes": lambda x, y, pixel, rng: _bands(y + rng.uniform(0, 1), _period(0.5, rng), pixel),
     "checks": _checks,
     "dots": _dots,
-    "rings": _rings,
+    "rings": lambda x, y, pixel, rng: _bands(np.hypot(x, y), _period(0.5, rng), pixel),
     "marble": _marble,
     "zigzag": _zigzag,
     "mesh": _mesh,

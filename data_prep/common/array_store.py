@@ -1,0 +1,38 @@
+"""Finishing a store of small images of one size: counts, manifest, report and, last, the store."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from cld.data import Split, StoreInfo, write_store
+from data_prep.common.manifest import write_manifest
+from data_prep.common.record import BuildRecord
+from data_prep.common.report import write_report
+
+
+def write_array_store(
+    record: BuildRecord,
+    splits: Mapping[str, Split],
+    names: Mapping[str, Sequence[str]],
+    classes: Sequence[str],
+) -> StoreInfo:
+    """Write manifest, report and store; ``mean`` and ``std`` are those of the settings.
+
+    Args:
+        record: of the build; its ``expected`` counts must be met, its problems have been checked.
+        splits: by name, in the order of the manifest.
+        names: by split, each image's name upstream.
+        classes: names, in the order of the labels.
+
+    Raises:
+        InputError: a split is empty, or has another number of images than expected.
+    """
+    labels = {name: np.asarray(split.labels, dtype=np.int64) for name, split in splits.items()}
+    record.require_counts(labels)
+    record.note_missing_classes(labels, classes)
+    write_manifest(record.target.manifest, names, labels, classes)
+    write_report(record.target.report, record.facts("built", classes, labels))
+    mean, std = (
+        None if value is None else tuple(value) for value in (record.settings.mean, record.settings.std)
+    )
+    return write_store(record.target.store, splits, **record.description(classes), mean=mean, std=std)

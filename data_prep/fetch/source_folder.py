@@ -1,0 +1,123 @@
+"""A source's folder: which of the expected files are there, their checksums, and the receipt."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+
+from cld.runtime.errors import InputError
+from cld.runtime.files import write_json
+from data_prep.common.image_tree import files_below
+from data_prep.common.source_files import reading
+
+MEMORY = ".verified.json"
+"""In the folder: path -> [size, mtime_ns, MD5] of each file that has been read."""
+
+Alternative = Mapping[str, str | None]
+"""Paths in the folder that belong together, each with its MD5 or None."""
+
+
+def md5_of(path: Path) -> str:
+    """The MD5 of a file, in hexadecimal digits."""
+    with open(path, "rb") as file:
+        # not for security: the published sums are MD5, which systems that forbid it otherwise allow
+        return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+
+
+class SourceFolder:
+    """The folder ``root`` of a source with the settings ``source`` (:func:`cld.config.load_source`)."""
+
+    def __init__(self, root: Path, source: Mapping, recheck: bool = False):
+        """Start from the checksums that are remembered, or with ``recheck`` from none."""
+        self.root = root
+        self.source = source
+        self._known = {} if recheck else _remembered(root / MEMORY)
+
+    def complete_alternative(self) -> Alternative | None:
+        """The first alternative of which every path is there, its checksums verified; None: there is none.
+
+        Raises:
+            InputError: a file has not its published checksum, or cannot be read.
+        """
+        for alternative in self.source["expects"]:
+            if not self.missing_paths(alternative):
+                for path, md5 in alternative.items():
+                    if md5 is not None:
+                        self.verify(path, md5)
+                return alternative
+        return None
+
+    def missing_paths(self, alternative: Alternative) -> list[str]:
+        """The paths of an alternative that are not there; what has a checksum must be a file."""
+        missing = []
+        for path, md5 in alternative.items():
+            with reading(self.root / path):
+                is_there = (self.root / path).is_file() or (md5 is None and (self.root / path).is_dir())
+            missing += [] if is_there else [path]
+        return missing
+
+    def verify(self, path: str, wanted: str) -> None:
+        """Hold a file to its published MD5; it is read only where it is new or has changed.
+
+        Raises:
+            InputError: it has another, or cannot be read.
+        """
+        with reading(self.root / path):
+            status = (self.root / path).stat()
+            state = [status.st_size, status.st_mtime_ns]
+            *known_state, found = self._known.get(path, [None])
+            if known_state != state:
+                found = md5_of(self.root / path)
+        if found != wanted:
+            raise InputError(
+                f"{self.root / path}: its MD5 is {found}, the publisher's is {wanted}; remove the file and "
+                "fetch it again"
+            )
+        if known_state != state:
+            self._known[path] = [*state, found]
+            with suppress(InputError):  # a read-only folder: its files are read each time
+                write_json(self.root / MEMORY, _remembered(self.root / MEMORY) | {path: self._known[path]})
+
+    def receipt(self, name: str, alternative: Alternative) -> dict:
+        """What is known of a complete source ``name``. The same files give the same, wherever and whenever.
+
+        Returns:
+            ``source``, ``title``, ``format``; ``alternative``: its paths; ``files``: each with its size in
+            bytes and MD5 (None where the publisher gives none), a folder with the number of files in it,
+            hidden ones left out; ``archives``: as configured.
+        """
+        return {
+            "source": name,
+            "title": self.source["title"],
+            "format": self.source["format"],
+            "alternative": list(alternative),
+            "files": [self._entry(path, md5) for path, md5 in alternative.items()],
+            "archives": self.source["archives"],
+        }
+
+    def _entry(self, path: str, md5: str | None) -> dict:
+        if (self.root / path).is_dir():
+            return {"path": path, "files": sum(1 for _ in files_below(self.root / path))}
+        return {"path": path, "size": (self.root / path).stat().st_size, "md5": md5}
+
+    def by_hand_error(self, name: str) -> InputError:
+        """The error for files that a person must fetch: what, where to, and what each alternative lacks."""
+        lines = [
+            f"{self.root}: {self.source['title']} must be put into this folder by hand, or data.paths.{name} "
+            f"(or data.root, the folder of all sources) in config/config.yaml must name the folder that has "
+            f"it. {self.source['by_hand'].strip()}"
+        ]
+        for number, alternative in enumerate(self.source["expects"], 1):
+            missing = ", ".join(self.missing_paths(alternative))
+            lines.append(f"  alternative {number}: looked for {', '.join(alternative)}; missing: {missing}")
+        return InputError("\n".join(lines))
+
+
+def _remembered(path: Path) -> dict:
+    """What is remembered; anything unreadable counts as nothing."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        return {name: entry for name, entry in content.items() if len(entry) == 3}
+    except (OSError, ValueError, TypeError, AttributeError):
+        return {}

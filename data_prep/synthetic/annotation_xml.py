@@ -1,0 +1,33 @@
+"""Pascal-VOC annotations as XML, from tags and their contents."""
+
+from collections.abc import Sequence
+from xml.etree import ElementTree
+
+Content = object
+"""Of a tag: a list of (tag, content) pairs, or a value."""
+
+
+def annotation_xml(content: Sequence[tuple[str, Content]], indent: str) -> bytes:
+    """The file of one picture."""
+    root = _element("annotation", content)
+    ElementTree.indent(root, indent)
+    return ElementTree.tostring(root) + b"\n"
+
+
+def size_tag(width: int, height: int) -> tuple[str, Content]:
+    """The size of a picture with three channels."""
+    return "size", [("width", width), ("height", height), ("depth", 3)]
+
+
+def box_tag(box: Sequence[object]) -> tuple[str, Content]:
+    """A box (xmin, ymin, xmax, ymax), 1-based and inclusive."""
+    return "bndbox", list(zip(("xmin", "ymin", "xmax", "ymax"), box, strict=True))
+
+
+def _element(tag: str, content: Content) -> ElementTree.Element:
+    element = ElementTree.Element(tag)
+    if isinstance(content, list):
+        element.extend(_element(*child) for child in content)
+    else:
+        element.text = str(content)
+    return element

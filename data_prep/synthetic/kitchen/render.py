@@ -1,0 +1,134 @@
+"""Render the demo's kitchens, in the layout of the published multi-view RGB-D kitchen dataset.
+
+    python -m data_prep generate --preset demo --source gmu_kitchens --out KITCHENS [--workers 2]
+
+Nine counters with 10 of the 11 products and unlabelled clutter, each seen along a densely sampled camera
+path. The same settings give the same bytes on one machine, for any number of workers: all random numbers
+come from generators seeded by (seed, scene) and (seed, scene, frame).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from scipy.spatial.transform import Rotation
+
+from cld.runtime.progress import progress
+from data_prep.common.parallel import ordered_map
+from data_prep.common.settings import Settings
+from data_prep.kitchen.gmu import layout
+from data_prep.synthetic.kitchen import gmu_files
+from data_prep.synthetic.kitchen.annotation import Silhouette, annotate
+from data_prep.synthetic.kitchen.camera_path import camera_path, scaled_calibration, to_reconstruction
+from data_prep.synthetic.kitchen.depth_sensor import sense
+from data_prep.synthetic.kitchen.kitchen_scene import Thing, compose_kitchen
+from data_prep.synthetic.kitchen.meshes import merged, surface_points
+from data_prep.synthetic.kitchen.ray_caster import RayCaster, pixel_grid, ray_directions
+from data_prep.synthetic.kitchen.shading import Shader, develop, exposures
+
+FIRST_NUMBERS, NUMBER_STEPS = 40, (1, 1, 1, 2, 2, 3, 7)
+"""Frame numbers start below the first and go on by one of the second."""
+
+POINTS_PER_OBJECT = 4000
+POINT_NOISE_M = 0.0005
+ORIGIN_SPREAD = 3.0
+"""The reconstruction's origin lies about so many units from the counter's middle."""
+
+# How the published files differ between scenes; the reader meets the same here.
+WITHOUT_FIRST_POSE_FIELD = (2, 5, 8)
+FILENAME_WITH_SUFFIX = (2, 4, 8)
+FRACTIONAL_BOXES = (5, 7)
+SPELLINGS = {6: {"red_bull": "redbull", "palmolive_orange": "palmolive"}}
+ANNOTATED_CLUTTER = {3: 2}
+"""By scene: pieces of clutter that are annotated, although none of the 11 instances."""
+
+
+@dataclass(frozen=True)
+class _Job:
+    root: Path
+    settings: Settings
+    scene: int
+
+
+def render_kitchens(root: Path, settings: Settings, workers: int = 1) -> None:
+    """Render all scenes into the empty folder ``root``."""
+    calibration_path = layout.calibration_path(root)
+    calibration_path.parent.mkdir(parents=True)
+    gmu_files.write_calibration(calibration_path, scaled_calibration(settings.width, settings.height))
+    jobs = [_Job(root, settings, scene) for scene in layout.SCENES[: settings.n_scenes]]
+    with progress("render kitchens", len(jobs), "scenes") as bar:
+        for _ in ordered_map(_render_scene, jobs, workers, chunk=1):
+            bar.advance()
+
+
+def _render_scene(job: _Job) -> None:
+    """Write one kitchen recorded along its camera path: frames, annotations, poses and point clouds."""
+    root, settings, scene = job.root, job.settings, job.scene
+    size = width, height = settings.width, settings.height
+    n_frames = settings.frames_per_scene
+    for folder in (layout.images_folder, layout.depths_folder, layout.annotations_folder):
+        folder(root, scene).mkdir(parents=True)
+    rng = np.random.default_rng([settings.seed, scene])
+    calibration = scaled_calibration(width, height)
+    # the order of what is drawn from the generator decides every scene
+    kitchen = compose_kitchen(scene, settings.seed, rng)
+    poses = camera_path(n_frames, settings.empty_per_scene, rng)
+    gains = exposures(n_frames, rng)
+    steps = rng.choice(NUMBER_STEPS, n_frames)
+    numbers = [int(n) for n in rng.integers(FIRST_NUMBERS) + np.cumsum(steps)]
+    n_seen = n_frames - settings.empty_per_scene
+    unannotated = set(rng.choice(n_seen, settings.unannotated_per_scene, replace=False).tolist())
+    axes = Rotation.from_quat(rng.standard_normal(4)).as_matrix()
+    reconstruction = -layout.DEPTH_SCALES[scene], axes, ORIGIN_SPREAD * rng.standard_normal(3)
+
+    # products first, then the clutter that is annotated, the rest of it, and the room
+    products = [thing for thing in kitchen.things if thing.is_product]
+    clutter = [thing for thing in kitchen.things if not thing.is_product]
+    annotated = products + clutter[: ANNOTATED_CLUTTER.get(scene, 0)]
+    others = clutter[ANNOTATED_CLUTTER.get(scene, 0) :]
+    parts = [thing.mesh for thing in (*annotated, *others)] + [kitchen.room]
+    part_of = np.repeat(np.arange(len(parts)), [len(part.corners) for part in parts])
+    names = [SPELLINGS.get(scene, {}).get(thing.name, thing.name) for thing in annotated]
+    silhouettes = [Silhouette(thing.mesh) for thing in annotated]
+    mesh = merged(*parts)
+    caster = RayCaster(mesh)
+    shader = Shader(mesh, caster, kitchen.lamps, kitchen.ambient)
+
+    _write_point_clouds(job, products, *reconstruction)
+    images = [layout.image_path(root, scene, number) for number in numbers]
+    gmu_files.write_poses(
+        layout.pose_path(root, scene),
+        [image.name for image in images],
+        [to_reconstruction(pose, *reconstruction) for pose in poses],
+        calibration.fx,
+        scene not in WITHOUT_FIRST_POSE_FIELD,
+    )
+    pixels = pixel_grid(0, 0, width, height)
+    for frame, (number, pose, image) in enumerate(zip(numbers, poses, images, strict=True)):
+        rng = np.random.default_rng([settings.seed, scene, frame])
+        hits = caster.cast(pose, calibration, pixels)
+        radiance, facing = shader.shade(hits, pose, calibration, ray_directions(pose, calibration, pixels))
+        seen = np.where(hits.triangle >= 0, part_of[hits.triangle], -1).reshape(height, width)
+        objects = annotate(names, silhouettes, seen, pose, calibration, rng, scene in FRACTIONAL_BOXES)
+        gmu_files.write_png(image, develop(radiance.reshape(height, width, 3), gains[frame], rng))
+        depth = sense(hits.depth.reshape(height, width), facing.reshape(height, width), rng)
+        gmu_files.write_png(layout.depth_path(root, scene, number), depth)
+        if frame not in unannotated:
+            path = layout.annotation_path(root, scene, number)
+            filename = image.name if scene in FILENAME_WITH_SUFFIX else image.stem
+            gmu_files.write_annotation(path, filename, size, objects)
+
+
+def _write_point_clouds(
+    job: _Job, products: Sequence[Thing], scale: float, axes: np.ndarray, origin: np.ndarray
+) -> None:
+    """Write each product's point cloud, in world coordinates; its number is its class's, from 1."""
+    for thing in products:
+        number = layout.INSTANCES.index(thing.name) + 1
+        rng = np.random.default_rng([job.settings.seed, job.scene, job.settings.frames_per_scene, number])
+        points, colours = surface_points(thing.mesh, POINTS_PER_OBJECT, rng)
+        points += POINT_NOISE_M * rng.standard_normal(points.shape)
+        path = layout.object_path(job.root, job.scene, number)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        gmu_files.write_point_cloud(path, scale * points @ axes.T + origin, colours)

@@ -1,0 +1,139 @@
+"""Write scenes as PASCAL VOC 2007 and 2012 are published.
+
+The names of VOC's classes are a closed list, so here they stand for what the pictures do not show: each for
+one kind of drawn object.
+"""
+
+from dataclasses import dataclass
+from itertools import cycle
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from cld.runtime.progress import progress
+from data_prep.common.parallel import ordered_map
+from data_prep.common.settings import Settings
+from data_prep.synthetic.annotation_xml import annotation_xml, box_tag, size_tag
+from data_prep.synthetic.pictures.class_looks import Look, class_looks
+from data_prep.synthetic.pictures.drawing import Drawn, draw_scene
+from data_prep.synthetic.pictures.random_numbers import Stream, generator
+
+# fmt: off
+CLASSES = (
+    "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car",
+    "cat", "chair", "cow", "diningtable", "dog", "horse", "motorbike",
+    "person", "pottedplant", "sheep", "sofa", "train", "tvmonitor",
+)
+# fmt: on
+PERSON = CLASSES.index("person")
+POSES = ("Unspecified", "Left", "Right", "Frontal", "Rear")
+SIZES = ((200, 150), (200, 150), (150, 200), (200, 133), (180, 180))
+"""Width and height of the pictures; the first is the commonest."""
+DIFFICULT_BELOW = 0.75
+"""Share of an object that is seen, below which it is difficult."""
+SMALL = 1200
+"""Pixels of a box, below which half of the objects are difficult."""
+
+
+@dataclass(frozen=True)
+class _Job:
+    """One picture to draw, with an object of ``first_label`` in it."""
+
+    looks: tuple[Look, ...]
+    folder: Path
+    name: str
+    first_label: int
+    year: int
+    numbers: tuple[int, ...]
+
+
+def write_voc(root: Path, settings: Settings, workers: int = 1) -> None:
+    """Write ``VOCdevkit/VOC2007/`` and, without a test set, ``VOCdevkit/VOC2012/`` into ``root``."""
+    looks = class_looks(len(CLASSES), settings.seed)
+    for year, sets in ((2007, _sets_2007(settings)), (2012, _sets_2012(settings))):
+        folder = root / "VOCdevkit" / f"VOC{year}"
+        for name in ("JPEGImages", "Annotations", "ImageSets/Main"):
+            (folder / name).mkdir(parents=True)
+        for name, members in sets.items():
+            lines = "".join(f"{member}\n" for member in members)
+            (folder / "ImageSets" / "Main" / f"{name}.txt").write_text(lines, encoding="utf-8")
+        # every class comes first in some picture, so that none is missing even from a small set
+        order = generator(settings.seed, Stream.LABELS, year).permutation(len(CLASSES))
+        names = sorted((*sets["trainval"], *sets.get("test", ())))
+        jobs = [
+            _Job(looks, folder, name, label, year, (settings.seed, Stream.PICTURE, year, i))
+            for i, (name, label) in enumerate(zip(names, cycle(order.tolist()), strict=False))
+        ]
+        with progress(f"voc {year}", len(jobs), "pictures") as bar:
+            for _ in ordered_map(_write_picture, jobs, workers):
+                bar.advance()
+
+
+def _sets_2007(settings: Settings) -> dict[str, list[str]]:
+    """Names of VOC2007's pictures, by set."""
+    n = settings.trainval_2007 + settings.test_2007
+    names = [f"{i + 1:06d}" for i in generator(settings.seed, Stream.FILES, 2007).permutation(n)]
+    test = sorted(names[settings.trainval_2007 :])
+    return _halves(names[: settings.trainval_2007]) | {"test": test}
+
+
+def _sets_2012(settings: Settings) -> dict[str, list[str]]:
+    """Names of VOC2012's pictures, by set."""
+    n = settings.trainval_2012
+    rng = generator(settings.seed, Stream.FILES, 2012)
+    years, numbers = np.sort(rng.integers(2008, 2012, n)), np.cumsum(rng.integers(1, 9, n))
+    names = [f"{year}_{number:06d}" for year, number in zip(years, numbers, strict=True)]
+    return _halves([names[i] for i in rng.permutation(n)])
+
+
+def _halves(names: list[str]) -> dict[str, list[str]]:
+    middle = len(names) // 2
+    return {"train": sorted(names[:middle]), "val": sorted(names[middle:]), "trainval": sorted(names)}
+
+
+def _write_picture(job: _Job) -> None:
+    """Draw a scene, and write it with its annotation, the nearest objects first."""
+    rng = generator(*job.numbers)
+    width, height = SIZES[rng.integers(len(SIZES))]
+    found: list[Drawn] = []
+    while not found:  # an object may lie all but outside the picture
+        labels = [job.first_label, *rng.integers(len(CLASSES), size=rng.integers(0, 4)).tolist()]
+        image, found = draw_scene(job.looks, labels, width, height, rng)
+    path = job.folder / "JPEGImages" / f"{job.name}.jpg"
+    Image.fromarray(image).save(path, quality=int(rng.integers(75, 93)))
+    challenge = 2007 if job.year == 2007 else 2008
+    source = [
+        ("database", f"The VOC{challenge} Database"),
+        ("annotation", f"PASCAL VOC{challenge}"),
+        ("image", "drawn"),
+    ]
+    content = [
+        ("folder", f"VOC{job.year}"),
+        ("filename", path.name),
+        ("source", source),
+        size_tag(width, height),
+        ("segmented", 0),
+        *(("object", _object_tags(drawn, job.year, rng)) for drawn in reversed(found)),
+    ]
+    (job.folder / "Annotations" / f"{job.name}.xml").write_bytes(annotation_xml(content, "\t"))
+
+
+def _object_tags(drawn: Drawn, year: int, rng: np.random.Generator) -> list[tuple[str, object]]:
+    """The elements of an object; they stand in another order in 2012. Boxes are 1-based and inclusive."""
+    left, top, right, bottom = drawn.box
+    is_small = (right - left) * (bottom - top) < SMALL and rng.uniform() < 0.5
+    has_head = drawn.label == PERSON and rng.uniform() < 0.7
+    box = box_tag((left + 1, top + 1, right, bottom))
+    difficult = ("difficult", int(drawn.visible * drawn.inside < DIFFICULT_BELOW or is_small))
+    occluded = ("occluded", int(drawn.visible < 0.95))
+    tags = [
+        ("name", CLASSES[drawn.label]),
+        ("pose", POSES[rng.integers(len(POSES))]),
+        ("truncated", int(drawn.inside < 0.95)),
+        *([difficult, box] if year == 2007 else [occluded, box, difficult]),
+    ]
+    if has_head:
+        head = box_tag((left + 1, top + 1, right, top + max((bottom - top) // 3, 1)))
+        tags.append(("part", [("name", "head"), head]))
+    return tags

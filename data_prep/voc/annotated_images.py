@@ -1,0 +1,160 @@
+"""The images of each split with their annotated objects."""
+
+import difflib
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from cld.data import Objects
+from cld.runtime.errors import InputError
+from data_prep.common.boxes import clip
+from data_prep.common.image_files import EncodedImage
+from data_prep.common.jpeg_store import SourceImage
+from data_prep.common.record import Problem, problem
+from data_prep.common.source_files import FileDigest, digest
+from data_prep.common.voc_annotation import AnnotatedBox, Annotation, read_annotation
+from data_prep.voc.devkit import (
+    CLASSES,
+    ImageSet,
+    annotation_path,
+    check_year,
+    image_path,
+    image_set_path,
+    read_image_set,
+)
+
+LABELS = {name: label for label, name in enumerate(CLASSES)}
+
+
+class Listed(NamedTuple):
+    """An image that a split's image sets name."""
+
+    root: Path
+    year: int
+    image: str
+
+    @property
+    def path(self) -> Path:
+        """The image's file."""
+        return image_path(self.root, self.year, self.image)
+
+    @property
+    def name(self) -> str:
+        """What manifest and report call it."""
+        return self.path.relative_to(self.root).as_posix()
+
+
+@dataclass
+class Reading:
+    """What reading one image's annotation gave.
+
+    Attributes:
+        image: None where there is a problem.
+        annotation: the file read, if it could be.
+        problems: what is bad.
+        boxes: boxes that were not taken as they are, by what became of them.
+    """
+
+    image: SourceImage | None = None
+    annotation: FileDigest | None = None
+    problems: list[Problem] = field(default_factory=list)
+    boxes: Counter = field(default_factory=Counter)
+
+
+def list_splits(
+    root: Path, splits: Mapping[str, Sequence[ImageSet]]
+) -> tuple[dict[str, list[Listed]], list[FileDigest]]:
+    """The images of each split, in the order of its image sets, and the files read.
+
+    Raises:
+        InputError: a folder or an image set is missing or broken, or an image is listed twice, in one split
+            or in two.
+    """
+    for year in sorted({image_set.year for image_sets in splits.values() for image_set in image_sets}):
+        check_year(root, year)
+    files, listed_in, listed = [], {}, {}
+    for split, image_sets in splits.items():
+        listed[split] = []
+        for image_set in image_sets:
+            images, read = read_image_set(root, image_set)
+            files.append(read)
+            for image in images:
+                entry = Listed(root, image_set.year, image)
+                if entry in listed_in:
+                    raise _twice(entry, image_set, split, *listed_in[entry])
+                listed_in[entry] = image_set, split
+                listed[split].append(entry)
+    return listed, files
+
+
+def read_listed(entry: Listed) -> Reading:
+    """Read one image's header and annotation; what is bad is reported, never raised."""
+    reading = Reading()
+    path = annotation_path(entry.root, entry.year, entry.image)
+
+    def report(file: Path, reason: str, detail: str = "") -> None:
+        reading.problems.append(problem(entry.name, file, entry.root, reason, detail))
+
+    annotation = size = None
+    try:
+        content = path.read_bytes()
+        reading.annotation = digest(path, entry.root, content)
+        annotation = read_annotation(path, content)
+    except FileNotFoundError:
+        report(path, "annotation missing")
+    except (InputError, OSError) as error:
+        report(path, "annotation unreadable", str(error))
+    try:
+        size = EncodedImage(entry.path, entry.path.read_bytes()).size
+    except FileNotFoundError:
+        report(entry.path, "image missing")
+    except (InputError, OSError) as error:
+        report(entry.path, "image unreadable", str(error))
+    if annotation and size and annotation.size not in (None, size):
+        width, height = annotation.size
+        detail = f"{entry.image} has {size[0]}×{size[1]} pixels, its annotation says {width}×{height}"
+        report(path, "annotation of another image size", detail)
+    for name in sorted({box.name for box in annotation.boxes} - LABELS.keys()) if annotation else ():
+        near = difflib.get_close_matches(name, CLASSES, n=1)
+        report(path, f"unknown class '{name}'" + (f" (did you mean '{near[0]}'?)" if near else ""))
+    if not reading.problems:
+        reading.image = SourceImage(
+            entry.name, -1, entry.path, objects=_objects(annotation, size, reading.boxes)
+        )
+    return reading
+
+
+def _objects(annotation: Annotation, size: tuple[int, int], changed: Counter) -> Objects:
+    """The objects as a store has them; counts what is dropped or clipped in ``changed``."""
+    kept: list[AnnotatedBox] = []
+    edges = []
+    for annotated in annotation.boxes:
+        box = annotated.box
+        inside = clip(box, *size)
+        if box.width <= 0 or box.height <= 0:
+            changed["dropped, since it is empty"] += 1
+        elif inside.width <= 0 or inside.height <= 0:
+            changed["dropped, since it is outside its image"] += 1
+        else:
+            changed["clipped at its image's border"] += inside != box
+            kept.append(annotated)
+            edges.append(inside)
+    return Objects(
+        boxes=np.array(edges, dtype=np.float32).reshape(-1, 4),
+        labels=np.array([LABELS[annotated.name] for annotated in kept], dtype=np.int64),
+        offsets=np.array([0, len(kept)], dtype=np.int64),
+        difficult=np.array([annotated.difficult for annotated in kept], dtype=np.uint8),
+        truncated=np.array([annotated.truncated for annotated in kept], dtype=np.uint8),
+    )
+
+
+def _twice(entry: Listed, image_set: ImageSet, split: str, before: ImageSet, split_before: str) -> InputError:
+    return InputError(
+        f"{image_set_path(entry.root, image_set)}: image {entry.image} of split '{split}' is in {before} of "
+        f"split '{split_before}' too; change 'train' or 'test' of the build settings, or fetch the lists "
+        "again"
+    )

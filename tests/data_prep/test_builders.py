@@ -1,0 +1,370 @@
+"""What every builder does alike, on a toy source of each family."""
+
+import errno
+import hashlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+import h5py
+import numpy as np
+import pytest
+import toy_cifar
+import toy_devkit
+import toy_imagenet
+import toy_stl10
+from PIL import Image
+from torchvision.datasets import CIFAR10, CIFAR100, STL10
+
+from cld.data import read_info, verify
+from cld.runtime.errors import InputError
+from data_prep.cifar.build import build_cifar
+from data_prep.common.lock import only_build
+from data_prep.common.record import Target
+from data_prep.common.settings import BUILD_SCHEMAS, settings_from
+from data_prep.common.source_files import published_md5s
+from data_prep.image_folder.build import build_image_folder
+from data_prep.imagenet.build import build_imagenet
+from data_prep.stl10.build import build_stl10
+from data_prep.voc.build import build_voc
+
+
+def write_folder(root):
+    for split, n in {"train": 5, "test": 2}.items():
+        for label, name in enumerate(("apple", "pear")):
+            for k in range(n):
+                path = root / split / name / f"{k}.png"
+                path.parent.mkdir(parents=True, exist_ok=True)
+                pixels = np.random.default_rng((label, k, n)).integers(0, 256, (9, 12, 3), dtype=np.uint8)
+                Image.fromarray(pixels).save(path)
+
+
+class Family(NamedTuple):
+    """A builder and a toy source: its images by split, a file that is needed, an image that may be bad."""
+
+    builder: str
+    build: Callable
+    write: Callable[[Path], object]
+    settings: Mapping[str, object]
+    sizes: Mapping[str, int]
+    needed: str
+    image: str | None = None
+
+
+ANY = {"expect": {}}
+VOC_SETS = {"train": [[2007, "trainval"]], "test": [[2007, "test"]]}
+VOC_IMAGE = "VOCdevkit/VOC2007/JPEGImages/000007.jpg"
+PHOTOS = {"train": 10, "test": 4}
+FAMILIES = {
+    "cifar": Family(
+        "cifar",
+        build_cifar,
+        toy_cifar.write_cifar,
+        {"check_md5": False, **ANY},
+        {"train": 100, "test": 10},
+        "cifar-10-batches-py/data_batch_3",
+    ),
+    "stl10": Family(
+        "stl10",
+        build_stl10,
+        toy_stl10.write_stl10,
+        {"check_md5": False, **ANY},
+        toy_stl10.COUNTS,
+        "stl10_binary/test_y.bin",
+    ),
+    "imagenet": Family(
+        "imagenet",
+        build_imagenet,
+        toy_imagenet.write_trees,
+        ANY,
+        {"train": 20, "test": 8},
+        "val",
+        "train/n02012849/n02012849_20.JPEG",
+    ),
+    "voc": Family(
+        "voc", build_voc, toy_devkit.write_devkit, VOC_SETS, {"train": 6, "test": 3}, "VOCdevkit", VOC_IMAGE
+    ),
+    "folder of arrays": Family(
+        "image_folder",
+        build_image_folder,
+        write_folder,
+        {"kind": "arrays", "image_size": 8, "max_bad_share": 0.0},
+        PHOTOS,
+        "",
+        "train/apple/3.png",
+    ),
+    "folder of JPEGs": Family(
+        "image_folder",
+        build_image_folder,
+        write_folder,
+        {"kind": "jpeg", "max_bad_share": 0.0},
+        PHOTOS,
+        "",
+        "train/apple/3.png",
+    ),
+}
+COUNTED = [name for name, family in FAMILIES.items() if family.builder != "image_folder"]
+SKIPPING = [name for name, family in FAMILIES.items() if family.image]
+
+
+@pytest.fixture(params=FAMILIES)
+def family(request):
+    return FAMILIES[request.param]
+
+
+@pytest.fixture
+def root(family, tmp_path):
+    family.write(tmp_path / "source")
+    return tmp_path / "source"
+
+
+@pytest.fixture
+def build(family, root, target):
+    """Build the toy source; returns the store's description."""
+
+    def run(workers=1, **changes):
+        values = family.settings | changes
+        settings = settings_from(BUILD_SCHEMAS[family.builder], values, "build settings")
+        return family.build(root, settings, target, workers)
+
+    return run
+
+
+def facts(target) -> dict:
+    return json.loads(target.report.with_suffix(".json").read_text())
+
+
+def test_a_store_is_the_same_again_and_whole_until_a_byte_flips(family, build, target):
+    assert build().sizes == family.sizes
+    files = (target.store, target.manifest, target.report)
+    first = [path.read_bytes() for path in files]
+    target.store.unlink()
+    build(workers=2)
+    assert [path.read_bytes() for path in files] == first
+    assert ": whole (" in verify(target.store)
+    assert {path.suffix for path in target.store.parent.iterdir()} == {
+        ".h5",
+        ".sha256",
+        ".csv",
+        ".md",
+        ".json",
+    }
+    with h5py.File(target.store) as store:
+        name = "train/jpeg" if "jpeg" in store["train"] else "train/images"
+        place = store[name].id.get_offset() or store[name].id.get_chunk_info(0).byte_offset
+    spoilt = bytearray(target.store.read_bytes())
+    spoilt[place + 50] ^= 1
+    target.store.write_bytes(spoilt)
+    with pytest.raises(InputError, match=r"is damaged|cannot be read"):
+        verify(target.store)
+
+
+def test_the_report_names_the_source_and_no_place(family, build, root, target):
+    info = build()
+    report = facts(target)
+    assert report["status"] == "built"
+    assert report["counts"]["splits"] == family.sizes
+    assert report["source"] == info.sources
+    assert (info.sources["root"], info.config) == ("source", report["settings"] | info.config)
+    for path in (target.report, target.manifest):
+        assert str(root) not in path.read_text()
+
+
+def test_a_second_build_at_once_is_refused(build, target):
+    with only_build(target.store), pytest.raises(InputError, match=r"process \d+ of .* is building it now"):
+        build()
+    build()
+
+
+def test_what_a_killed_build_left_is_removed(build, target):
+    target.store.parent.mkdir()
+    (target.store.parent / ".s.x1y2z3.tmp.h5").touch()
+    build()
+    assert not list(target.store.parent.glob(".*"))
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError(errno.ENOSPC, "No space left on device"),
+        RuntimeError("Can't write\n(errno = 28, error message = 'No space left on device')"),
+    ],
+    ids=["of the system", "of HDF5"],
+)
+def test_a_full_disk_is_one_line_and_no_store(build, target, monkeypatch, error):
+    def fail(*_, **__):
+        raise error
+
+    with monkeypatch.context() as patch:
+        patch.setattr(h5py.Group, "create_dataset", fail)
+        with pytest.raises(InputError, match=r"cannot be written .*No space left.*; free some") as caught:
+            build()
+    assert "\n" not in str(caught.value)
+    assert not target.store.exists()
+    build()
+
+
+def test_an_error_of_the_program_keeps_its_traceback(build, monkeypatch):
+    def fail(*_, **__):
+        raise RuntimeError("a bug")
+
+    monkeypatch.setattr(h5py.Group, "create_dataset", fail)
+    with pytest.raises(RuntimeError, match="a bug"):
+        build()
+
+
+def test_what_is_missing_is_named(family, build, root, target):
+    path = root / family.needed
+    shutil.rmtree(path) if path.is_dir() else path.unlink()
+    with pytest.raises(InputError, match=rf"{root}.*: (no such|neither a) f") as caught:
+        build()
+    assert "\n" not in str(caught.value)
+    assert not target.store.exists()
+
+
+@pytest.mark.parametrize("family", [FAMILIES[name] for name in COUNTED], ids=COUNTED)
+def test_another_number_of_images_than_expected_is_named(family, build, target):
+    n = family.sizes["train"]
+    build(expect={"train": n, "test": None})
+    target.store.unlink()
+    with pytest.raises(InputError, match=f"{n} images in split 'train', expected 5011; fetch"):
+        build(expect={"train": 5011})
+    assert not target.store.exists()
+
+
+@pytest.mark.parametrize("family", [FAMILIES["cifar"], FAMILIES["stl10"]], ids=["cifar", "stl10"])
+def test_published_checksums_are_held_to(family, build, root, target, monkeypatch):
+    with pytest.raises(InputError, match=r"its MD5 is \w{32}, published is .*set check_md5") as caught:
+        build(check_md5=True)
+    assert "\n" not in str(caught.value)
+    md5s = {
+        path.relative_to(root).as_posix(): hashlib.md5(path.read_bytes()).hexdigest()
+        for path in root.rglob("*")
+        if path.is_file()
+    }
+    monkeypatch.setattr(f"data_prep.{family.builder}.build.published_md5s", lambda preset, source: md5s)
+    build(check_md5=True)
+    path = max((root / name for name in md5s), key=lambda path: path.stat().st_size)
+    content = bytearray(path.read_bytes())
+    content[5000] ^= 4  # a pixel: nothing but the checksum can tell
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=f"{path.name}: its MD5 is"):
+        build(check_md5=True)
+
+
+@pytest.mark.parametrize(("source", "theirs"), [("cifar10", CIFAR10), ("cifar100", CIFAR100)])
+def test_cifars_checksums_are_torchvisions(source, theirs):
+    listed = (*theirs.train_list, *theirs.test_list, (theirs.meta["filename"], theirs.meta["md5"]))
+    expected = {f"{theirs.base_folder}/{name}": md5 for name, md5 in listed}
+    assert published_md5s("paper", source) == expected
+
+
+def test_stl10s_checksums_are_torchvisions():
+    expected = {f"stl10_binary/{name}": md5 for name, md5 in (*STL10.train_list, *STL10.test_list)}
+    assert published_md5s("paper", "stl10").items() >= expected.items()
+
+
+def cut(path):
+    path.write_bytes(path.read_bytes()[: -path.stat().st_size // 3])
+
+
+SPOIL = {
+    "cut short": cut,
+    "no image": lambda path: path.write_text("no image"),
+    "empty": lambda path: path.write_bytes(b""),
+}
+
+
+@pytest.mark.parametrize("spoil", SPOIL.values(), ids=SPOIL)
+@pytest.mark.parametrize("family", [FAMILIES[name] for name in SKIPPING], ids=SKIPPING)
+def test_a_bad_image_ends_the_build_unless_the_settings_allow_it(family, build, root, target, spoil):
+    spoil(root / family.image)
+    n = sum(family.sizes.values())
+    with pytest.raises(InputError, match=rf"^source: 1 of {n} images are bad .*; fix the files") as caught:
+        build()
+    assert f"1 × image unreadable: {family.image}" in str(caught.value)
+    assert not target.store.exists()
+    assert facts(target)["status"] == "failed"
+    info = build(max_bad_share=0.2)
+    assert info.sizes == family.sizes | {"train": family.sizes["train"] - 1}
+    (problem,) = facts(target)["problems"]["reasons"]["image unreadable"]
+    assert problem["path"] == family.image
+    assert family.image not in target.manifest.read_text()
+    assert str(root) not in json.dumps(facts(target))
+
+
+# the command
+
+DATASETS = {
+    "cifar": "cifar10",
+    "stl10": "stl10",
+    "imagenet": "imagenet",
+    "voc": "voc07",
+    "image_folder": "folder",
+}
+
+
+def command(family, root, target: Target, *overrides, before="", workers=2):
+    options = {
+        "--preset": "demo",
+        "--dataset": DATASETS[family.builder],
+        "--root": root,
+        "--workers": workers,
+    }
+    options |= {f"--{name}": getattr(target, name) for name in ("store", "manifest", "report")}
+    words = [str(word) for pair in options.items() for word in pair]
+    run = f"{before}\nimport runpy; runpy.run_module('data_prep', run_name='__main__')"
+    return subprocess.run(
+        [sys.executable, "-c", run, "build", *words, *overrides], capture_output=True, text=True, timeout=120
+    )
+
+
+@pytest.mark.parametrize("name", [name for name in FAMILIES if name != "folder of JPEGs"])
+def test_the_command_builds_and_ends_bad_settings_in_one_line(name, tmp_path, target):
+    family = FAMILIES[name]
+    family.write(tmp_path / "source")
+    done = command(family, tmp_path / "source", target, workers=1)
+    assert done.returncode == 0, done.stderr
+    info = read_info(target.store)
+    assert (info.dataset, info.preset, info.sizes) == (DATASETS[family.builder], "demo", family.sizes)
+    done = command(family, tmp_path / "source", target, "expectations={}")
+    assert done.returncode == 2
+    where = f"build settings of {DATASETS[family.builder]}"
+    assert done.stderr.startswith(f"error: {where}: unknown key 'expectations'; ")
+    assert done.stderr.count("\n") == 1
+
+
+def test_a_file_size_limit_ends_in_one_line(tmp_path, target):
+    """A write that really fails, in mid-store, as on a full disk."""
+    toy_cifar.write_cifar(tmp_path)
+    limit = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))"
+    done = command(FAMILIES["cifar"], tmp_path, target, before=limit)
+    assert done.returncode == 2, done.stderr
+    assert "s.h5: cannot be written" in done.stderr and "Traceback" not in done.stderr
+    assert not target.store.exists()
+
+
+def test_a_killed_build_leaves_no_store(tmp_path, target):
+    toy_cifar.write_cifar(tmp_path)
+    kill = "import os, cld.data.store_format as f; f.seal = lambda _: os.kill(os.getpid(), 9)"
+    assert command(FAMILIES["cifar"], tmp_path, target, before=kill).returncode == -signal.SIGKILL
+    assert not target.store.exists()
+    assert {path.suffix for path in target.store.parent.glob(".*")} == {".h5", ".lock"}
+    assert command(FAMILIES["cifar"], tmp_path, target).returncode == 0
+    assert not list(target.store.parent.glob(".*"))
+
+
+@pytest.mark.parametrize("make", [os.mkdir, os.mkfifo])
+def test_what_is_no_file_is_named(tmp_path, target, make):
+    folder = toy_cifar.write_cifar(tmp_path)
+    (folder / "data_batch_3").unlink()
+    make(folder / "data_batch_3")
+    settings = settings_from("build/cifar", FAMILIES["cifar"].settings, "build settings")
+    with pytest.raises(InputError, match="data_batch_3: is no file; remove it, then fetch it again"):
+        build_cifar(tmp_path, settings, target)

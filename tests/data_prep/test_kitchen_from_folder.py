@@ -1,0 +1,138 @@
+import csv
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from cld.data import read_info, read_split
+from cld.runtime.errors import InputError
+from data_prep.common.settings import Settings, settings_from
+from data_prep.kitchen.build_from_folder import build_from_folder
+
+CLASSES = ["red_bull", "pringles_bbq"]
+TRAIN, TEST = 20, 3  # images of a class
+
+
+def settings(**changes) -> Settings:
+    defaults = {"image_size": 8, "classes": CLASSES, "val_share": 0.2, "val_blocks": 1}
+    return settings_from("build/kitchen", defaults | changes, "build settings")
+
+
+def write_image(path, seed, size=(24, 30)):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pixels = np.random.default_rng(seed).integers(0, 256, (size[1], size[0], 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(path)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Two classes; file names count without zero padding, the first class's under another spelling."""
+    root = tmp_path / "Kitchen-HC"
+    for split, n in (("train", TRAIN), ("test", TEST)):
+        for label, name in enumerate(("redbull", "pringles_bbq")):
+            for k in range(n):
+                write_image(root / split / name / f"rgb_{k}.png", seed=1000 * label + k)
+    return root
+
+
+def manifest_rows(target) -> list[dict]:
+    with open(target.manifest, newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def facts(target) -> dict:
+    return json.loads(target.report.with_suffix(".json").read_text())
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_splits_and_crops(folder, target, workers):
+    grey = folder / "train" / "redbull" / "rgb_3.png"
+    Image.open(grey).convert("L").save(grey)
+    (folder / "train" / "redbull" / "Thumbs.db").touch()
+    info = build_from_folder(folder, settings(), workers=workers, target=target)
+    assert info.sizes == {"train": 32, "val": 8, "test": 6}
+    splits = {name: read_split(target.store, name) for name in info.sizes}
+    rows = manifest_rows(target)
+    for row in rows:
+        split, position = splits[row["split"]], int(row["row"])
+        image = Image.open(folder / row["image"]).convert("RGB")
+        np.testing.assert_array_equal(split.images[position], image.resize((8, 8), Image.Resampling.BILINEAR))
+        assert info.classes[split.labels[position]] == row["class"]
+        assert row["class"] == row["image"].split("/")[1].replace("redbull", "red_bull")
+        unknown = (
+            "scene",
+            "frame",
+            "left",
+            "bottom",
+            "truncated",
+            "distance_m",
+            "visible_fraction",
+            "iou_3d",
+        )
+        assert {row[name] for name in unknown} == {""}
+    for name in ("redbull", "pringles_bbq"):  # a block of each class in natural order
+        validates = [row["image"] for row in rows if row["split"] == "val" and f"/{name}/" in row["image"]]
+        assert validates == [f"train/{name}/rgb_{k}.png" for k in (8, 9, 10, 11)]
+    assert facts(target)["notes"] == ["files left alone, since their suffix is no image's: 1"]
+
+
+def test_a_val_folder_is_used_where_it_is_there(folder, target):
+    for name in ("redbull", "pringles_bbq"):
+        write_image(folder / "val" / name / "a.png", seed=0)
+    info = build_from_folder(folder, settings(), workers=1, target=target)
+    assert info.sizes == {"train": 40, "val": 2, "test": 6}
+
+
+def test_bad_and_small_images_are_reported_counted_and_skipped(folder, target):
+    write_image(folder / "train" / "redbull" / "rgb_4.png", seed=0, size=(40, 7))
+    broken = folder / "train" / "redbull" / "rgb_3.png"
+    broken.write_bytes(broken.read_bytes()[:-200])
+    (folder / "test" / "pringles_bbq" / "rgb_0.png").write_text("no image")
+    info = build_from_folder(folder, settings(max_bad_share=0.05), workers=1, target=target)
+    assert sum(info.sizes.values()) == 43
+    assert facts(target)["dropped"] == {"too small": 1}
+    problems = facts(target)["problems"]
+    assert (problems["bad"], problems["total"]) == (2, 46)
+    paths = [entry["path"] for entry in problems["reasons"]["image unreadable"]]
+    assert paths == ["test/pringles_bbq/rgb_0.png", "train/redbull/rgb_3.png"]
+    with pytest.raises(InputError, match=r"Kitchen-HC: 2 of 46 images are bad \(4\.3%\)"):
+        build_from_folder(folder, settings(), workers=1, target=target)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (
+            {"classes": ["red_bull", "pringle"]},
+            "class 'pringle' names nothing in Kitchen-HC; .*: pringles_bbq",
+        ),
+        ({"val_share": 0.01}, "split 'val' is empty"),
+    ],
+)
+def test_bad_settings_fail_before_an_image_is_read(folder, target, monkeypatch, changes, message):
+    def fail(path):
+        raise AssertionError(f"{path} was opened")
+
+    monkeypatch.setattr("data_prep.kitchen.build_from_folder.EncodedImage", fail)
+    with pytest.raises(InputError, match=message):
+        build_from_folder(folder, settings(**changes), workers=1, target=target)
+    assert not target.store.exists()
+
+
+def test_unknown_classes_are_dropped_up_to_a_share(folder, target):
+    write_image(folder / "train" / "kettle" / "a.png", seed=0)
+    build_from_folder(folder, settings(), workers=1, target=target)
+    assert facts(target)["names"]["unknown"] == {"kettle": 1}
+    assert read_info(target.store).classes == CLASSES
+    with pytest.raises(InputError, match=r"1 of 47 images have unknown names, .*: kettle; add each"):
+        build_from_folder(folder, settings(max_unknown_share=0), workers=1, target=target)
+
+
+def test_a_missing_root_or_split_says_what_to_fetch(folder, target, tmp_path):
+    message = r"no such folder; fetch a ready-made Kitchen-HC.*data\.paths\.gmu_kitchens"
+    with pytest.raises(InputError, match=message):
+        build_from_folder(tmp_path / "nowhere", settings(), workers=1, target=target)
+    (folder / "test").rename(folder / "testing")
+    with pytest.raises(InputError, match=r"no folder 'test'; point data\.paths\.gmu_kitchens"):
+        build_from_folder(folder, settings(), workers=1, target=target)
