@@ -1,16 +1,20 @@
 # make demo   everything from nothing: environment, generated data, stores, runs, tables and figures (demo preset)
-# make test   the tests; make lint, make bench, make lock: what their names say
+# make test   all tests; make test-fast: those that need no Slurm, no browser and no Snakemake
+# make lint, make bench, make lock: what their names say
 CORES ?= $(shell nproc)
 VENV := .venv
 # Commands of the environment come first, for make's recipes and for the jobs that Snakemake starts.
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
-.PHONY: demo test lint bench lock
+.PHONY: demo test test-fast lint bench lock
 demo: $(VENV)/installed
 	snakemake --cores $(CORES)
 
 test: $(VENV)/installed-dev
 	python -m pytest --numprocesses 2 --no-loadscope-reorder $(PYTEST)
+
+test-fast: $(VENV)/installed-dev
+	python -m pytest --numprocesses 2 -m "not slurm and not browser and not workflow" $(PYTEST)
 
 lint: $(VENV)/installed-dev
 	ruff check .

@@ -1,24 +1,27 @@
 """The learning modules' times as ratios to an obvious yardstick, on one core.
 
-``python benchmarks/bench_learning.py`` takes about 40 s. The two sides of a ratio run in turns, so that a
-busy machine slows both; the medians are compared.
+``python benchmarks/bench_learning.py`` takes about 40 s.
 """
 
-import os
-import statistics
-import sys
-import time
+import hashlib
+import io
+import tempfile
 from collections.abc import Callable
+from pathlib import Path
 
-# Large temporaries go back to the kernel and are faulted in again unless glibc is told to keep them: timings
-# then swing several times over. Both settings must stand before the process starts.
-ENVIRONMENT = {
-    "OMP_NUM_THREADS": "1",
-    "MALLOC_MMAP_THRESHOLD_": str(2**25),
-    "MALLOC_TRIM_THRESHOLD_": str(2**32),
-    "MALLOC_TOP_PAD_": str(2**28),
-}
-SECONDS = 2.0  # of turns for each ratio
+import numpy as np
+import torch
+from PIL import Image
+from timing import medians, on_one_core
+from torchvision import datasets, transforms
+from torchvision.transforms.v2 import RandAugment
+
+from cld.augment.randaugment import rand_augment
+from cld.augment.views import Augment
+from cld.clustering import spherical_kmeans
+from cld.data import EncodedSplit, write_encoded_store
+from cld.data.view_batches import Schedule, view_batches
+from cld.evaluation.knn import knn_classify
 
 #: The augmentation of the supplement.
 AUGMENT = {
@@ -50,11 +53,6 @@ def main() -> None:
 
 def augment_against_pil(stored: int, size: int, batch: int) -> tuple[str, str, float]:
     """Views a second: batched augmentation over torchvision's PIL transforms, sample by sample."""
-    import torch
-    from PIL import Image
-
-    from cld.augment.views import Augment
-
     images = torch.randint(0, 256, (batch, stored, stored, 3), dtype=torch.uint8)
     augment, generator = Augment(AUGMENT, size, [0.5] * 3, [0.25] * 3), torch.Generator().manual_seed(0)
     pipeline = torchvision_views(size)
@@ -67,8 +65,6 @@ def augment_against_pil(stored: int, size: int, batch: int) -> tuple[str, str, f
 
 def torchvision_views(size: int) -> Callable[..., object]:
     """AUGMENT as torchvision's transforms of a PIL image."""
-    from torchvision import transforms
-
     return transforms.Compose(
         [
             transforms.RandomResizedCrop(size, scale=(0.2, 1.0)),
@@ -83,19 +79,6 @@ def torchvision_views(size: int) -> Callable[..., object]:
 
 def jpegs_against_image_folder(n: int, workers: int) -> tuple[str, str, float]:
     """Views a second: a store of JPEGs over a folder of the same ones, read as torchvision's examples do."""
-    import hashlib
-    import io
-    import tempfile
-    from pathlib import Path
-
-    import numpy as np
-    import torch
-    from PIL import Image
-    from torchvision import datasets
-
-    from cld.data import EncodedSplit, write_encoded_store
-    from cld.data.view_batches import Schedule, view_batches
-
     side, batch, rng = 224, 32, np.random.default_rng(0)
     config = {
         "train_on": ["train"],
@@ -145,12 +128,6 @@ def jpegs_against_image_folder(n: int, workers: int) -> tuple[str, str, float]:
 
 def rand_augment_against_pil(size: int, batch: int) -> tuple[str, str, float]:
     """Views a second: batched RandAugment over torchvision's, PIL image by PIL image."""
-    import torch
-    from PIL import Image
-    from torchvision.transforms.v2 import RandAugment
-
-    from cld.augment.randaugment import rand_augment
-
     images = torch.randint(0, 256, (batch, size, size, 3), dtype=torch.uint8)
     floats, generator = images.permute(0, 3, 1, 2).contiguous() / 255, torch.Generator().manual_seed(0)
     pictures, transform = [Image.fromarray(image) for image in images.numpy()], RandAugment(2, 9)
@@ -162,10 +139,6 @@ def rand_augment_against_pil(size: int, batch: int) -> tuple[str, str, float]:
 
 def kmeans_against_its_products(n: int, dim: int, n_groups: int) -> tuple[str, str, float]:
     """Time of five iterations over that of their two matrix products each, in float64 as the grouping is."""
-    import torch
-
-    from cld.clustering import spherical_kmeans
-
     features = torch.nn.functional.normalize(torch.randn(n, dim), dim=1)
     points = features.double()
 
@@ -180,31 +153,12 @@ def kmeans_against_its_products(n: int, dim: int, n_groups: int) -> tuple[str, s
 
 def knn_against_its_product(n_train: int, n_test: int, dim: int, k: int) -> tuple[str, str, float]:
     """Time of the vote over that of the similarities alone."""
-    import torch
-
-    from cld.evaluation.knn import knn_classify
-
     train, test = (torch.nn.functional.normalize(torch.randn(n, dim), dim=1) for n in (n_train, n_test))
     labels = torch.randint(10, (n_train,))
     vote, bare = medians(lambda: knn_classify(train, labels, test, 10, k, 0.1), lambda: test @ train.T)
     return f"kNN, {n_train} x {n_test} x {dim}, k {k}", "its matrix product", vote / bare
 
 
-def medians(*candidates: Callable[[], object]) -> list[float]:
-    """Median seconds of each candidate, run in turns after one warm-up."""
-    seconds: list[list[float]] = [[] for _ in candidates]
-    for candidate in candidates:
-        candidate()
-    until = time.perf_counter() + SECONDS
-    while time.perf_counter() < until or len(seconds[-1]) < 5:
-        for candidate, times in zip(candidates, seconds, strict=True):
-            started = time.perf_counter()
-            candidate()
-            times.append(time.perf_counter() - started)
-    return [statistics.median(times) for times in seconds]
-
-
 if __name__ == "__main__":
-    if any(os.environ.get(key) != value for key, value in ENVIRONMENT.items()):
-        os.execve(sys.executable, [sys.executable, *sys.argv], {**os.environ, **ENVIRONMENT})
+    on_one_core()
     main()

@@ -1,23 +1,22 @@
-"""A training step of each method over the bare forward and backward pass of the same views, on one core.
+"""A training step's time: of each method over a bare pass, and of each switch over a step without it.
 
-``python benchmarks/bench_steps.py`` takes a minute. The bare pass is the backbone's alone: forward and
-backward of the views that carry gradient, forward of those that do not. Above it are heads, losses,
-clustering, memories and the optimiser; with BYOL the target's forward pass of both views, with InfoMin the
-pass of the patches. The two sides of a ratio run in turns; the medians are compared.
+``python benchmarks/bench_steps.py`` takes some minutes on one core, most of them in the compiler. The bare pass
+is the backbone's alone: forward and backward of the views that carry gradient, forward of those that do not.
 """
 
-import os
-import sys
-from pathlib import Path
+from collections.abc import Callable, Mapping
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]
+import torch
+from timing import medians, on_one_core
 
-from bench_learning import ENVIRONMENT, medians  # noqa: E402
+from cld.config import load_run
+from cld.methods import METHODS
+from cld.training.loop import Part, start, train_step
+from cld.training.state import TrainingState
 
-N_IMAGES, SIZE = 4096, 32
+N_IMAGES = 4096
 #: Of the paper's network on small images, but for its depth: a block a stage keeps the benchmark short.
-SETTINGS = {
+NETWORK = {
     "backbone.blocks": [1, 1, 1, 1],
     "backbone.width": 64,
     "backbone.stem": "small_stride2",
@@ -26,30 +25,42 @@ SETTINGS = {
     "optimiser.batch_size": 128,
     "cld.n_groups": 64,
 }
+PLAIN = {"speed.channels_last": False, "precision": "fp32"}
+SWITCHES = {
+    "channels_last": {"speed.channels_last": True},
+    "channels_last, bf16": {"speed.channels_last": True, "precision": "bf16"},
+    "channels_last, compile": {"speed.channels_last": True, "speed.compile": True},
+}
+#: Side of the views, and the network.
+SIZES = {"32 x 32": (32, NETWORK), "96 x 96": (96, {**NETWORK, "optimiser.batch_size": 64})}
 
 
 def main() -> None:
-    """Print a table of ratios."""
-    from cld.methods import METHODS
-
-    print(f"{'method':<12} {'alone':>8} {'with CLD':>9}   step / bare forward and backward")
+    """Print two tables of ratios."""
+    print(f"{'method':<24} {'alone':>10} {'with CLD':>10}   step / bare forward and backward")
     for method in METHODS:
-        ratios = [step_against_bare_pass(method, weight) for weight in (0, 0.25)]
-        print(f"{method:<12} {ratios[0]:>8.3f} {ratios[1]:>9.3f}")
+        ratios = [step_against_bare_pass(method, {**NETWORK, "cld.weight": weight}) for weight in (0, 0.25)]
+        print(f"{method:<24} {ratios[0]:>10.3f} {ratios[1]:>10.3f}")
+    print(f"\n{'switch':<24}" + "".join(f"{size:>11}" for size in SIZES) + "   step without it / with it")
+    for switch, changes in SWITCHES.items():
+        print(f"{switch:<24}" + "".join(f"{gain(*size, changes):>11.2f}" for size in SIZES.values()))
 
 
-def step_against_bare_pass(method: str, weight: float) -> float:
-    """Time of a whole step over that of the bare pass."""
-    import torch
-
-    from cld.config import load_run
-    from cld.training.loop import Part, start, train_step
-
-    config = load_run("paper", "cifar10", method, 0, {**SETTINGS, "cld.weight": weight})
+def training_step(
+    method: str, side: int, overrides: Mapping
+) -> tuple[Callable[[], None], TrainingState, tuple[torch.Tensor, ...]]:
+    """A step on random views of a side, with the state that it changes and the views."""
+    config = load_run("paper", "cifar10", method, 0, overrides)
     state = start(config, "none", N_IMAGES, torch.device("cpu"))
     size = config["optimiser"]["batch_size"]
-    views = tuple(torch.randn(size, 3, SIZE, SIZE) for _ in range(config["views"]))
-    index = torch.randperm(N_IMAGES)[:size]
+    views = tuple(torch.randn(size, 3, side, side) for _ in range(config["views"]))
+    part = Part(views, torch.randperm(N_IMAGES)[:size], torch.Generator())
+    return lambda: train_step(state, state.method, [part], 0.01, 0.5), state, views
+
+
+def step_against_bare_pass(method: str, overrides: Mapping) -> float:
+    """Time of a whole step over that of the bare pass."""
+    step, state, views = training_step(method, 32, overrides)
     backbone, n_keys = state.method.encoder.backbone, state.method.n_key_views
 
     def bare() -> None:
@@ -59,14 +70,17 @@ def step_against_bare_pass(method: str, weight: float) -> float:
             for view in views[len(views) - n_keys :]:
                 backbone(view)
 
-    def step() -> None:
-        train_step(state, state.method, [Part(views, index, torch.Generator())], 0.01, 0.5)
-
     whole, alone = medians(step, bare)
     return whole / alone
 
 
+def gain(side: int, network: Mapping, changes: Mapping) -> float:
+    """Time of a step of NPID + CLD without a switch over that with it."""
+    steps = [training_step("npid", side, {**network, **PLAIN, **extra})[0] for extra in (changes, {})]
+    switched, plain = medians(*steps)
+    return plain / switched
+
+
 if __name__ == "__main__":
-    if any(os.environ.get(key) != value for key, value in ENVIRONMENT.items()):
-        os.execve(sys.executable, [sys.executable, *sys.argv], {**os.environ, **ENVIRONMENT})
+    on_one_core()
     main()

@@ -1,30 +1,31 @@
 """Building and reading stores, as ratios to an obvious yardstick.
 
-``python benchmarks/bench_stores.py`` takes under a minute. Rates are compared, so more is better. The two
-sides of a ratio run in turns, so that a busy machine slows both; the medians are compared. Nothing comes from
-a cold disk.
+``python benchmarks/bench_stores.py`` takes under a minute. Rates are compared, so more is better. Nothing
+comes from a cold disk.
 """
 
 import os
 import random
 import shutil
-import statistics
-import sys
 import tempfile
-import time
-from collections.abc import Callable
 from contextlib import redirect_stderr
 from pathlib import Path
 
 import numpy as np
+import torch
 from PIL import Image
+from timing import medians
+from torchvision.datasets import ImageFolder
+from torchvision.io import ImageReadMode, decode_jpeg
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
+from cld.data import EncodedImages, Split, read_split, write_store
+from data_prep.common.jpeg_store import Encoding, SourceImage, build_jpeg_store
+from data_prep.common.parallel import ordered_map
+from data_prep.common.record import BuildRecord, Target
+from data_prep.common.settings import Settings
 
 WORKERS = 2
 N_IMAGES, N_PICTURES = 4096, 64  # files, and how many of them differ
-TURNS = 5
 
 
 def main() -> None:
@@ -67,8 +68,6 @@ def build_against_decoding(
     files: list[Path], folder: Path, short_side: int | None
 ) -> tuple[str, str, float, str, str]:
     """Images a second: building a store, over decoding the same files with as many processes."""
-    from data_prep.common.parallel import ordered_map
-
     store = folder / "built" / "store.h5"
 
     def build() -> None:
@@ -84,10 +83,6 @@ def build_against_decoding(
 
 def build_store(files: list[Path], store: Path, short_side: int | None = None) -> None:
     """Build a store of ``files`` as its only split."""
-    from data_prep.common.jpeg_store import Encoding, SourceImage, build_jpeg_store
-    from data_prep.common.record import BuildRecord, Target
-    from data_prep.common.settings import Settings
-
     target = Target(store, store.with_suffix(".csv"), store.with_suffix(".md"), "bench", "demo")
     record = BuildRecord(files[0].parent, target, Settings(max_bad_share=0), "images")
     images = {"train": [SourceImage(file.name, 0, file) for file in files]}
@@ -103,12 +98,6 @@ def decode(path: Path) -> tuple[int, int]:
 
 def reading_against_image_folder(files: list[Path], folder: Path) -> tuple[str, str, float, str, str]:
     """Images a second in random order, one process: a store, over torchvision's ImageFolder."""
-    import torch
-    from torchvision.datasets import ImageFolder
-    from torchvision.io import ImageReadMode, decode_jpeg
-
-    from cld.data import EncodedImages
-
     build_store(files, folder / "read" / "store.h5")
     images = EncodedImages(folder / "read" / "store.h5", "train")
     tree = ImageFolder(folder / "photographs")
@@ -129,8 +118,6 @@ def reading_against_image_folder(files: list[Path], folder: Path) -> tuple[str, 
 
 def loading_against_reading_bytes(folder: Path) -> tuple[str, str, float, str, str]:
     """Bytes a second: a store of small images loaded whole, over reading its file's bytes."""
-    from cld.data import Split, read_split, write_store
-
     store = folder / "small.h5"
     images = np.random.default_rng(0).integers(0, 256, (20_000, 32, 32, 3), dtype=np.uint8)
     facts = {"dataset": "bench", "preset": "demo", "classes": ["any"], "sources": {}, "config": {}}
@@ -138,18 +125,6 @@ def loading_against_reading_bytes(folder: Path) -> tuple[str, str, float, str, s
     loading, reading = medians(lambda: read_split(store, "train"), store.read_bytes)
     rate = f"{images.nbytes / loading / 1e6:.0f} MB/s against {images.nbytes / reading / 1e6:.0f}"
     return "store of small images loaded whole", "its file's bytes read", reading / loading, "-", rate
-
-
-def medians(*candidates: Callable[[], object]) -> list[float]:
-    """Median seconds of each candidate, run in turns after one warm-up."""
-    seconds: list[list[float]] = [[] for _ in candidates]
-    for turn in range(TURNS + 1):
-        for candidate, times in zip(candidates, seconds, strict=True):
-            started = time.perf_counter()
-            candidate()
-            if turn:
-                times.append(time.perf_counter() - started)
-    return [statistics.median(times) for times in seconds]
 
 
 if __name__ == "__main__":

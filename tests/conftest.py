@@ -5,8 +5,8 @@ import pytest
 from hypothesis import settings
 from xdist.scheduler import LoadScopeScheduling
 
-#: Their tests take longest, so they begin first.
-LONGEST = ("tests/slurm/", "tests/workflow/")
+#: Markers by folder. These tests take longest, so they begin first.
+MARKED = {"tests/slurm/": "slurm", "tests/workflow/": "workflow"}
 
 # The same examples each time and no time limit per example: a busy machine fails no test.
 settings.register_profile("steady", deadline=None, derandomize=True)
@@ -25,7 +25,11 @@ def golden() -> dict:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    items.sort(key=lambda item: not item.nodeid.startswith(LONGEST))
+    for item in items:
+        for folder, marker in MARKED.items():
+            if item.nodeid.startswith(folder):
+                item.add_marker(marker)
+    items.sort(key=lambda item: not item.nodeid.startswith(tuple(MARKED)))
 
 
 @pytest.hookimpl(optionalhook=True)

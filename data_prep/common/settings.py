@@ -98,6 +98,15 @@ def _kitchen(settings: Settings) -> dict[str, str]:
     return {} if fits else {"test_scenes": f"some of scenes ({settings.scenes}), and not all of them"}
 
 
+def _rendered_kitchens(settings: Settings) -> dict[str, str]:
+    shown = settings.frames_per_scene - settings.empty_per_scene
+    if shown < 0:
+        return {"empty_per_scene": f"at most frames_per_scene ({settings.frames_per_scene})"}
+    if settings.unannotated_per_scene > shown:
+        return {"unannotated_per_scene": f"at most frames_per_scene - empty_per_scene ({shown})"}
+    return {}
+
+
 def _imagenet_pictures(settings: Settings) -> dict[str, str]:
     spare = settings.train_per_synset - settings.lt_val
     if spare < 1:
@@ -115,5 +124,6 @@ def _no_checks(settings: Settings) -> dict[str, str]:
 
 _CROSS_CHECKS = {
     "build/kitchen": _kitchen,
+    "generate/gmu_kitchens": _rendered_kitchens,
     "generate/imagenet": _imagenet_pictures,
 }

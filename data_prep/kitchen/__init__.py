@@ -1,1 +1,1 @@
-"""Kitchen-HC: what becomes an instance, its geometry, its manifest and its report."""
+"""Kitchen-HC: the reader of GMU Kitchens (``gmu``), and the builders of the store from scenes or a folder."""

@@ -3,7 +3,6 @@
 import difflib
 import re
 from collections import Counter
-from collections.abc import Iterable
 
 from cld.runtime.errors import InputError
 from data_prep.common.settings import Settings
@@ -52,16 +51,19 @@ class ClassNames:
         others = sorted({*self.spellings[NOT_KEPT], *self.spellings[UNKNOWN]})
         for name in self.classes:
             if name not in found:
+                close = difflib.get_close_matches(name, others, 3)
+                listed = _listing(close + [other for other in others if other not in close])
                 raise InputError(
                     f"build settings: class '{name}' names nothing in {source}; remove it from 'classes', or "
-                    f"add its spelling there to 'aliases'. Names not kept: {_listing(others, name)}"
+                    f"add its spelling there to 'aliases'. Names not kept: {listed}"
                 )
         total = sum(counts.total() for counts in self.spellings.values())
         unknown = self.spellings[UNKNOWN]
         if unknown.total() > self._max_unknown_share * total:
+            listed = _listing([name for name, _ in unknown.most_common()])
             raise InputError(
                 f"{source}: {unknown.total()} of {total} {unit} have unknown names, more than "
-                f"max_unknown_share ({self._max_unknown_share:.1%}): {_listing(unknown, None)}; add each to "
+                f"max_unknown_share ({self._max_unknown_share:.1%}): {listed}; add each to "
                 f"'classes', 'aliases' or 'ignore' of the build settings"
             )
 
@@ -75,11 +77,6 @@ def _key(name: str) -> str:
     return re.sub(r"[^a-z0-9]", "", name.lower())
 
 
-def _listing(names: Iterable[str], near: str | None) -> str:
-    """The names, those like ``near`` first, the commonest first where they are counted."""
-    names = [name for name, _ in names.most_common()] if isinstance(names, Counter) else list(names)
-    if near is not None:
-        close = difflib.get_close_matches(near, names, 3)
-        names = close + [name for name in names if name not in close]
+def _listing(names: list[str]) -> str:
     more = f" and {len(names) - NAMES_SHOWN} more" if len(names) > NAMES_SHOWN else ""
     return (", ".join(names[:NAMES_SHOWN]) or "none") + more

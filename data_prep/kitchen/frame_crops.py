@@ -38,9 +38,9 @@ def crop_frame(job: FrameJob) -> Crops:
     path, reason = frame.image, "image unreadable"
     try:
         encoded = EncodedImage(path)
-        told = frame.annotation.size
-        if told is not None and told != encoded.size:
-            detail = f"{_size(encoded.size)}, its annotation says {_size(told)}"
+        annotated_size = frame.annotation.size
+        if annotated_size not in (None, encoded.size):
+            detail = f"{_size(encoded.size)}, its annotation says {_size(annotated_size)}"
             return report(path, "image size disagrees with its annotation", detail)
         image, depth = encoded.colour(), None
         crops.files.append(digest(path, job.root, encoded.content))

@@ -65,7 +65,8 @@ def _replaced_folder(root: Path) -> Iterator[Path]:
     partial.mkdir(parents=True)
     try:
         yield partial
-        shutil.rmtree(root, ignore_errors=True)
+        if root.exists():
+            shutil.rmtree(root)
         os.rename(partial, root)
     finally:
         shutil.rmtree(partial, ignore_errors=True)

@@ -1,41 +1,13 @@
-"""Results on a disk that several workflows share, and stores on a node's own."""
+"""Results on a shared disk: file times, contents that changed, and stores copied to a node's own disk."""
 
 import json
 import os
-import re
-import signal
-import subprocess
-import sys
 import time
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 CELL = "cells/table_t/4/kmeans.json"
-
-
-@pytest.fixture(scope="module")
-def sharing(tmp_path_factory, new_checkout):
-    """Two checkouts with one results folder."""
-    results = tmp_path_factory.mktemp("shared")
-    checkouts = [new_checkout() for _ in range(2)]
-    for checkout in checkouts:
-        config = checkout.folder / "config/config.yaml"
-        config.write_text(config.read_text().replace("results: results", f"results: {results}"))
-        checkout.cell = f"{results}/tiny/{CELL}"
-    return checkouts
-
-
-def start(checkout, target: str) -> subprocess.Popen:
-    return subprocess.Popen(
-        [sys.executable, "-m", "snakemake", "--cores", "2", target],
-        cwd=checkout.folder,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-    )
 
 
 def numbers(cell: str | Path) -> list:
@@ -45,55 +17,6 @@ def numbers(cell: str | Path) -> list:
         content["value"],
         *([score[key] for key in ("run", "value", "hits")] for score in content["scores"]),
     ]
-
-
-def test_two_workflows_that_start_together_make_everything_once(sharing, built):
-    processes = [start(checkout, checkout.cell) for checkout in sharing]
-    said = [process.communicate()[0] for process in processes]
-    codes = [process.returncode for process in processes]
-    assert sorted(codes) == [0, 1], said
-    winner, loser = codes.index(0), codes.index(1)
-    refusal = rf"error: \S+: process {processes[winner].pid} of \S+ makes or reads it, for a workflow in "
-    assert re.search(refusal + re.escape(str(sharing[winner].folder)), said[loser]), said[loser]
-    assert "Traceback" not in said[loser]
-    assert numbers(sharing[0].cell) == numbers(built.folder / "results/tiny" / CELL)
-    for checkout in sharing:
-        assert checkout.planned(checkout.cell) == {}
-
-
-def test_after_a_workflow_that_was_killed_another_goes_on(sharing, built):
-    """Its jobs may be at work for a while yet: a run of theirs is waited for, or gone on with."""
-    first, second = sharing
-    cell = first.cell.replace("/4/", "/8/")
-    killed = start(first, cell)
-    runs = Path(first.cell).parents[3] / "runs"
-    give_up = time.monotonic() + 300
-    while not list(runs.glob("*/training.lock")):
-        assert killed.poll() is None and time.monotonic() < give_up
-        time.sleep(0.05)
-    os.kill(killed.pid, signal.SIGKILL)
-    killed.wait()
-    try:
-        done = second.snakemake(cell)
-        if "while this one looked what there is to do; start again" in done.stdout:  # the orphan was quick
-            done = second.snakemake(cell)
-        assert done.returncode == 0, done.stdout
-    finally:
-        with suppress(ProcessLookupError):
-            os.killpg(killed.pid, signal.SIGKILL)
-    assert numbers(cell) == numbers(built.folder / "results/tiny" / CELL.replace("/4/", "/8/"))
-    assert not list(runs.glob("*/*.lock"))
-
-
-def test_workflows_that_make_different_files_run_side_by_side(sharing):
-    targets = [
-        sharing[0].cell.replace("4/kmeans", "reference/chance"),
-        f"{Path(sharing[0].cell).parents[3]}/stores/voc07.h5",
-    ]
-    processes = [start(checkout, target) for checkout, target in zip(sharing, targets, strict=True)]
-    said = [process.communicate()[0] for process in processes]
-    assert [process.returncode for process in processes] == [0, 0], said
-    assert all(Path(target).exists() for target in targets)
 
 
 @pytest.mark.parametrize("when", ["now", "in ten years", "long ago"])

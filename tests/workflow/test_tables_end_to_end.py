@@ -141,11 +141,14 @@ def test_the_guides_table_is_made_from_its_file_alone(built):
         file.unlink()
 
 
-def test_the_page_and_the_tables_of_now_need_nothing_to_be_made(built):
-    built.make("tables_now", "index_now")
+def test_commands_that_look_read_what_was_made(built):
+    for command in (["tables", "--now"], ["page", "--now"], ["status"], ["plan"]):
+        done = built.cld(*command, "--preset", "tiny")
+        assert done.returncode == 0, done.stderr
     page = (built.folder / "results/tiny/index.html").read_text()
     assert "Table T" in page and "tiny scale" in page
     assert (built.folder / "results/tiny/tables_now/table_t.md").exists()
+    assert "Nothing to be done" in built.make("all_tables")
 
 
 def test_snakemakes_own_report_has_the_table_and_the_figure_with_captions(built):

@@ -11,7 +11,7 @@ rule all_stores:
         expand(
             f"{STORE}.card.{{kind}}",
             preset=PRESET,
-            dataset=[name for name in DATASETS if settings.is_available(name, config["data"]["paths"])],
+            dataset=TARGETS.available_datasets(),
             kind=["md", "png"],
         ),
 
@@ -48,7 +48,7 @@ rule fetch:
         mem_mb=1000,
         runtime=1440,
     params:
-        root=lambda wildcards: upstream(wildcards.preset, wildcards.source),
+        root=of(TARGETS.upstream, "source"),
         mirror=["--mirror", config["data"]["mirror"]] if config["data"]["mirror"] else [],
     shell:
         "python -m data_prep fetch --preset {wildcards.preset} --source {wildcards.source} --root {params.root:q}"
@@ -57,7 +57,7 @@ rule fetch:
 
 rule store:
     input:
-        files_of("dataset"),
+        of(TARGETS.dataset_files, "dataset"),
     output:
         store=f"{STORE}.h5",
         checksum=f"{STORE}.h5.sha256",
@@ -75,7 +75,7 @@ rule store:
         runtime=120,
     params:
         builder=lambda wildcards: settings.load_dataset(wildcards.preset, wildcards.dataset)["builder"],
-        root=lambda wildcards: upstream(wildcards.preset, source_of(wildcards.preset, wildcards.dataset)),
+        root=of(TARGETS.dataset_upstream, "dataset"),
         settings=lambda wildcards: settings.load_dataset(wildcards.preset, wildcards.dataset)["build"],
     shell:
         "python -m data_prep build --preset {wildcards.preset} --dataset {wildcards.dataset}"
@@ -87,7 +87,7 @@ rule card:
     input:
         store=ancient(f"{STORE}.h5"),
         checksum=f"{STORE}.h5.sha256",
-        pixel_knn=pixel_knn_of("dataset"),
+        pixel_knn=of(TARGETS.pixel_knn, "dataset"),
     output:
         card=f"{STORE}.card.md",
         figure=f"{STORE}.card.png",
@@ -104,5 +104,5 @@ rule card:
     params:
         score=lambda wildcards, input: ["--pixel-knn", input.pixel_knn] if input.pixel_knn else [],
     shell:
-        "python -m cld.runtime.warm card --store {input.store} {params.score}"
+        "{CLD} card --store {input.store} {params.score}"
         " --card {output.card} --figure {output.figure} > {log} 2>&1"

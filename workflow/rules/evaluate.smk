@@ -3,7 +3,7 @@
 
 rule all_evaluations:
     input:
-        results(scores_of_evaluations(PRESET)),
+        [f"{RESULTS}/{score}" for score in scores_of_evaluations(PRESET)],
 
 
 rule evaluate:
@@ -28,7 +28,7 @@ rule evaluate:
     params:
         settings=lambda wildcards: settings.load_protocol(wildcards.preset, wildcards.protocol),
     shell:
-        "python -m cld.runtime.warm evaluate {wildcards.protocol} --preset {wildcards.preset} --store {input.store}"
+        "{CLD} evaluate {wildcards.protocol} --preset {wildcards.preset} --store {input.store}"
         " --checkpoint {input.checkpoint} --score {output} > {log} 2>&1"
 
 
@@ -56,7 +56,7 @@ rule linear_published:
         launcher=launcher,
         said=lambda wildcards: f"../../scores/{wildcards.subject}/linear_published.log",
     shell:
-        "ln -sf {params.said} {log} && {params.launcher} $CLD_CONTAINER python -m cld.runtime.warm evaluate linear_published"
+        "ln -sf {params.said} {log} && {params.launcher} $CLD_CONTAINER {CLD} evaluate linear_published"
         " --preset {wildcards.preset} --store {input.store} --checkpoint {input.checkpoint} --score {output}"
         " >> {log} 2>&1"
 
@@ -82,7 +82,7 @@ rule evaluate_store:
     params:
         settings=lambda wildcards: settings.load_protocol(wildcards.preset, wildcards.protocol),
     shell:
-        "python -m cld.runtime.warm evaluate {wildcards.protocol} --preset {wildcards.preset} --store {input.store}"
+        "{CLD} evaluate {wildcards.protocol} --preset {wildcards.preset} --store {input.store}"
         " --score {output} > {log} 2>&1"
 
 
@@ -99,7 +99,7 @@ rule detect:
     benchmark:
         f"{BENCHMARK}/evaluate/{{subject}}.detection_{{objects}}.tsv"
     wildcard_constraints:
-        objects="|".join(OBJECT_DATASETS),
+        objects="|".join(targets.detection_datasets()),
     conda:
         ENVIRONMENT
     container:
@@ -113,7 +113,7 @@ rule detect:
         launcher=launcher,
         said=lambda wildcards: f"../../scores/{wildcards.subject}/detection_{wildcards.objects}.log",
     shell:
-        "ln -sf {params.said} {log} && {params.launcher} $CLD_CONTAINER python -m cld.runtime.warm evaluate detection"
+        "ln -sf {params.said} {log} && {params.launcher} $CLD_CONTAINER {CLD} evaluate detection"
         " --preset {wildcards.preset} --store {input.store} --checkpoint {input.checkpoint} --score {output.score} >> {log} 2>&1"
 
 
@@ -135,7 +135,7 @@ rule semisup_subset:
         share=lambda wildcards: int(wildcards.percent) / 100,
         held_out=lambda wildcards: settings.load_protocol(wildcards.preset, "semisup")["held_out_share"],
     shell:
-        "python -m cld.runtime.warm semisup subset --preset {wildcards.preset} --store {input.store}"
+        "{CLD} semisup subset --preset {wildcards.preset} --store {input.store}"
         " --share {params.share} --seed {wildcards.seed} --out {output} > {log} 2>&1"
 
 
@@ -144,7 +144,7 @@ rule semisup_trial:
         store=ancient(store_of("subject")),
         checksum=checksum_of("subject"),
         checkpoint=CHECKPOINT,
-        subset=semisup_subset_of,
+        subset=of(TARGETS.semisup_subset, "subject", "percent"),
     output:
         report=f"{SCORES}/semisup_{{percent}}/lr{{lr}}-head{{multiplier}}.json",
         network=temp(f"{SCORES}/semisup_{{percent}}/lr{{lr}}-head{{multiplier}}.pt"),
@@ -166,7 +166,7 @@ rule semisup_trial:
         said=lambda wildcards, output: f"../../scores/{wildcards.subject}/"
         f"semisup_{wildcards.percent}/{Path(output.report).stem}.log",
     shell:
-        "ln -sf {params.said} {log} && {params.launcher} $CLD_CONTAINER python -m cld.runtime.warm semisup trial"
+        "ln -sf {params.said} {log} && {params.launcher} $CLD_CONTAINER {CLD} semisup trial"
         " --preset {wildcards.preset} --store {input.store} --checkpoint {input.checkpoint}"
         " --subset {input.subset} --lr {wildcards.lr}"
         " --head-multiplier {wildcards.multiplier} --out {output.report} >> {log} 2>&1"
@@ -174,7 +174,7 @@ rule semisup_trial:
 
 rule semisup:
     input:
-        unpack(semisup_trials),
+        unpack(of(TARGETS.semisup_trials, "subject", "percent")),
         store=ancient(store_of("subject")),
         checksum=checksum_of("subject"),
     output:
@@ -190,5 +190,5 @@ rule semisup:
         mem_mb=4000,
         runtime=30,
     shell:
-        "python -m cld.runtime.warm semisup choose --preset {wildcards.preset} --store {input.store}"
+        "{CLD} semisup choose --preset {wildcards.preset} --store {input.store}"
         " --trials {input.reports} --score {output} > {log} 2>&1"

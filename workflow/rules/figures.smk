@@ -3,17 +3,21 @@
 
 rule all_figures:
     input:
-        expand(f"{RESULTS}/{PRESET}/figures/{{figure}}.{{kind}}", figure=FIGURES, kind=["png", "pdf", "csv"]),
+        expand(
+            f"{RESULTS}/{PRESET}/figures/{{figure}}.{{kind}}",
+            figure=targets.figures(),
+            kind=["png", "pdf", "csv"],
+        ),
 
 
 rule figure_a1:
     input:
-        lambda wildcards: source_files(wildcards.preset, "gmu_kitchens"),
+        lambda wildcards: TARGETS.source_files(wildcards.preset, "gmu_kitchens"),
         store=ancient(f"{RESULTS}/{{preset}}/stores/kitchen_hc.h5"),
         checksum=f"{RESULTS}/{{preset}}/stores/kitchen_hc.h5.sha256",
         manifest=f"{RESULTS}/{{preset}}/stores/kitchen_hc.manifest.csv",
     output:
-        png=report(f"{FIGURE}/fig_a1.png", caption=SHOWN, category="Figures", labels={"figure": "A.1"}),
+        png=report(f"{FIGURE}/fig_a1.png", caption=CAPTION, category="Figures", labels={"figure": "A.1"}),
         pdf=f"{FIGURE}/fig_a1.pdf",
         csv=f"{FIGURE}/fig_a1.csv",
     log:
@@ -27,10 +31,10 @@ rule figure_a1:
         mem_mb=2000,
         runtime=10,
     params:
-        root=lambda wildcards: upstream(wildcards.preset, "gmu_kitchens"),
-        shown=shown_figure("fig_a1"),
+        root=lambda wildcards: TARGETS.upstream(wildcards.preset, "gmu_kitchens"),
+        caption=lambda wildcards: targets.figure_caption(wildcards.preset, "fig_a1"),
     shell:
-        "python -m cld.runtime.warm figure-a1 --preset {wildcards.preset} --root {params.root} --store {input.store}"
+        "{CLD} figure-a1 --preset {wildcards.preset} --root {params.root} --store {input.store}"
         " --manifest {input.manifest} --figures {output.png} {output.pdf}"
         " --csv {output.csv} > {log} 2>&1"
 
@@ -39,7 +43,7 @@ rule figure_a2:
     input:
         f"{RESULTS}/{{preset}}/tables/table_negatives.csv",
     output:
-        png=report(f"{FIGURE}/fig_a2.png", caption=SHOWN, category="Figures", labels={"figure": "A.2"}),
+        png=report(f"{FIGURE}/fig_a2.png", caption=CAPTION, category="Figures", labels={"figure": "A.2"}),
         pdf=f"{FIGURE}/fig_a2.pdf",
         csv=f"{FIGURE}/fig_a2.csv",
     log:
@@ -53,19 +57,19 @@ rule figure_a2:
         mem_mb=500,
         runtime=5,
     params:
-        shown=shown_figure("fig_a2"),
+        caption=lambda wildcards: targets.figure_caption(wildcards.preset, "fig_a2"),
     shell:
-        "python -m cld.runtime.warm figure-a2 --preset {wildcards.preset} --table {input}"
+        "{CLD} figure-a2 --preset {wildcards.preset} --table {input}"
         " --figure {output.png} {output.pdf} --csv {output.csv} > {log} 2>&1"
 
 
 rule figure_a3:
     input:
-        checkpoints=retrieving_checkpoints,
+        checkpoints=of(TARGETS.retrieval_checkpoints),
         store=ancient(f"{RESULTS}/{{preset}}/stores/imagenet100.h5"),
         checksum=f"{RESULTS}/{{preset}}/stores/imagenet100.h5.sha256",
     output:
-        png=report(f"{FIGURE}/fig_a3.png", caption=SHOWN, category="Figures", labels={"figure": "A.3"}),
+        png=report(f"{FIGURE}/fig_a3.png", caption=CAPTION, category="Figures", labels={"figure": "A.3"}),
         pdf=f"{FIGURE}/fig_a3.pdf",
         csv=f"{FIGURE}/fig_a3.csv",
     log:
@@ -79,19 +83,19 @@ rule figure_a3:
         mem_mb=8000,
         runtime=60,
     params:
-        shown=shown_figure("fig_a3"),
+        caption=lambda wildcards: targets.figure_caption(wildcards.preset, "fig_a3"),
     shell:
-        "python -m cld.runtime.warm figure-a3 --store {input.store} --checkpoints {input.checkpoints}"
+        "{CLD} figure-a3 --store {input.store} --checkpoints {input.checkpoints}"
         " --labels NPID NPID+CLD --figure {output.png} {output.pdf} --csv {output.csv} > {log} 2>&1"
 
 
 rule figure_choice:
     input:
-        scores=scores_of_choice,
+        scores=of(TARGETS.choice_scores),
     output:
         png=report(
             f"{FIGURE}/fig_choice.png",
-            caption=SHOWN,
+            caption=CAPTION,
             category="Figures",
             labels={"figure": "choice without labels"},
         ),
@@ -108,7 +112,7 @@ rule figure_choice:
         mem_mb=500,
         runtime=5,
     params:
-        shown=shown_figure("fig_choice"),
+        caption=lambda wildcards: targets.figure_caption(wildcards.preset, "fig_choice"),
     shell:
-        "python -m cld.runtime.warm figure-choice --key cld.weight --scores {input.scores}"
+        "{CLD} figure-choice --key cld.weight --scores {input.scores}"
         " --figure {output.png} {output.pdf} --csv {output.csv} > {log} 2>&1"

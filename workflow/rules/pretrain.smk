@@ -25,9 +25,9 @@ rule pretrain:
         gpu=gpus_of_run,
     params:
         folder=lambda wildcards, output: Path(output.checkpoint).parent,
-        arguments=run_arguments,
+        arguments=of(TARGETS.run_arguments, "run"),
         launcher=launcher,
         said=lambda wildcards: f"../../runs/{wildcards.run}/output.log",
     shell:
-        "ln -sf {params.said} {log} && {params.launcher} $CLD_CONTAINER python -m cld.runtime.warm train"
+        "ln -sf {params.said} {log} && {params.launcher} $CLD_CONTAINER {CLD} train"
         " --preset {wildcards.preset} {params.arguments} --store {input.store} --run-dir {params.folder} >> {log} 2>&1"

@@ -5,14 +5,14 @@ rule all_tables:
     input:
         expand(
             f"{RESULTS}/{PRESET}/tables/{{table}}.{{kind}}",
-            table=tables_available(PRESET),
+            table=TARGETS.available_tables(PRESET),
             kind=["csv", "md", "tex", "html", "png"],
         ),
 
 
 rule cell:
     input:
-        cell_scores,
+        of(TARGETS.cell_scores, "table", "row", "column"),
     output:
         f"{RESULTS}/{{preset}}/cells/{{table}}/{{row}}/{{column}}.json",
     log:
@@ -26,22 +26,24 @@ rule cell:
         mem_mb=500,
         runtime=5,
     params:
-        cell=lambda wildcards: repr(table_cell(wildcards)),
+        cell=lambda wildcards: repr(
+            targets.tables(wildcards.preset)[wildcards.table].cell(wildcards.row, wildcards.column)
+        ),
     shell:
-        "python -m cld.runtime.warm cell --preset {wildcards.preset} --table {wildcards.table} --row {wildcards.row}"
+        "{CLD} cell --preset {wildcards.preset} --table {wildcards.table} --row {wildcards.row}"
         " --column {wildcards.column} --scores {input} --out {output} > {log} 2>&1"
 
 
 rule table:
     input:
-        table_cells,
+        of(TARGETS.table_cells, "table"),
     output:
         multiext(TABLE, ".csv", ".md", ".tex"),
         html=report(
-            f"{TABLE}.html", caption=SHOWN, category="Tables", labels={"table": "{table}", "as": "page"}
+            f"{TABLE}.html", caption=CAPTION, category="Tables", labels={"table": "{table}", "as": "page"}
         ),
         png=report(
-            f"{TABLE}.png", caption=SHOWN, category="Tables", labels={"table": "{table}", "as": "picture"}
+            f"{TABLE}.png", caption=CAPTION, category="Tables", labels={"table": "{table}", "as": "picture"}
         ),
     log:
         f"{LOG}/tables/{{table}}.log",
@@ -54,9 +56,9 @@ rule table:
         mem_mb=500,
         runtime=5,
     params:
-        table=lambda wildcards: repr(tables(wildcards.preset)[wildcards.table]),
-        shown=shown_table,
+        table=lambda wildcards: repr(targets.tables(wildcards.preset)[wildcards.table]),
+        caption=of(targets.table_caption, "table"),
         results=lambda wildcards, output: Path(output[0]).parents[2],
     shell:
-        "python -m cld.runtime.warm tables --preset {wildcards.preset} --tables {wildcards.table}"
+        "{CLD} tables --preset {wildcards.preset} --tables {wildcards.table}"
         " --results {params.results} > {log} 2>&1"

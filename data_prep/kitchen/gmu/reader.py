@@ -45,7 +45,7 @@ class Frame:
     @property
     def unit(self) -> str:
         """The frame's name in reports."""
-        return frame_unit(self.scene, self.number)
+        return f"scene {self.scene} frame {self.number}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,11 +71,6 @@ class Scene:
     problems: tuple[Problem, ...]
     files: tuple[Path, ...]
     notes: tuple[str, ...]
-
-
-def frame_unit(scene: int, number: int) -> str:
-    """A frame's name in reports."""
-    return f"scene {scene} frame {number}"
 
 
 def check_root(root: str | Path, scenes: tuple[int, ...]) -> None:
@@ -109,8 +104,8 @@ def read_scene(root: str | Path, scene: int, geometry: bool = True) -> Scene:
         geometry: whether frames need a depth image and a pose.
 
     Raises:
-        InputError: there are no ``Annotations``, and the scene's ``bboxes`` ``.mat`` cannot be read or
-            matched with its frames.
+        InputError: the poses cannot be read; or there are no ``Annotations``, and the scene's ``bboxes``
+            ``.mat`` cannot be read or matched with its frames.
     """
     root = Path(root)
     images = _numbered_files(layout.images_folder(root, scene), "rgb", "png")
@@ -118,15 +113,11 @@ def read_scene(root: str | Path, scene: int, geometry: bool = True) -> Scene:
     problems, files, notes = [], [], []
 
     def report(number: int, path: Path, reason: str, detail: str = "") -> None:
-        problems.append(problem(frame_unit(scene, number), path, root, reason, detail))
+        problems.append(problem(f"scene {scene} frame {number}", path, root, reason, detail))
 
-    poses, pose_file, pose_error = {}, layout.pose_path(root, scene), ""
-    if geometry:
-        try:
-            poses = read_poses(pose_file)
-            files.append(pose_file)
-        except InputError as error:
-            pose_error = str(error)
+    pose_file = layout.pose_path(root, scene)
+    poses = read_poses(pose_file) if geometry else {}
+    files += [pose_file] if geometry else []
 
     if layout.annotations_folder(root, scene).is_dir():
         annotation_files = _numbered_files(layout.annotations_folder(root, scene), "rgb", "xml")
@@ -156,7 +147,7 @@ def read_scene(root: str | Path, scene: int, geometry: bool = True) -> Scene:
         if geometry and number not in depths:
             faults.append((layout.depth_path(root, scene, number), "depth missing"))
         if geometry and pose is None:
-            faults.append((pose_file, "pose file unreadable" if pose_error else "pose missing", pose_error))
+            faults.append((pose_file, "pose missing"))
         for fault in faults:
             report(number, *fault)
         if not faults:

@@ -61,7 +61,7 @@ def _milk_carton(rng: np.random.Generator) -> Mesh:
 
     paper = drawn(0.07, 0.2, WHITE, face, 0.1)
     return merged(
-        box((0.07, 0.07, 0.2), *[paper] * 4, plain(WHITE), plain(WHITE)),
+        box((0.07, 0.07, 0.2), paper, paper, paper, paper, plain(WHITE), plain(WHITE)),
         box((0.07, 0.02, 0.025), plain(ink)).moved((0, 0, 0.2)),
     )
 

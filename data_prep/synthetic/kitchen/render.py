@@ -27,9 +27,6 @@ from data_prep.synthetic.kitchen.meshes import merged, surface_points
 from data_prep.synthetic.kitchen.ray_caster import RayCaster, pixel_grid, ray_directions
 from data_prep.synthetic.kitchen.shading import Shader, develop, exposures
 
-N_EMPTY, N_UNANNOTATED = 1, 2
-"""Frames of a scene, at its path's end, that show no product; and frames of it without an annotation file."""
-
 FIRST_NUMBERS, NUMBER_STEPS = 40, (1, 1, 1, 2, 2, 3, 7)
 """Frame numbers start below the first and go on by one of the second."""
 
@@ -74,15 +71,18 @@ def _render_scene(job: _Job) -> None:
         folder(root, scene).mkdir(parents=True)
     rng = np.random.default_rng([settings.seed, scene])
     calibration = scaled_calibration(width, height)
+    # the order of what is drawn from the generator decides every scene
     kitchen = compose_kitchen(scene, settings.seed, rng)
-    poses = camera_path(n_frames, N_EMPTY, rng)
+    poses = camera_path(n_frames, settings.empty_per_scene, rng)
     gains = exposures(n_frames, rng)
     steps = rng.choice(NUMBER_STEPS, n_frames)
     numbers = [int(n) for n in rng.integers(FIRST_NUMBERS) + np.cumsum(steps)]
-    unannotated = set(rng.choice(n_frames - N_EMPTY, N_UNANNOTATED, replace=False).tolist())
+    n_seen = n_frames - settings.empty_per_scene
+    unannotated = set(rng.choice(n_seen, settings.unannotated_per_scene, replace=False).tolist())
     axes = Rotation.from_quat(rng.standard_normal(4)).as_matrix()
     reconstruction = -layout.DEPTH_SCALES[scene], axes, ORIGIN_SPREAD * rng.standard_normal(3)
 
+    # products first, then the clutter that is annotated, the rest of it, and the room
     products = [thing for thing in kitchen.things if thing.is_product]
     clutter = [thing for thing in kitchen.things if not thing.is_product]
     annotated = products + clutter[: ANNOTATED_CLUTTER.get(scene, 0)]

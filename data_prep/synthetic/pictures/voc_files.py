@@ -4,11 +4,9 @@ The names of VOC's classes are a closed list, so here they stand for what the pi
 one kind of drawn object.
 """
 
-import io
-from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import cycle
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
@@ -38,25 +36,15 @@ SMALL = 1200
 """Pixels of a box, below which half of the objects are difficult."""
 
 
-class _Object(NamedTuple):
-    """An annotated object; ``box`` and the head's box as VOC counts: from 1, right and bottom inside."""
-
-    label: int
-    pose: str
-    truncated: bool
-    occluded: bool
-    difficult: bool
-    box: tuple[int, int, int, int]
-    head: tuple[int, int, int, int] | None
-
-
 @dataclass(frozen=True)
 class _Job:
-    """One picture to draw into ``path``; an object of ``first_label`` is in it."""
+    """One picture to draw, with an object of ``first_label`` in it."""
 
     looks: tuple[Look, ...]
-    path: Path
+    folder: Path
+    name: str
     first_label: int
+    year: int
     numbers: tuple[int, ...]
 
 
@@ -74,18 +62,11 @@ def write_voc(root: Path, settings: Settings, workers: int = 1) -> None:
         order = generator(settings.seed, Stream.LABELS, year).permutation(len(CLASSES))
         names = sorted((*sets["trainval"], *sets.get("test", ())))
         jobs = [
-            _Job(
-                looks,
-                folder / "JPEGImages" / f"{name}.jpg",
-                int(order[i % len(order)]),
-                (settings.seed, Stream.PICTURE, year, i),
-            )
-            for i, name in enumerate(names)
+            _Job(looks, folder, name, label, year, (settings.seed, Stream.PICTURE, year, i))
+            for i, (name, label) in enumerate(zip(names, cycle(order.tolist()), strict=False))
         ]
         with progress(f"voc {year}", len(jobs), "pictures") as bar:
-            for job, (size, objects) in zip(jobs, ordered_map(_draw, jobs, workers), strict=True):
-                annotation = _annotation(year, job.path.name, size, objects)
-                (folder / "Annotations" / f"{job.path.stem}.xml").write_bytes(annotation)
+            for _ in ordered_map(_write_picture, jobs, workers):
                 bar.advance()
 
 
@@ -111,59 +92,48 @@ def _halves(names: list[str]) -> dict[str, list[str]]:
     return {"train": sorted(names[:middle]), "val": sorted(names[middle:]), "trainval": sorted(names)}
 
 
-def _draw(job: _Job) -> tuple[tuple[int, int], list[_Object]]:
-    """Draw a scene into its file; return its size and its objects, the nearest first."""
+def _write_picture(job: _Job) -> None:
+    """Draw a scene, and write it with its annotation, the nearest objects first."""
     rng = generator(*job.numbers)
     width, height = SIZES[rng.integers(len(SIZES))]
     found: list[Drawn] = []
     while not found:  # an object may lie all but outside the picture
         labels = [job.first_label, *rng.integers(len(CLASSES), size=rng.integers(0, 4)).tolist()]
         image, found = draw_scene(job.looks, labels, width, height, rng)
-    buffer = io.BytesIO()
-    Image.fromarray(image).save(buffer, "JPEG", quality=int(rng.integers(75, 93)))
-    job.path.write_bytes(buffer.getvalue())
-    return (width, height), [_annotated(drawn, rng) for drawn in reversed(found)]
-
-
-def _annotated(drawn: Drawn, rng: np.random.Generator) -> _Object:
-    left, top, right, bottom = drawn.box
-    is_small = (right - left) * (bottom - top) < SMALL and rng.uniform() < 0.5
-    head = None
-    if drawn.label == PERSON and rng.uniform() < 0.7:
-        head = (left + 1, top + 1, right, top + max((bottom - top) // 3, 1))
-    return _Object(
-        drawn.label,
-        POSES[rng.integers(len(POSES))],
-        truncated=drawn.inside < 0.95,
-        occluded=drawn.visible < 0.95,
-        difficult=drawn.visible * drawn.inside < DIFFICULT_BELOW or is_small,
-        box=(left + 1, top + 1, right, bottom),
-        head=head,
-    )
-
-
-def _annotation(year: int, filename: str, size: tuple[int, int], objects: Sequence[_Object]) -> bytes:
-    """The XML of one picture."""
-    challenge = 2007 if year == 2007 else 2008
+    path = job.folder / "JPEGImages" / f"{job.name}.jpg"
+    Image.fromarray(image).save(path, quality=int(rng.integers(75, 93)))
+    challenge = 2007 if job.year == 2007 else 2008
     source = [
         ("database", f"The VOC{challenge} Database"),
         ("annotation", f"PASCAL VOC{challenge}"),
         ("image", "drawn"),
     ]
     content = [
-        ("folder", f"VOC{year}"),
-        ("filename", filename),
+        ("folder", f"VOC{job.year}"),
+        ("filename", path.name),
         ("source", source),
-        size_tag(*size),
+        size_tag(width, height),
         ("segmented", 0),
-        *(("object", _object_tags(year, found)) for found in objects),
+        *(("object", _object_tags(drawn, job.year, rng)) for drawn in reversed(found)),
     ]
-    return annotation_xml(content, "\t")
+    (job.folder / "Annotations" / f"{job.name}.xml").write_bytes(annotation_xml(content, "\t"))
 
 
-def _object_tags(year: int, found: _Object) -> list[tuple[str, object]]:
-    """The elements of an object; they stand in another order in 2012."""
-    tags = [("name", CLASSES[found.label]), ("pose", found.pose), ("truncated", int(found.truncated))]
-    box, difficult = box_tag(found.box), ("difficult", int(found.difficult))
-    tags += [difficult, box] if year == 2007 else [("occluded", int(found.occluded)), box, difficult]
-    return [*tags, ("part", [("name", "head"), box_tag(found.head)])] if found.head else tags
+def _object_tags(drawn: Drawn, year: int, rng: np.random.Generator) -> list[tuple[str, object]]:
+    """The elements of an object; they stand in another order in 2012. Boxes are 1-based and inclusive."""
+    left, top, right, bottom = drawn.box
+    is_small = (right - left) * (bottom - top) < SMALL and rng.uniform() < 0.5
+    has_head = drawn.label == PERSON and rng.uniform() < 0.7
+    box = box_tag((left + 1, top + 1, right, bottom))
+    difficult = ("difficult", int(drawn.visible * drawn.inside < DIFFICULT_BELOW or is_small))
+    occluded = ("occluded", int(drawn.visible < 0.95))
+    tags = [
+        ("name", CLASSES[drawn.label]),
+        ("pose", POSES[rng.integers(len(POSES))]),
+        ("truncated", int(drawn.inside < 0.95)),
+        *([difficult, box] if year == 2007 else [occluded, box, difficult]),
+    ]
+    if has_head:
+        head = box_tag((left + 1, top + 1, right, top + max((bottom - top) // 3, 1)))
+        tags.append(("part", [("name", "head"), head]))
+    return tags

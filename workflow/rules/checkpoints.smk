@@ -3,15 +3,12 @@
 
 rule all_imports:
     input:
-        [
-            SCORE.format(preset=PRESET, subject=f"imported-{name}", protocol="knn")
-            for name in config["checkpoints"]
-        ],
+        [TARGETS.score(PRESET, f"{targets.IMPORTED}{name}", "knn") for name in config["checkpoints"]],
 
 
 rule import_checkpoint:
     input:
-        file=lambda wildcards: imported(wildcards.name)["file"],
+        file=lambda wildcards: TARGETS.imported(wildcards.name)["file"],
     output:
         checkpoint=f"{RESULTS}/{{preset}}/runs/imported-{{name}}/checkpoint.pt",
         config=f"{RESULTS}/{{preset}}/runs/imported-{{name}}/config.yaml",
@@ -26,9 +23,9 @@ rule import_checkpoint:
         runtime=10,
     params:
         folder=lambda wildcards, output: Path(output.checkpoint).parent,
-        arguments=lambda wildcards: import_arguments(wildcards.name),
+        arguments=lambda wildcards: TARGETS.import_arguments(wildcards.name),
     shell:
-        "python -m cld.runtime.warm import {input.file:q} --preset {wildcards.preset} --name {wildcards.name}"
+        "{CLD} import {input.file:q} --preset {wildcards.preset} --name {wildcards.name}"
         " --run-dir {params.folder} {params.arguments} > {log} 2>&1"
 
 
@@ -49,5 +46,5 @@ rule export:
         mem_mb=4000,
         runtime=10,
     shell:
-        "python -m cld.runtime.warm export {input.checkpoint} --preset {wildcards.preset} --store {input.store}"
+        "{CLD} export {input.checkpoint} --preset {wildcards.preset} --store {input.store}"
         " --scores {input.score} --out {output} > {log} 2>&1"

@@ -1,0 +1,241 @@
+"""What a workflow's targets are made of: from the names in a path to inputs, stores and arguments.
+
+Paths are relative to the folder that Snakemake runs in. All functions are pure, given the configuration.
+"""
+
+import shlex
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+
+from cld.config import (
+    CONFIG,
+    format_overrides,
+    is_available,
+    is_generated,
+    load_dataset,
+    load_preset,
+    load_protocol,
+    load_source,
+    overrides_of,
+    read_yaml,
+    unknown_key,
+)
+from cld.reporting.needed_runs import available_tables, needed_runs
+from cld.reporting.tables.spec import Table, load_table, table_names
+from cld.runtime.errors import InputError
+
+IMPORTED = "imported-"  # a run's name begins with it if others trained its network
+#: The table whose runs or numbers a figure shows.
+TABLE_OF_FIGURE = {"fig_a2": "table_negatives", "fig_a3": "table_a3", "fig_choice": "table_a3"}
+#: Rows of Table A.3 whose NPID runs Figure A.3 compares: alone, and with CLD at its best weight.
+RETRIEVAL_ROWS = ("0", "0.25")
+#: Suffixes of a semi-supervised trial's files.
+TRIAL_FILES = {"reports": "json", "networks": "pt"}
+#: Titles and captions of figures.
+CAPTIONS = Path(__file__).parent / "page" / "captions.yaml"
+WHERE = "config/config.yaml"
+
+
+def config_names(kind: str) -> list[str]:
+    """The files of ``config/<kind>``: presets, datasets or sources that exist."""
+    return sorted(path.stem for path in (CONFIG / kind).glob("*.yaml"))
+
+
+def detection_datasets() -> list[str]:
+    """Datasets of annotated objects, which detection is scored on."""
+    datasets = config_names("datasets")
+    return [name for name in datasets if read_yaml(CONFIG / "datasets" / f"{name}.yaml")["builder"] == "voc"]
+
+
+@cache
+def tables(preset: str) -> dict[str, Table]:
+    """Every table file, expanded at a preset's scale."""
+    return {name: load_table(name, preset) for name in table_names()}
+
+
+@cache
+def runs(preset: str) -> dict[str, dict]:
+    """The runs that a preset needs, by id."""
+    return needed_runs(tables(preset).values(), preset, with_evaluations=True).runs
+
+
+def run_named(preset: str, name: str) -> dict:
+    """A run's resolved configuration.
+
+    Raises:
+        InputError: no table asks for it.
+    """
+    if name not in runs(preset):
+        raise InputError(
+            f"no table asks for the run {name} at the preset {preset}; its settings may have changed since"
+        )
+    return runs(preset)[name]
+
+
+def figures() -> list[str]:
+    """The figures whose tables exist."""
+    return ["fig_a1", *(figure for figure, table in TABLE_OF_FIGURE.items() if table in table_names())]
+
+
+class Targets:
+    """Inputs and arguments under one ``config/config.yaml``.
+
+    Args:
+        config: its content, validated.
+    """
+
+    def __init__(self, config: Mapping):
+        self.results = config["results"]
+        self.data, self.checkpoints = config["data"], config["checkpoints"]
+
+    def path(self, preset: str, *parts: str) -> str:
+        """A path under a preset's results."""
+        return "/".join([self.results, preset, *parts])
+
+    def checkpoint(self, preset: str, run: str) -> str:
+        """A run's checkpoint."""
+        return self.path(preset, "runs", run, "checkpoint.pt")
+
+    def score(self, preset: str, subject: str, protocol: str) -> str:
+        """A run's or a store's score by one protocol."""
+        return self.path(preset, "scores", subject, f"{protocol}.json")
+
+    # Upstream files and stores
+
+    def upstream(self, preset: str, source: str) -> str:
+        """The folder of a source's files: generated ones under the results, real ones where the user says."""
+        if load_source(preset, source)["generate"] is not None:
+            return self.path(preset, "data", source)
+        return self.data["paths"].get(source) or f"{self.data['root']}/{source}"
+
+    def source_files(self, preset: str, source: str) -> str:
+        """A source's files as an input: the generated folder, or the receipt of real files."""
+        folder = self.path(preset, "data", source)
+        return folder if load_source(preset, source)["generate"] is not None else f"{folder}.json"
+
+    def dataset_files(self, preset: str, dataset: str) -> str:
+        """The files of the source that a dataset's store is built from, as an input."""
+        return self.source_files(preset, load_dataset(preset, dataset)["source"])
+
+    def dataset_upstream(self, preset: str, dataset: str) -> str:
+        """The folder of the source that a dataset's store is built from."""
+        return self.upstream(preset, load_dataset(preset, dataset)["source"])
+
+    def pixel_knn(self, preset: str, dataset: str) -> list[str]:
+        """The raw-pixel score on a store's card; images with annotated objects have none."""
+        return [] if dataset in detection_datasets() else [self.score(preset, dataset, "pixel_knn")]
+
+    def store(self, preset: str, run: str) -> str:
+        """The store that a run, trained here or imported, was trained on or is scored on."""
+        is_imported = run.startswith(IMPORTED)
+        of = self.imported(run.removeprefix(IMPORTED)) if is_imported else run_named(preset, run)
+        return self.path(preset, "stores", f"{of['dataset']}.h5")
+
+    # Runs
+
+    def run_arguments(self, preset: str, run: str) -> str:
+        """The arguments that name a run to ``cld train``: what a person would type."""
+        config = run_named(preset, run)
+        overrides = shlex.join(format_overrides(overrides_of(config, preset)))
+        return (
+            f"--dataset {config['dataset']} --method {config['method']} --seed {config['seed']} {overrides}"
+        )
+
+    def imported(self, name: str) -> dict:
+        """What ``config.yaml`` says of a checkpoint that others trained.
+
+        Raises:
+            InputError: it has no such checkpoint.
+        """
+        if name not in self.checkpoints:
+            raise unknown_key(f"checkpoints.{name}", self.checkpoints, WHERE)
+        return self.checkpoints[name]
+
+    def import_arguments(self, name: str) -> str:
+        """The arguments of ``cld import`` for a checkpoint of ``config.yaml``."""
+        entry = self.imported(name)
+        overrides = shlex.join(format_overrides(entry.get("set", {})))
+        return f"--dataset {entry['dataset']} --layout {entry.get('layout', 'auto')} {overrides}"
+
+    # Scores
+
+    def semisup_subset(self, preset: str, run: str, percent: str) -> str:
+        """The labelled subset that a run is fine-tuned on: of its dataset, drawn with its seed."""
+        seed = 0 if run.startswith(IMPORTED) else run_named(preset, run)["seed"]
+        return f"{self.store(preset, run).removesuffix('.h5')}.semisup_{percent}-s{seed}.json"
+
+    def semisup_trials(self, preset: str, run: str, percent: str) -> dict[str, list[str]]:
+        """Every trial of the semi-supervised grid: ``reports`` and ``networks``."""
+        grid = load_protocol(preset, "semisup")
+        folder = self.path(preset, "scores", run, f"semisup_{percent}")
+        trials = [f"{folder}/lr{lr}-head{factor}" for lr in grid["lr"] for factor in grid["head_multiplier"]]
+        return {kind: [f"{trial}.{suffix}" for trial in trials] for kind, suffix in TRIAL_FILES.items()}
+
+    # Cells, tables and figures
+
+    def cell_scores(self, preset: str, table: str, row: str, column: str) -> list[str]:
+        """The scores that a cell averages."""
+        cell = tables(preset)[table].cell(row, column)
+        return [f"{self.results}/{path}" for path in cell.scores(preset)]
+
+    def table_cells(self, preset: str, table: str) -> list[str]:
+        """The cells of a table."""
+        return [f"{self.results}/{cell.path(preset)}" for cell in tables(preset)[table].cells.values()]
+
+    def available_tables(self, preset: str) -> list[str]:
+        """The tables whose datasets can be made, fetched or asked for."""
+        return [table.name for table in available_tables(tables(preset).values(), self.data["paths"])]
+
+    def available_datasets(self) -> list[str]:
+        """The datasets that can be made, fetched or asked for."""
+        return [name for name in config_names("datasets") if is_available(name, self.data["paths"])]
+
+    def retrieval_checkpoints(self, preset: str) -> list[str]:
+        """The two runs that Figure A.3 compares: NPID and NPID + CLD, of Table A.3."""
+        table = tables(preset)["table_a3"]
+        compared = [next(iter(table.cell(row, "npid_top1").runs(preset))) for row in RETRIEVAL_ROWS]
+        return [self.checkpoint(preset, run) for run in compared]
+
+    def choice_scores(self, preset: str) -> list[str]:
+        """Scores of the label-free choice of λ: those of NPID + CLD in Table A.3, labelled and not."""
+        table = tables(preset)["table_a3"]
+        cells = [table.cell(row.key, "npid_top1") for row in table.rows if row.key != "0"]
+        names = [run for cell in cells for run in cell.runs(preset)]
+        return [self.score(preset, run, by) for run in names for by in ("unsupervised", cells[0].protocol)]
+
+    def check(self, preset: str) -> None:
+        """Resolve everything that a preset asks for, so that a mistake costs a second and not a night.
+
+        Raises:
+            InputError: names the file, the key and the fix.
+        """
+        sources, objects = config_names("sources"), detection_datasets()
+        for source in self.data["paths"]:
+            if source not in sources:
+                raise unknown_key(f"data.paths.{source}", sources, WHERE)
+        runs(preset)
+        for name in load_preset(preset)["all_evaluations"]["detection"]:
+            if name not in objects:
+                raise unknown_key(
+                    f"all_evaluations.detection.{name}", objects, f"config/presets/{preset}.yaml"
+                )
+
+
+def report_caption(preset: str, title: str, caption: str, datasets: set[str]) -> dict:
+    """What ``snakemake --report`` prints with a table or figure."""
+    generated = any(is_generated(preset, dataset) for dataset in datasets)
+    return {"title": title, "caption": caption.strip(), "generated": generated}
+
+
+def table_caption(preset: str, table: str) -> dict:
+    """What ``snakemake --report`` prints with a table."""
+    spec = tables(preset)[table]
+    return report_caption(preset, spec.title, spec.caption, {cell.dataset for cell in spec.cells.values()})
+
+
+def figure_caption(preset: str, figure: str) -> dict:
+    """What ``snakemake --report`` prints with a figure."""
+    table = TABLE_OF_FIGURE.get(figure)
+    dataset = tables(preset)[table].dataset if table else "kitchen_hc"
+    return report_caption(preset, **read_yaml(CAPTIONS)[figure], datasets={dataset})

@@ -1,0 +1,86 @@
+"""What a workflow's targets are made of: inputs and arguments, from names."""
+
+import shlex
+
+import pytest
+
+from cld.config import load_config, load_protocol, load_run, parse_overrides, run_id
+from cld.reporting import targets
+from cld.reporting.targets import Targets
+from cld.runtime.errors import InputError
+
+CHECKPOINTS = {"theirs": {"file": "a.pth", "dataset": "cifar10", "set": {"temperature": 0.2}}}
+
+
+@pytest.fixture
+def made() -> Targets:
+    config = load_config()
+    data = {"root": "data", "mirror": None, "paths": {"imagenet": "/datasets/ILSVRC2012"}}
+    return Targets({**config, "results": "out", "data": data, "checkpoints": CHECKPOINTS})
+
+
+def test_generated_files_lie_under_the_results_and_real_ones_where_the_user_says(made):
+    assert made.dataset_upstream("demo", "cifar10_lt") == "out/demo/data/cifar10"
+    assert made.dataset_files("demo", "cifar10_lt") == "out/demo/data/cifar10"
+    assert made.dataset_upstream("paper", "cifar10_lt") == "data/cifar10"
+    assert made.dataset_files("paper", "cifar10_lt") == "out/paper/data/cifar10.json"
+    assert made.dataset_upstream("paper", "imagenet100") == "/datasets/ILSVRC2012"
+
+
+@pytest.mark.parametrize("preset", ["demo", "paper"])
+def test_the_arguments_of_every_run_resolve_to_that_run(made, preset):
+    for name in targets.runs(preset):
+        words = shlex.split(made.run_arguments(preset, name))
+        given = dict(zip(words[:6:2], words[1:6:2], strict=True))
+        run = load_run(
+            preset, given["--dataset"], given["--method"], int(given["--seed"]), parse_overrides(words[6:])
+        )
+        assert run_id(run) == name
+
+
+def test_a_run_and_an_imported_one_have_the_store_of_their_dataset(made):
+    run = next(name for name in targets.runs("demo") if name.startswith("kitchen_hc"))
+    assert made.store("demo", run) == "out/demo/stores/kitchen_hc.h5"
+    assert made.store("demo", "imported-theirs") == "out/demo/stores/cifar10.h5"
+    assert made.semisup_subset("demo", "imported-theirs", "1") == "out/demo/stores/cifar10.semisup_1-s0.json"
+    assert made.import_arguments("theirs") == "--dataset cifar10 --layout auto temperature=0.2"
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (
+            lambda made: made.store("demo", "cifar10-npid-s0-00000000"),
+            "no table asks for the run cifar10-npid",
+        ),
+        (lambda made: made.imported("thiers"), "did you mean 'checkpoints.theirs'?"),
+    ],
+)
+def test_what_is_not_there_is_named(made, call, message):
+    with pytest.raises(InputError, match=message):
+        call(made)
+
+
+def test_the_grid_of_trials_is_that_of_the_protocol(made):
+    trials = made.semisup_trials("demo", "r", "10")
+    grid = load_protocol("demo", "semisup")
+    assert len(trials["reports"]) == len(grid["lr"]) * len(grid["head_multiplier"])
+    assert trials["networks"] == [path.replace(".json", ".pt") for path in trials["reports"]]
+    assert trials["reports"][0].startswith("out/demo/scores/r/semisup_10/lr")
+
+
+def test_own_images_count_once_their_folder_is_named(made):
+    assert "folder" not in made.available_datasets() and "table_folder" not in made.available_tables("demo")
+    made.data["paths"]["folder"] = "photos"
+    assert "folder" in made.available_datasets() and "table_folder" in made.available_tables("demo")
+
+
+def test_a_misspelt_source_is_named_before_any_job(made):
+    made.data["paths"]["imagnet"] = "/data"
+    with pytest.raises(InputError, match=r"did you mean 'data\.paths\.imagenet'\?"):
+        made.check("demo")
+
+
+def test_objects_in_scenes_have_no_raw_pixel_score(made):
+    assert made.pixel_knn("demo", "voc07") == []
+    assert made.pixel_knn("demo", "stl10") == ["out/demo/scores/stl10/pixel_knn.json"]

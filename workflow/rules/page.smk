@@ -1,0 +1,25 @@
+# Everything on one page.
+
+
+rule index:
+    input:
+        rules.all_stores.input,
+        rules.all_tables.input,
+        rules.all_figures.input,
+    output:
+        f"{RESULTS}/{PRESET}/index.html",
+    log:
+        f"{LOG}/index.log".format(preset=PRESET),
+    conda:
+        ENVIRONMENT
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=5,
+    params:
+        preset=PRESET,
+        results=lambda wildcards, output: Path(output[0]).parents[1],
+        tables=TARGETS.available_tables(PRESET),
+    shell:
+        "{CLD} page --preset {params.preset} --results {params.results} --tables {params.tables}"
+        " --out {output} > {log} 2>&1"
