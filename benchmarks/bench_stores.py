@@ -19,9 +19,9 @@ from torchvision.datasets import ImageFolder
 from torchvision.io import ImageReadMode, decode_jpeg
 
 from cld.data import EncodedImages, Split, read_split, write_store
+from data_prep.common.build_record import BuildRecord, Target
 from data_prep.common.jpeg_store import Encoding, SourceImage, build_jpeg_store
 from data_prep.common.parallel import ordered_map
-from data_prep.common.record import BuildRecord, Target
 from data_prep.common.settings import Settings
 
 WORKERS = 2

@@ -21,9 +21,9 @@ from data_prep.cifar.layout import VARIANTS
 from data_prep.cifar.long_tail import class_sizes, long_tail_rows
 from data_prep.cifar.pickles import read_pickle
 from data_prep.common.array_store import write_array_store
-from data_prep.common.command import parse_build
-from data_prep.common.lock import only_build
-from data_prep.common.record import BuildRecord, Target
+from data_prep.common.build_command import parse_build
+from data_prep.common.build_lock import only_build
+from data_prep.common.build_record import BuildRecord, Target
 from data_prep.common.settings import Settings
 from data_prep.common.source_files import published_md5s, read_file, require_folder
 

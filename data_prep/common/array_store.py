@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from cld.data import Split, StoreInfo, write_store
+from data_prep.common.build_record import BuildRecord
 from data_prep.common.manifest import write_manifest
-from data_prep.common.record import BuildRecord
 from data_prep.common.report import write_report
 
 

@@ -23,14 +23,14 @@ from cld.data import EncodedSplit, Objects, StoreInfo, write_encoded_store
 from cld.runtime.errors import InputError
 from cld.runtime.files import atomic_path, write_text, writing
 from cld.runtime.progress import progress
+from data_prep.common.build_lock import only_build
+from data_prep.common.build_record import BuildRecord, Problem
 from data_prep.common.image_files import EncodedImage
 from data_prep.common.image_objects import joined, moved
 from data_prep.common.image_tree import require_utf8
 from data_prep.common.jpeg_encoding import Encoding, as_jpeg
-from data_prep.common.lock import only_build
 from data_prep.common.manifest import write_manifest
 from data_prep.common.parallel import ordered_map
-from data_prep.common.record import BuildRecord, Problem
 from data_prep.common.report import write_report
 from data_prep.common.source_files import FileDigest
 

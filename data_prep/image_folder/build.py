@@ -19,12 +19,12 @@ from cld.runtime.errors import InputError
 from cld.runtime.progress import progress
 from data_prep.common.array_store import write_array_store
 from data_prep.common.boxes import Box
-from data_prep.common.command import parse_build
+from data_prep.common.build_command import parse_build
+from data_prep.common.build_lock import only_build
+from data_prep.common.build_record import BuildRecord, Problem, Target, problem
 from data_prep.common.image_files import EncodedImage, resized
 from data_prep.common.jpeg_store import Encoding, SourceImage, build_jpeg_store
-from data_prep.common.lock import only_build
 from data_prep.common.parallel import ordered_map
-from data_prep.common.record import BuildRecord, Problem, Target, problem
 from data_prep.common.settings import Settings
 from data_prep.common.source_files import FileDigest, digest
 from data_prep.image_folder.layout import read_tree

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from cld.runtime.errors import InputError
-from data_prep.common.record import some
+from data_prep.common.build_record import some
 from data_prep.common.settings import Settings
 from data_prep.image_folder.layout import SPLITS, Tree
 

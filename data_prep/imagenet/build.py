@@ -18,9 +18,9 @@ import numpy as np
 from cld.data import StoreInfo
 from cld.runtime.errors import InputError
 from cld.runtime.progress import progress
-from data_prep.common.command import parse_build
+from data_prep.common.build_command import parse_build
+from data_prep.common.build_record import BuildRecord, Target
 from data_prep.common.jpeg_store import Encoding, SourceImage, build_jpeg_store
-from data_prep.common.record import BuildRecord, Target
 from data_prep.common.settings import Settings
 from data_prep.imagenet.chosen_synsets import chosen_synsets
 from data_prep.imagenet.devkit import class_names, validation_synsets

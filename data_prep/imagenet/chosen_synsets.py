@@ -4,7 +4,7 @@ from collections.abc import Collection
 from pathlib import Path
 
 from cld.runtime.errors import InputError
-from data_prep.common.record import some
+from data_prep.common.build_record import some
 
 SHOWN = 5
 

@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+from scipy.io import loadmat
 
 from cld.runtime.errors import InputError
 
@@ -51,8 +52,7 @@ def validation_synsets(root: Path) -> dict[str, str]:
         return _solution(root / SOLUTION)
     raise InputError(
         f"{root}: the validation images lie in one folder, and nothing says what they show; add "
-        f"{KIT}.tar.gz, "
-        f"or {SOLUTION}"
+        f"{KIT}.tar.gz, or {SOLUTION}"
     )
 
 
@@ -79,8 +79,6 @@ def _kit_file(root: Path, name: str) -> tuple[str, bytes]:
 
 def _meta(root: Path) -> dict[int, tuple[str, str]]:
     """Synset and words by ILSVRC2012_ID, of the synsets that are classes."""
-    from scipy.io import loadmat  # only where there is no tree
-
     where, content = _kit_file(root, META)
     try:
         rows = np.atleast_1d(loadmat(io.BytesIO(content), squeeze_me=True)["synsets"])

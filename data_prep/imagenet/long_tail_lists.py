@@ -60,8 +60,7 @@ def _listed(
         if image.label not in (label, -1):
             raise InputError(
                 f"{where}: label {label} is {synsets[label]}, but {name} shows {synsets[image.label]}; "
-                f"labels are "
-                "places in the sorted list of all synsets: fetch all of them, or fix the list"
+                "labels are places in the sorted list of all synsets: fetch all of them, or fix the list"
             )
         if image.name in seen:
             raise InputError(f"{where}: {name} was listed before, in {seen[image.name]}; {ORIGIN}")

@@ -13,11 +13,11 @@ from pathlib import Path
 from cld.data import StoreInfo
 from cld.runtime.errors import InputError
 from data_prep.common.boxes import Box
-from data_prep.common.command import parse_build
+from data_prep.common.build_command import parse_build
+from data_prep.common.build_lock import only_build
+from data_prep.common.build_record import BuildRecord, Target, problem
 from data_prep.common.image_files import EncodedImage, resized
 from data_prep.common.image_tree import class_folders, image_paths, is_folder
-from data_prep.common.lock import only_build
-from data_prep.common.record import BuildRecord, Target, problem
 from data_prep.common.settings import Settings
 from data_prep.common.source_files import digest
 from data_prep.common.validation_blocks import validation_mask

@@ -14,9 +14,9 @@ from pathlib import Path
 from cld.data import StoreInfo
 from cld.runtime.errors import InputError
 from cld.runtime.progress import progress
-from data_prep.common.command import parse_build
-from data_prep.common.lock import only_build
-from data_prep.common.record import BuildRecord, Target
+from data_prep.common.build_command import parse_build
+from data_prep.common.build_lock import only_build
+from data_prep.common.build_record import BuildRecord, Target
 from data_prep.common.settings import Settings
 from data_prep.common.source_files import digest
 from data_prep.common.validation_blocks import validation_mask

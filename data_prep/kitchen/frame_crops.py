@@ -5,8 +5,8 @@ from pathlib import Path
 
 from cld.runtime.errors import InputError
 from data_prep.common.boxes import Box, clip, crop_region
+from data_prep.common.build_record import problem
 from data_prep.common.image_files import EncodedImage, resized
-from data_prep.common.record import problem
 from data_prep.common.settings import Settings
 from data_prep.common.source_files import digest
 from data_prep.common.voc_annotation import AnnotatedBox

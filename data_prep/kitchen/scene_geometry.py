@@ -11,8 +11,8 @@ import numpy as np
 from cld.runtime.errors import InputError
 from cld.runtime.progress import progress
 from data_prep.common.boxes import Box
+from data_prep.common.build_record import without_root
 from data_prep.common.image_files import EncodedImage
-from data_prep.common.record import without_root
 from data_prep.common.source_files import digest
 from data_prep.common.voc_annotation import AnnotatedBox
 from data_prep.kitchen.gmu import layout, reader

@@ -10,8 +10,8 @@ import numpy as np
 from cld.data import Split, StoreInfo, write_store
 from cld.runtime.errors import InputError
 from cld.runtime.progress import progress
+from data_prep.common.build_record import BuildRecord, Problem
 from data_prep.common.parallel import ordered_map
-from data_prep.common.record import BuildRecord, Problem
 from data_prep.common.report import write_report
 from data_prep.common.source_files import FileDigest
 from data_prep.kitchen.class_names import KEPT, NOT_KEPT, UNKNOWN, ClassNames

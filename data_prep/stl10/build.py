@@ -16,9 +16,9 @@ import numpy as np
 from cld.data import Split, StoreInfo
 from cld.runtime.progress import progress
 from data_prep.common.array_store import write_array_store
-from data_prep.common.command import parse_build
-from data_prep.common.lock import only_build
-from data_prep.common.record import BuildRecord, Target
+from data_prep.common.build_command import parse_build
+from data_prep.common.build_lock import only_build
+from data_prep.common.build_record import BuildRecord, Target
 from data_prep.common.settings import Settings
 from data_prep.common.source_files import published_md5s, require_folder
 from data_prep.stl10.binary_files import image_count, read_images, read_labels

@@ -17,7 +17,7 @@ from pathlib import Path
 from cld.config import load_source, parse_overrides
 from cld.runtime.errors import InputError
 from cld.runtime.files import writing
-from data_prep.common.lock import only_build
+from data_prep.common.build_lock import only_build
 from data_prep.common.settings import generator_settings
 from data_prep.synthetic.kitchen.render import render_kitchens
 from data_prep.synthetic.pictures.cifar_files import write_cifar10, write_cifar100

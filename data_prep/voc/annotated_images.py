@@ -12,9 +12,9 @@ import numpy as np
 from cld.data import Objects
 from cld.runtime.errors import InputError
 from data_prep.common.boxes import clip
+from data_prep.common.build_record import Problem, problem
 from data_prep.common.image_files import EncodedImage
 from data_prep.common.jpeg_store import SourceImage
-from data_prep.common.record import Problem, problem
 from data_prep.common.source_files import FileDigest, digest
 from data_prep.common.voc_annotation import AnnotatedBox, Annotation, read_annotation
 from data_prep.voc.devkit import (

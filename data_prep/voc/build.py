@@ -15,10 +15,10 @@ import numpy as np
 
 from cld.data import StoreInfo
 from cld.runtime.progress import progress
-from data_prep.common.command import parse_build
+from data_prep.common.build_command import parse_build
+from data_prep.common.build_record import BuildRecord, Target
 from data_prep.common.jpeg_store import Encoding, SourceImage, build_jpeg_store
 from data_prep.common.parallel import ordered_map
-from data_prep.common.record import BuildRecord, Target
 from data_prep.common.settings import Settings
 from data_prep.voc.annotated_images import Listed, list_splits, read_listed
 from data_prep.voc.devkit import CLASSES, ImageSet

@@ -3,7 +3,7 @@ import shutil
 import pytest
 import toy_kitchen as toy
 
-from data_prep.common.record import Target
+from data_prep.common.build_record import Target
 from data_prep.common.settings import settings_from
 
 

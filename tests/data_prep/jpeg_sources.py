@@ -12,8 +12,8 @@ from PIL import ExifTags, Image
 
 from cld.data import Objects
 from cld.runtime.errors import run_command
+from data_prep.common.build_record import BuildRecord, Target
 from data_prep.common.jpeg_store import Encoding, SourceImage, build_jpeg_store
-from data_prep.common.record import BuildRecord, Target
 from data_prep.common.settings import Settings
 
 

@@ -25,8 +25,8 @@ from torchvision.datasets import CIFAR10, CIFAR100, STL10
 from cld.data import read_info, verify
 from cld.runtime.errors import InputError
 from data_prep.cifar.build import build_cifar
-from data_prep.common.lock import only_build
-from data_prep.common.record import Target
+from data_prep.common.build_lock import only_build
+from data_prep.common.build_record import Target
 from data_prep.common.settings import BUILD_SCHEMAS, settings_from
 from data_prep.common.source_files import published_md5s
 from data_prep.image_folder.build import build_image_folder

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from cld.runtime.errors import InputError
-from data_prep.common.lock import only_build
+from data_prep.common.build_lock import only_build
 from data_prep.common.settings import GENERATE_SCHEMAS, generator_settings
 from data_prep.synthetic.generate_command import MARKER, WRITERS, generate
 

@@ -7,7 +7,7 @@ from toy_imagenet import SYNSETS
 
 from cld.data import EncodedImages
 from cld.runtime.errors import InputError
-from data_prep.common.record import Target
+from data_prep.common.build_record import Target
 from data_prep.common.settings import settings_from
 from data_prep.imagenet.build import build_imagenet
 from data_prep.imagenet.long_tail_lists import shots

@@ -18,7 +18,7 @@ import numpy as np
 
 from cld.runtime.errors import InputError
 from data_prep.common.boxes import from_voc
-from data_prep.common.record import Problem, problem
+from data_prep.common.build_record import Problem, problem
 from data_prep.common.voc_annotation import AnnotatedBox, Annotation, read_annotation
 from data_prep.kitchen.gmu import layout
 from data_prep.kitchen.gmu.camera import Pose

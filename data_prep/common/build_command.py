@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from cld.config import parse_overrides
-from data_prep.common.record import Target
+from data_prep.common.build_record import Target
 from data_prep.common.settings import build_settings
 
 
