@@ -217,14 +217,6 @@ def load_config() -> dict:
     return content
 
 
-def add_results_arguments(parser: argparse.ArgumentParser) -> None:
-    """``--preset`` and ``--results`` of a command that reports; defaults: those of ``config/config.yaml``."""
-    config = load_config()
-    preset, results = config["preset"], config["results"]
-    parser.add_argument("--preset", default=preset, help=f"a file of config/presets; default: {preset}")
-    parser.add_argument("--results", default=results, help=f"the results folder; default: {results}")
-
-
 def load_preset(preset: str) -> dict:
     """``config/presets/<preset>.yaml``, validated."""
     path = CONFIG / "presets" / f"{preset}.yaml"
