@@ -6,7 +6,6 @@ key, but a method's file may add one section, of the method's own name: a misspe
 the nearest valid one. The workflow and the commands resolve alike.
 """
 
-import argparse
 import copy
 import difflib
 import json

@@ -10,6 +10,9 @@ import torch
 from cld.config import load_run
 from cld.data import Split, write_store
 
+# Networks so small gain nothing from threads, which wait for each other beside other work.
+torch.set_num_threads(1)
+
 TINY = {
     "backbone.blocks": [1, 1, 1, 1],
     "backbone.width": 4,

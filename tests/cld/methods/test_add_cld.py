@@ -1,5 +1,6 @@
 """CLD over every base method against a slow, obvious reference."""
 
+import itertools
 import math
 
 import pytest
@@ -63,22 +64,23 @@ def slow_loss(method, step):
     return total / (2 * B)
 
 
-@both
-@pytest.mark.parametrize("clustering", sorted(CLUSTERINGS))
-@pytest.mark.parametrize("subspace", ["separate", "shared"])
-@pytest.mark.parametrize("cross_augmentation", [True, False])
-@pytest.mark.parametrize("gradient_through_centroids", [True, False])
-def test_adds_weight_times_the_cross_level_loss(
-    tiny_run, base, clustering, subspace, cross_augmentation, gradient_through_centroids
-):
-    method = build(
-        tiny_run,
-        base,
-        clustering=clustering,
-        subspace=subspace,
-        cross_augmentation=cross_augmentation,
-        gradient_through_centroids=gradient_through_centroids,
-    )
+SETTINGS = {
+    "clustering": sorted(CLUSTERINGS),
+    "subspace": ["separate", "shared"],
+    "cross_augmentation": [True, False],
+    "gradient_through_centroids": [True, False],
+}
+#: Every combination for one method; the others with the defaults, and with all of them changed.
+CASES = [
+    *(("npid", dict(zip(SETTINGS, values, strict=True))) for values in itertools.product(*SETTINGS.values())),
+    *((base, {}) for base in sorted(METHODS)),
+    *((base, {name: values[1] for name, values in SETTINGS.items()}) for base in sorted(METHODS)),
+]
+
+
+@pytest.mark.parametrize(("base", "settings"), CASES)
+def test_adds_weight_times_the_cross_level_loss(tiny_run, base, settings):
+    method = build(tiny_run, base, **settings)
     batch = make_batch(base)
     step, alone = seeded(method, batch), seeded(method.method, batch)
     expected = slow_loss(method, alone)

@@ -43,9 +43,11 @@ def test_feature_spread_tells_even_from_collapsed():
     assert feature_spread(even[:1].expand(100, -1)).item() == pytest.approx(0, abs=1e-6)
 
 
-@pytest.mark.parametrize("method", sorted(METHODS))
+@pytest.mark.parametrize("method", ["npid", "moco"])
 def test_a_run_folder_holds_configuration_log_curves_and_checkpoint(tiny_run, tiny_store, tmp_path, method):
     config, run = tiny_run(method), tmp_path / "run"
+    if method == "moco":  # a resumed run has each epoch once in its log and its curves
+        stop_after_epochs(config, tiny_store, run, 2)
     assert train(config, tiny_store, run, "cpu") == run / "checkpoint.pt"
     assert yaml.safe_load((run / "config.yaml").read_text()) == config
     checkpoint = load_checkpoint(run / "checkpoint.pt")
@@ -67,14 +69,6 @@ def test_a_run_folder_holds_configuration_log_curves_and_checkpoint(tiny_run, ti
         assert points == [(int(row["step"]), pytest.approx(float(row[name]), rel=1e-6)) for row in rows]
 
 
-def test_a_resumed_run_has_each_epoch_once_in_its_curves(tiny_run, tiny_store, tmp_path):
-    run = tmp_path / "run"
-    stop_after_epochs(tiny_run("npid"), tiny_store, run, 2)
-    train(tiny_run("npid"), tiny_store, run, "cpu")
-    points = EventAccumulator(str(run / "tb")).Reload().Scalars("loss")
-    assert [point.step for point in points] == [4, 8, 12]
-
-
 def stop_after_epochs(config, store, run, n):
     """Leave the run as a process does that is told to stop right after the ``n``-th epoch."""
     from cld.training.log import TrainingLog
@@ -91,17 +85,6 @@ def stop_after_epochs(config, store, run, n):
         train(config, store, run, "cpu")
     assert stopped.value.code == 128 + signal.SIGTERM
     assert load_checkpoint(run / "partial.pt")["step"] == 4 * n
-
-
-def test_bf16_gives_about_the_same_loss(tiny_run, tiny_store, tmp_path):
-    losses = []
-    for precision in ("fp32", "bf16"):
-        # At so low a rate the weights stay the same, and only the precision tells the two runs apart.
-        run = tiny_run("npid", {"precision": precision, "optimiser.lr": 1e-6, "optimiser.min_lr": 0})
-        train(run, tiny_store, tmp_path / precision, "cpu")
-        losses.append(float(read_log(tmp_path / precision)[0]["loss"]))
-    assert losses[0] != losses[1]
-    assert losses[0] == pytest.approx(losses[1], rel=0.02)
 
 
 def test_the_same_seed_gives_the_same_weights_and_another_seed_others(tiny_run, tiny_store, tmp_path):
@@ -233,18 +216,6 @@ def test_the_command_saves_and_stops_on_sigterm_and_goes_on(tiny_run, tiny_store
     assert f"stopped: step {stopped_at} is saved in {run / 'partial.pt'}" in errors.decode()
     with pytest.raises(InputError, match=r"optimiser\.epochs 400 there, 3 here"):
         train(tiny_run(), tiny_store, run, "cpu")
-
-
-def test_a_misspelt_key_is_told_by_the_command(tiny_store, tmp_path):
-    command = [sys.executable, "-m", "cld", "train", "--preset", "demo", "--dataset", "kitchen_hc"]
-    command += ["--method", "npid", "--store", str(tiny_store), "--run-dir", str(tmp_path)]
-    command += ["optimiser.epoch=3"]
-    done = subprocess.run(command, capture_output=True, text=True)
-    assert done.returncode == 2
-    assert (
-        done.stderr
-        == "error: command line: unknown key 'optimiser.epoch'; did you mean 'optimiser.epochs'?\n"
-    )
 
 
 @pytest.fixture(scope="module")
