@@ -1,7 +1,7 @@
 """A training step's time: of each method over a bare pass, and of each switch over a step without it.
 
 ``python benchmarks/bench_steps.py`` takes some minutes on one core, most of them in the compiler. The bare
-pass is the backbone's alone: forward and backward of the views that carry gradient, forward of those that do not.
+pass is the backbone's alone: forward and backward of views with gradient, forward of the others.
 """
 
 from collections.abc import Callable, Mapping
