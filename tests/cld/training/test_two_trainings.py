@@ -128,7 +128,7 @@ def test_what_is_missing_beside_a_complete_run_is_added(tiny_run, tiny_store, al
 def test_a_complete_run_of_other_settings_is_replaced_only_on_request(tiny_run, tiny_store, tmp_path):
     path = train(tiny_run("npid"), tiny_store, tmp_path, "cpu")
     other = tiny_run("npid", {"optimiser.lr": 0.01})
-    with pytest.raises(InputError, match="belongs to another run"):
+    with pytest.raises(InputError, match="belongs to another training"):
         train(other, tiny_store, tmp_path, "cpu")
     written = path.stat().st_mtime_ns
     assert train(tiny_run("npid"), tiny_store, tmp_path, "cpu", replace_other=True) == path
