@@ -15,12 +15,13 @@ def main() -> None:
     parser.add_argument("--store", required=True, help="HDF5 file with a train split")
     parser.add_argument("--run-dir", required=True, help="folder for checkpoint, log and curves")
     parser.add_argument(
-        "--replace",
-        action="store_true",
-        help="begin anew if the folder holds a finished run of other settings",
+        "--replace-before",
+        type=float,
+        metavar="SECONDS",
+        help="begin anew if the folder holds a run that was finished before this time (seconds since 1970)",
     )
     parser.add_argument("--device", help="cpu, cuda, cuda:1, ...; default: the fastest there is")
     args = parser.parse_args()
     config, store = run_of(args), local_copy(args.store)
     monitor = KNNMonitor(config, store) if config["watch"]["knn_every"] else None
-    train(config, store, args.run_dir, args.device, monitor, args.replace)
+    train(config, store, args.run_dir, args.device, monitor, args.replace_before)

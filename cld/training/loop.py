@@ -9,7 +9,7 @@ share them.
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 
 import torch
@@ -55,7 +55,7 @@ def train(
     run_dir: str | Path,
     device: str | None = None,
     monitor: Monitor | None = None,
-    replace_other: bool = False,
+    replace_before: float | None = None,
 ) -> Path:
     """Train a run to its end, from where it was left if it was started before.
 
@@ -71,7 +71,8 @@ def train(
         run_dir: the run's folder, made if need be.
         device: default: the fastest there is.
         monitor: called in the first process after every epoch.
-        replace_other: begin anew if the folder holds a complete run of other settings or data.
+        replace_before: begin anew if the folder holds a complete run that ended before this time, in seconds
+            since 1970.
 
     Returns:
         Path of ``checkpoint.pt``. A complete run is left as it is; what is missing beside it is added.
@@ -86,8 +87,8 @@ def train(
         require_process_count(config, world_size())
         device = resolve_device(distributed.local_device() or device)
         subject = subject_of({"config": config, "data": read_info(store).checksum})
-        if replace_other and rank() == 0 and (run_dir / FINAL).exists():
-            remove_other_run(run_dir / FINAL, subject)
+        if replace_before is not None and rank() == 0:
+            remove_older(run_dir / FINAL, replace_before)
         if distributed.broadcast_object((run_dir / FINAL).exists()):
             if rank() == 0:
                 complete_files(run_dir, subject)
@@ -126,17 +127,11 @@ def only_training(run_dir: Path) -> Iterator[Lock | None]:
             lock.release()
 
 
-def remove_other_run(final: Path, subject: Mapping) -> None:
-    """Remove a complete run's checkpoint if it is of another subject.
-
-    Raises:
-        InputError: it cannot be read.
-    """
-    checkpoint = load_checkpoint(final)
-    try:
-        require_same_subject(final, subject_of(checkpoint), subject)
-    except InputError:
-        final.unlink()
+def remove_older(final: Path, than: float) -> None:
+    """Remove a complete run's checkpoint, if there is one, unless it was written since a time."""
+    with suppress(FileNotFoundError):
+        if final.stat().st_mtime < than:
+            final.unlink()
 
 
 def complete_files(run_dir: Path, subject: Mapping) -> None:

@@ -2,6 +2,7 @@
 import os
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 from snakemake.settings.types import DeploymentMethod
@@ -45,9 +46,10 @@ ENVIRONMENT = "../../environment.yml"  # used with --software-deployment-method 
 #: The command line of the package; on one machine its libraries are loaded once, see cld/runtime/warm.py.
 CLD = "python -m cld.runtime.warm"
 
-# glibc returns large freed blocks to the kernel and faults them in again at every training step; keeping
-# them makes a CPU step about 1.3 times as fast. Only the environment before a process starts can say so.
+# The environment of all jobs. glibc returns large freed blocks to the kernel and faults them in again at every training
+# step; keeping them makes a CPU step about 1.3 times as fast.
 for name, value in {
+    "CLD_STARTED": time.time(),  # of this workflow; a job on a cluster inherits it
     "MALLOC_MMAP_THRESHOLD_": 32 << 20,  # the most that glibc accepts
     "MALLOC_TRIM_THRESHOLD_": 8 << 30,
     "MALLOC_TOP_PAD_": 64 << 20,

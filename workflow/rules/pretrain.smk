@@ -1,5 +1,5 @@
 # Stores -> runs. A run that was killed left partial.pt beside its outputs and resumes from there. `update`: Snakemake
-# removes no outputs, and the trainer decides. A job finds a run complete that another job has trained meanwhile.
+# removes no outputs. The trainer replaces a complete run, unless another job has completed it since this workflow began.
 
 
 rule pretrain:
@@ -29,4 +29,4 @@ rule pretrain:
         launcher=launcher,
     shell:
         "{params.launcher} {CLD} train --preset {wildcards.preset} {params.arguments} --store {input.store}"
-        " --run-dir {params.folder} --replace > {log} 2>&1"
+        " --run-dir {params.folder} --replace-before $CLD_STARTED > {log} 2>&1"

@@ -125,15 +125,17 @@ def test_what_is_missing_beside_a_complete_run_is_added(tiny_run, tiny_store, al
     assert (run / "config.yaml").read_bytes() == (alone.parent / "config.yaml").read_bytes()
 
 
-def test_a_complete_run_of_other_settings_is_replaced_only_on_request(tiny_run, tiny_store, tmp_path):
+def test_a_complete_run_is_replaced_only_if_it_is_older_than_asked_for(tiny_run, tiny_store, tmp_path):
     path = train(tiny_run("npid"), tiny_store, tmp_path, "cpu")
     other = tiny_run("npid", {"optimiser.lr": 0.01})
     with pytest.raises(InputError, match="belongs to another training"):
         train(other, tiny_store, tmp_path, "cpu")
-    written = path.stat().st_mtime_ns
-    assert train(tiny_run("npid"), tiny_store, tmp_path, "cpu", replace_other=True) == path
-    assert path.stat().st_mtime_ns == written
-    train(other, tiny_store, tmp_path, "cpu", replace_other=True)
+    written = path.stat()
+    train(tiny_run("npid"), tiny_store, tmp_path, "cpu", replace_before=written.st_mtime - 1)
+    assert path.stat().st_ino == written.st_ino
+    train(tiny_run("npid"), tiny_store, tmp_path, "cpu", replace_before=written.st_mtime + 1)
+    assert path.stat().st_ino != written.st_ino
+    train(other, tiny_store, tmp_path, "cpu", replace_before=path.stat().st_mtime + 1)
     assert load_checkpoint(path)["config"]["optimiser"]["lr"] == 0.01
 
 
