@@ -25,7 +25,7 @@ rule import_checkpoint:
         folder=lambda wildcards, output: Path(output.checkpoint).parent,
         arguments=lambda wildcards: TARGETS.import_arguments(wildcards.name),
     shell:
-        "{CLD} import {input.file:q} --preset {wildcards.preset} --name {wildcards.name}"
+        "python -m cld.runtime.warm import {input.file:q} --preset {wildcards.preset} --name {wildcards.name}"
         " --run-dir {params.folder} {params.arguments} > {log} 2>&1"
 
 
@@ -46,5 +46,5 @@ rule export:
         mem_mb=4000,
         runtime=10,
     shell:
-        "{CLD} export {input.checkpoint} --preset {wildcards.preset} --store {input.store}"
+        "python -m cld.runtime.warm export {input.checkpoint} --preset {wildcards.preset} --store {input.store}"
         " --scores {input.score} --out {output} > {log} 2>&1"

@@ -43,13 +43,12 @@ TABLE = f"{RESULTS}/{{preset}}/tables/{{table}}"
 FIGURE = f"{RESULTS}/{{preset}}/figures"
 CAPTION = "../report/caption.rst"  # template of the captions of snakemake --report
 ENVIRONMENT = "../../environment.yml"  # used with --software-deployment-method conda
-#: The command line of the package; on one machine its libraries are loaded once, see cld/runtime/warm.py.
-CLD = "python -m cld.runtime.warm"
 
 # The environment of all jobs. glibc returns large freed blocks to the kernel and faults them in again at every training
 # step; keeping them makes a CPU step about 1.3 times as fast.
 for name, value in {
     "CLD_STARTED": time.time(),  # of this workflow; a job on a cluster inherits it
+    **({"CLD_STAGING": config["staging"]} if config["staging"] else {}),
     "MALLOC_MMAP_THRESHOLD_": 32 << 20,  # the most that glibc accepts
     "MALLOC_TRIM_THRESHOLD_": 8 << 30,
     "MALLOC_TOP_PAD_": 64 << 20,
@@ -59,9 +58,8 @@ for name, value in {
     os.environ.setdefault(name, str(value))
 
 
-# Where jobs run changes nothing of what they make: no params, or Snakemake would make it again.
-if config["staging"] is not None:
-    os.environ["CLD_STAGING"] = config["staging"]
+# Where jobs run changes nothing of what they make: no params, or Snakemake would make it again. What enters a container
+# has to be known here, since a training's launcher stays outside of it, and only `workflow` has the command line's options.
 if DeploymentMethod.APPTAINER in workflow.deployment_settings.deployment_method:
     CONTAINER = or_exit(container_command, config["container"], workflow.deployment_settings.apptainer_args)
 else:

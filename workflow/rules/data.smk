@@ -104,5 +104,5 @@ rule card:
     params:
         score=lambda wildcards, input: ["--pixel-knn", input.pixel_knn] if input.pixel_knn else [],
     shell:
-        "{CLD} card --store {input.store} {params.score}"
+        "python -m cld.runtime.warm card --store {input.store} {params.score}"
         " --card {output.card} --figure {output.figure} > {log} 2>&1"

@@ -28,7 +28,7 @@ rule evaluate:
     params:
         settings=lambda wildcards: settings.load_protocol(wildcards.preset, wildcards.protocol),
     shell:
-        "{CLD} evaluate {wildcards.protocol} --preset {wildcards.preset} --store {input.store}"
+        "python -m cld.runtime.warm evaluate {wildcards.protocol} --preset {wildcards.preset} --store {input.store}"
         " --checkpoint {input.checkpoint} --score {output} > {log} 2>&1"
 
 
@@ -55,7 +55,7 @@ rule linear_published:
         settings=lambda wildcards: settings.load_protocol(wildcards.preset, "linear_published"),
         launcher=launcher,
     shell:
-        "{params.launcher} {CLD} evaluate linear_published"
+        "{params.launcher} python -m cld.runtime.warm evaluate linear_published"
         " --preset {wildcards.preset} --store {input.store} --checkpoint {input.checkpoint} --score {output}"
         " > {log} 2>&1"
 
@@ -81,7 +81,7 @@ rule evaluate_store:
     params:
         settings=lambda wildcards: settings.load_protocol(wildcards.preset, wildcards.protocol),
     shell:
-        "{CLD} evaluate {wildcards.protocol} --preset {wildcards.preset} --store {input.store}"
+        "python -m cld.runtime.warm evaluate {wildcards.protocol} --preset {wildcards.preset} --store {input.store}"
         " --score {output} > {log} 2>&1"
 
 
@@ -111,7 +111,7 @@ rule detect:
         settings=lambda wildcards: settings.load_protocol(wildcards.preset, "detection"),
         launcher=launcher,
     shell:
-        "{params.launcher} {CLD} evaluate detection"
+        "{params.launcher} python -m cld.runtime.warm evaluate detection"
         " --preset {wildcards.preset} --store {input.store} --checkpoint {input.checkpoint} --score {output.score} > {log} 2>&1"
 
 
@@ -133,7 +133,7 @@ rule semisup_subset:
         share=lambda wildcards: int(wildcards.percent) / 100,
         held_out=lambda wildcards: settings.load_protocol(wildcards.preset, "semisup")["held_out_share"],
     shell:
-        "{CLD} semisup subset --preset {wildcards.preset} --store {input.store}"
+        "python -m cld.runtime.warm semisup subset --preset {wildcards.preset} --store {input.store}"
         " --share {params.share} --seed {wildcards.seed} --out {output} > {log} 2>&1"
 
 
@@ -162,7 +162,7 @@ rule semisup_trial:
         settings=lambda wildcards: settings.load_protocol(wildcards.preset, "semisup"),
         launcher=launcher,
     shell:
-        "{params.launcher} {CLD} semisup trial"
+        "{params.launcher} python -m cld.runtime.warm semisup trial"
         " --preset {wildcards.preset} --store {input.store} --checkpoint {input.checkpoint}"
         " --subset {input.subset} --lr {wildcards.lr}"
         " --head-multiplier {wildcards.multiplier} --out {output.report} > {log} 2>&1"
@@ -186,5 +186,5 @@ rule semisup:
         mem_mb=4000,
         runtime=30,
     shell:
-        "{CLD} semisup choose --preset {wildcards.preset} --store {input.store}"
+        "python -m cld.runtime.warm semisup choose --preset {wildcards.preset} --store {input.store}"
         " --trials {input.reports} --score {output} > {log} 2>&1"

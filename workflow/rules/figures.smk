@@ -34,7 +34,7 @@ rule figure_a1:
         root=lambda wildcards: TARGETS.upstream(wildcards.preset, "gmu_kitchens"),
         caption=lambda wildcards: targets.figure_caption(wildcards.preset, "fig_a1"),
     shell:
-        "{CLD} figure-a1 --preset {wildcards.preset} --root {params.root} --store {input.store}"
+        "python -m cld.runtime.warm figure-a1 --preset {wildcards.preset} --root {params.root} --store {input.store}"
         " --manifest {input.manifest} --figures {output.png} {output.pdf}"
         " --csv {output.csv} > {log} 2>&1"
 
@@ -59,7 +59,7 @@ rule figure_a2:
     params:
         caption=lambda wildcards: targets.figure_caption(wildcards.preset, "fig_a2"),
     shell:
-        "{CLD} figure-a2 --preset {wildcards.preset} --table {input}"
+        "python -m cld.runtime.warm figure-a2 --preset {wildcards.preset} --table {input}"
         " --figure {output.png} {output.pdf} --csv {output.csv} > {log} 2>&1"
 
 
@@ -85,7 +85,7 @@ rule figure_a3:
     params:
         caption=lambda wildcards: targets.figure_caption(wildcards.preset, "fig_a3"),
     shell:
-        "{CLD} figure-a3 --store {input.store} --checkpoints {input.checkpoints}"
+        "python -m cld.runtime.warm figure-a3 --store {input.store} --checkpoints {input.checkpoints}"
         " --labels NPID NPID+CLD --figure {output.png} {output.pdf} --csv {output.csv} > {log} 2>&1"
 
 
@@ -114,5 +114,5 @@ rule figure_choice:
     params:
         caption=lambda wildcards: targets.figure_caption(wildcards.preset, "fig_choice"),
     shell:
-        "{CLD} figure-choice --key cld.weight --scores {input.scores}"
+        "python -m cld.runtime.warm figure-choice --key cld.weight --scores {input.scores}"
         " --figure {output.png} {output.pdf} --csv {output.csv} > {log} 2>&1"

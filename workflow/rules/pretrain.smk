@@ -28,5 +28,5 @@ rule pretrain:
         arguments=of(TARGETS.run_arguments, "run"),
         launcher=launcher,
     shell:
-        "{params.launcher} {CLD} train --preset {wildcards.preset} {params.arguments} --store {input.store}"
+        "{params.launcher} python -m cld.runtime.warm train --preset {wildcards.preset} {params.arguments} --store {input.store}"
         " --run-dir {params.folder} --replace-before $CLD_STARTED > {log} 2>&1"

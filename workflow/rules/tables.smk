@@ -30,7 +30,7 @@ rule cell:
             targets.tables(wildcards.preset)[wildcards.table].cell(wildcards.row, wildcards.column)
         ),
     shell:
-        "{CLD} cell --preset {wildcards.preset} --table {wildcards.table} --row {wildcards.row}"
+        "python -m cld.runtime.warm cell --preset {wildcards.preset} --table {wildcards.table} --row {wildcards.row}"
         " --column {wildcards.column} --scores {input} --out {output} > {log} 2>&1"
 
 
@@ -60,5 +60,5 @@ rule table:
         caption=of(targets.table_caption, "table"),
         results=lambda wildcards, output: Path(output[0]).parents[2],
     shell:
-        "{CLD} tables --preset {wildcards.preset} --tables {wildcards.table}"
+        "python -m cld.runtime.warm tables --preset {wildcards.preset} --tables {wildcards.table}"
         " --results {params.results} > {log} 2>&1"
