@@ -1,8 +1,7 @@
-"""One batch: its images the right way up, its labels, its images' names."""
+"""The dictionaries of the published files: images the right way up, labels, names."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -13,53 +12,47 @@ from data_prep.common.source_files import FETCH_AGAIN
 SIDE = 32
 
 
-@dataclass(frozen=True)
-class Batch:
+class Batch(NamedTuple):
     """A batch of N images.
 
     Attributes:
-        name: of its file.
         images: uint8 (N, 32, 32, 3).
         labels: int64 (N,).
-        filenames: the N images' names in the collection they come from; None where the file has none.
+        names: what a manifest calls the images: batch, row and, where the file has it, the name in the
+            collection they come from.
     """
 
-    name: str
     images: np.ndarray
     labels: np.ndarray
-    filenames: Sequence[str] | None
-
-    def image_names(self) -> list[str]:
-        """What a manifest calls the images: batch, row, name."""
-        filenames = self.filenames or [""] * len(self.labels)
-        return [f"{self.name}/{row} {name}".rstrip() for row, name in enumerate(filenames)]
+    names: list[str]
 
 
 def batch_from(path: Path, content: dict[str, object], variant: Variant) -> Batch:
     """Check the dictionary that a batch's file holds.
 
     Args:
-        path: the file, for messages.
+        path: the file; the batch has its name.
         content: as from :func:`data_prep.cifar.pickles.read_pickle`.
         variant: the publication.
 
     Raises:
         InputError: something is missing, or is not what the publication has.
     """
-    data, labels = (_item(path, content, key) for key in ("data", variant.labels))
+    labels, data = content.get(variant.labels), content.get("data")
     known = range(variant.n_classes)
     if not isinstance(labels, list) or not all(type(label) is int and label in known for label in labels):
         raise _not_published(path, f"'{variant.labels}' is no list of labels 0 to {variant.n_classes - 1}")
     shape = (len(labels), 3 * SIDE**2)
     if not isinstance(data, np.ndarray) or data.dtype != np.uint8 or data.shape != shape:
         raise _not_published(path, f"'data' is not uint8 {shape}, a row for each of '{variant.labels}'")
-    filenames = content.get("filenames")
-    if filenames is not None:
-        filenames = _texts(path, "filenames", filenames)
-        if len(filenames) != len(labels):
-            raise _not_published(path, f"'filenames' has {len(filenames)} entries for {len(labels)} images")
-    images = data.reshape(-1, 3, SIDE, SIDE).transpose(0, 2, 3, 1)
-    return Batch(path.name, images, np.array(labels, dtype=np.int64), filenames)
+    filenames = content.get("filenames", [""] * len(labels))
+    if not _are_names(filenames, len(labels)):
+        raise _not_published(path, f"'filenames' is no list of {len(labels)} names")
+    return Batch(
+        images=data.reshape(-1, 3, SIDE, SIDE).transpose(0, 2, 3, 1),
+        labels=np.array(labels, dtype=np.int64),
+        names=[f"{path.name}/{row} {_text(name)}".rstrip() for row, name in enumerate(filenames)],
+    )
 
 
 def classes_from(path: Path, content: dict[str, object], variant: Variant) -> list[str]:
@@ -68,26 +61,22 @@ def classes_from(path: Path, content: dict[str, object], variant: Variant) -> li
     Raises:
         InputError: they are missing, or are not as many different names as there are classes.
     """
-    names = _texts(path, variant.names, _item(path, content, variant.names))
-    if len(names) != variant.n_classes or len(set(names)) != len(names):
-        raise _not_published(
-            path,
-            f"'{variant.names}' has {len(names)} names, {len(set(names))} of them different, and must have "
-            f"{variant.n_classes}",
-        )
-    return names
+    names = content.get(variant.names)
+    if not _are_names(names, variant.n_classes) or len(set(names)) != len(names):
+        raise _not_published(path, f"'{variant.names}' is no list of {variant.n_classes} different names")
+    return [_text(name) for name in names]
 
 
-def _item(path: Path, content: dict[str, object], key: str) -> object:
-    if key not in content:
-        raise _not_published(path, f"has no '{key}' (it has {', '.join(content) or 'nothing'})")
-    return content[key]
+def _are_names(values: object, n: int) -> bool:
+    return (
+        isinstance(values, list)
+        and len(values) == n
+        and all(isinstance(value, str | bytes) for value in values)
+    )
 
 
-def _texts(path: Path, key: str, values: object) -> list[str]:
-    if not isinstance(values, list) or not all(isinstance(value, str | bytes) for value in values):
-        raise _not_published(path, f"'{key}' is no list of names")
-    return [value.decode("latin1") if isinstance(value, bytes) else value for value in values]
+def _text(name: str | bytes) -> str:
+    return name.decode("latin1") if isinstance(name, bytes) else name
 
 
 def _not_published(path: Path, what: str) -> InputError:

@@ -6,8 +6,6 @@ import numpy as np
 
 from cld.data import Split, StoreInfo, write_store
 from data_prep.common.build_record import BuildRecord
-from data_prep.common.manifest import write_manifest
-from data_prep.common.report import write_report
 
 
 def write_array_store(
@@ -19,19 +17,16 @@ def write_array_store(
     """Write manifest, report and store; ``mean`` and ``std`` are those of the settings.
 
     Args:
-        record: of the build; its ``expected`` counts must be met, its problems have been checked.
+        record: of the build; its counts and problems have been checked.
         splits: by name, in the order of the manifest.
         names: by split, each image's name upstream.
         classes: names, in the order of the labels.
 
     Raises:
-        InputError: a split is empty, or has another number of images than expected.
+        InputError: a split is empty.
     """
     labels = {name: np.asarray(split.labels, dtype=np.int64) for name, split in splits.items()}
-    record.require_counts(labels)
-    record.note_missing_classes(labels, classes)
-    write_manifest(record.target.manifest, names, labels, classes)
-    write_report(record.target.report, record.facts("built", classes, labels))
+    record.write_manifest_and_report(names, labels, classes)
     mean, std = (
         None if value is None else tuple(value) for value in (record.settings.mean, record.settings.std)
     )

@@ -1,25 +1,25 @@
-"""The command line that all builders share."""
+"""Build a dataset's store from its source's upstream files.
+
+    python -m data_prep build --preset paper --dataset imagenet --root data/imagenet \\
+        --store imagenet.h5 --manifest imagenet.csv --report imagenet.md --workers 16
+
+The result does not depend on the number of workers. :data:`data_prep.common.settings.BUILDERS` lists what
+builds which dataset.
+"""
 
 import argparse
 from pathlib import Path
+from pkgutil import resolve_name
 
-from cld.config import parse_overrides
+from cld.config import load_dataset, parse_overrides
+from data_prep.common.build_lock import only_build
 from data_prep.common.build_record import Target
-from data_prep.common.settings import build_settings
+from data_prep.common.settings import BUILDERS, build_settings
 
 
-def parse_build(description: str) -> dict[str, object]:
-    """Parse a build's command line into its arguments: ``root, settings, target, workers``.
-
-    Args:
-        description: the module's docstring.
-
-    Raises:
-        InputError: no such preset or dataset, or settings that do not fit.
-    """
-    parser = argparse.ArgumentParser(
-        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+def main() -> None:
+    """Build a dataset's store from its source's upstream files."""
+    parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("--preset", required=True, help="scale: a file of config/presets")
     parser.add_argument("--dataset", required=True, help="what to build: a file of config/datasets")
     parser.add_argument("--root", type=Path, required=True, help="folder of the upstream files")
@@ -33,9 +33,9 @@ def parse_build(description: str) -> dict[str, object]:
         "overrides", nargs="*", metavar="key=value", help="changes to the dataset's section 'build'"
     )
     args = parser.parse_args()
-    return {
-        "root": args.root,
-        "settings": build_settings(args.preset, args.dataset, parse_overrides(args.overrides)),
-        "target": Target(args.store, args.manifest, args.report, args.dataset, args.preset),
-        "workers": args.workers,
-    }
+    settings = build_settings(args.preset, args.dataset, parse_overrides(args.overrides))
+    # only the chosen builder is imported: Kitchen-HC's needs Open3D, which is large and not everywhere
+    build = resolve_name(BUILDERS[load_dataset(args.preset, args.dataset)["builder"]])
+    with only_build(args.store):
+        target = Target(args.store, args.manifest, args.report, args.dataset, args.preset)
+        build(args.root, settings, target, args.workers)

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from cld.runtime.errors import InputError
+from data_prep.common.manifest import write_manifest
 from data_prep.common.report import write_report
 from data_prep.common.settings import Settings
 from data_prep.common.source_files import FileDigest
@@ -70,7 +71,7 @@ class BuildRecord:
         expected_by: who states them, for the report.
         total: units that the build sets out with, bad ones included.
         files: the files read.
-        problems: bad input. A unit with several problems counts once.
+        problems: bad input.
         converted: images stored otherwise than they came, by what was done.
         details: further tables of the report: rows by title.
         notes: what else a reader of the report should know.
@@ -91,7 +92,7 @@ class BuildRecord:
 
     @property
     def bad_units(self) -> int:
-        """Number of units with a problem."""
+        """Number of units with a problem; one with several counts once."""
         return len({problem.unit for problem in self.problems})
 
     def problems_by_reason(self) -> dict[str, list[Problem]]:
@@ -130,8 +131,9 @@ class BuildRecord:
         Raises:
             InputError: a split is empty or has another number of images than expected.
         """
-        self.require_images(splits)
         for split, images in splits.items():
+            if len(images) == 0:
+                raise InputError(f"{self.root}: split '{split}' is empty; fetch the files again")
             if self.expected.get(split) not in (None, len(images)):
                 raise InputError(
                     f"{self.root}: {len(images)} images in split '{split}', expected {self.expected[split]}; "
@@ -139,23 +141,23 @@ class BuildRecord:
                     "edition"
                 )
 
-    def require_images(self, splits: Mapping[str, Sized]) -> None:
-        """Check that no split is empty.
+    def write_manifest_and_report(
+        self, names: Mapping[str, Sequence[str]], labels: Mapping[str, np.ndarray], classes: Sequence[str]
+    ) -> None:
+        """Write what goes beside the store; notes the classes that a labelled split has no image of.
 
-        Raises:
-            InputError: names the first that is.
+        Args:
+            names: by split, in the manifest's order: each image's name upstream.
+            labels: by split, int64 (N,), -1 where an image has none.
+            classes: names, in the order of the labels.
         """
-        empty = next((split for split, images in splits.items() if len(images) == 0), None)
-        if empty is not None:
-            raise InputError(f"{self.root}: split '{empty}' is empty; fetch the files again")
-
-    def note_missing_classes(self, labels: Mapping[str, np.ndarray], classes: Sequence[str]) -> None:
-        """Note the classes that a labelled split has no image of."""
         for split, values in labels.items():
             present = set(values[values >= 0].tolist())
             missing = [name for label, name in enumerate(classes) if label not in present]
             if present and missing:
                 self.notes.append(f"split {split} has no image of {some(missing, NAMES_SHOWN)}")
+        write_manifest(self.target.manifest, names, labels, classes)
+        write_report(self.target.report, self.facts("built", classes, labels))
 
     def description(self, classes: Sequence[str]) -> dict:
         """The fields of :class:`cld.data.Description` that all builders fill alike."""

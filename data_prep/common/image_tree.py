@@ -15,16 +15,6 @@ from data_prep.common.source_files import reading
 SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".webp", ".ppm", ".pgm", ".tif", ".tiff"}
 
 
-def is_folder(path: Path) -> bool:
-    """Whether ``path`` is a folder.
-
-    Raises:
-        InputError: nobody may look.
-    """
-    with reading(path):
-        return path.is_dir()
-
-
 def class_folders(folder: Path) -> list[Path]:
     """The folders in ``folder``, in the order of their names.
 
@@ -74,18 +64,6 @@ def _files_below(folder: Path, above: frozenset[str]) -> Iterator[Path]:
             yield Path(entry.path)
 
 
-def require_utf8(where: str, name: str) -> None:
-    """Check that a name on disk is text: manifests and reports are UTF-8.
-
-    Raises:
-        InputError: it is not.
-    """
-    try:
-        name.encode()
-    except UnicodeEncodeError:
-        raise InputError(f"{where}: the name {os.fsencode(name)!r} is not UTF-8; rename it") from None
-
-
 def natural(path: Path) -> tuple[list[tuple[int, str]], str]:
     """Sort key that has rgb_9 before rgb_10; equal keys (rgb_1, rgb_01) by the name itself."""
     parts = re.split(r"([0-9]+)", str(path).lower())
@@ -96,5 +74,9 @@ def _listed(folder: Path) -> list[os.DirEntry]:
     with reading(folder), os.scandir(folder) as entries:
         listed = sorted((entry for entry in entries if entry.name[0] != "."), key=lambda entry: entry.name)
     for entry in listed:
-        require_utf8(str(folder), entry.name)
+        try:
+            entry.name.encode()  # manifests and reports are UTF-8
+        except UnicodeEncodeError:
+            name = os.fsencode(entry.name)
+            raise InputError(f"{folder}: the name {name!r} is not UTF-8; rename it") from None
     return listed

@@ -23,15 +23,11 @@ from cld.data import EncodedSplit, Objects, StoreInfo, write_encoded_store
 from cld.runtime.errors import InputError
 from cld.runtime.files import atomic_path, write_text, writing
 from cld.runtime.progress import progress
-from data_prep.common.build_lock import only_build
 from data_prep.common.build_record import BuildRecord, Problem
 from data_prep.common.image_files import EncodedImage
 from data_prep.common.image_objects import joined, moved
-from data_prep.common.image_tree import require_utf8
 from data_prep.common.jpeg_encoding import Encoding, as_jpeg
-from data_prep.common.manifest import write_manifest
 from data_prep.common.parallel import ordered_map
-from data_prep.common.report import write_report
 from data_prep.common.source_files import FileDigest
 
 PART_IMAGES = 256
@@ -109,12 +105,12 @@ class Part:
     @property
     def jpegs(self) -> Path:
         """The file of the JPEGs, end to end."""
-        return Path(f"{self.path}.jpegs")
+        return self.path.with_suffix(".jpegs")
 
     @property
     def index(self) -> Path:
         """The file of the part's index."""
-        return Path(f"{self.path}.json")
+        return self.path.with_suffix(".json")
 
     def fingerprint(self) -> str:
         """A checksum of all that the part depends on, but for the files' content."""
@@ -146,20 +142,17 @@ def build_jpeg_store(
     Args:
         record: of the build; gets the files read, the problems and the conversions; its ``total``, where it
             is set, counts what the caller has left out already.
-        images: by split, in the store's order; names are unique over all splits. Where one image of a split
-            has objects, an image of it without any is one that shows none.
+        images: by split, in the store's order. Where one image of a split has objects, an image of it
+            without any is one that shows none.
         classes: names, in the order of the labels.
         encoding: how images are stored.
         workers: processes.
 
     Raises:
-        InputError: a split is empty, a name stands twice or is not UTF-8, another process builds the store:
-            at once. More bad images than the settings' ``max_bad_share``: after all were tried,
-            with the report written; parts stay, and the next build makes only the bad ones again.
+        InputError: a split is empty, or there are more bad images than the settings' ``max_bad_share``: after
+            all were tried, with the report written. Parts stay; the next build makes the bad ones again.
     """
     record.total = record.total or sum(map(len, images.values()))
-    record.require_images(images)
-    _require_names(record, images)
     folder = Path(f"{record.target.store}.parts")
     parts = {
         split: [
@@ -168,7 +161,7 @@ def build_jpeg_store(
         ]
         for split, group in images.items()
     }
-    with only_build(record.target.store), writing(record.target.store):
+    with writing(record.target.store):
         folder.mkdir(parents=True, exist_ok=True)
         for half in folder.glob(".*"):  # what a killed build was writing
             half.unlink(missing_ok=True)
@@ -176,20 +169,6 @@ def build_jpeg_store(
         info = _join(record, parts, indices, classes, encoding)
         shutil.rmtree(folder, ignore_errors=True)
     return info
-
-
-def _require_names(record: BuildRecord, images: Mapping[str, Sequence[SourceImage]]) -> None:
-    """Check that names are text, and unique."""
-    seen: set[str] = set()
-    for split, group in images.items():
-        for image in group:
-            if image.name in seen:
-                raise InputError(
-                    f"{record.root}: {image.name} is listed twice, the second time in split '{split}'; "
-                    "list it once"
-                )
-            require_utf8(str(record.root), image.name)
-            seen.add(image.name)
 
 
 def _make_parts(parts: Mapping[str, Sequence[Part]], workers: int) -> dict[str, list[Index]]:
@@ -288,9 +267,7 @@ def _join(
             objects=joined(objects),
         )
     record.check_problems(record.settings.max_bad_share, classes=classes, labels=labels)
-    record.note_missing_classes(labels, classes)
-    write_manifest(record.target.manifest, names, labels, classes)
-    write_report(record.target.report, record.facts("built", classes, labels))
+    record.write_manifest_and_report(names, labels, classes)
     description = record.description(classes)
     description["config"] |= asdict(encoding)
     return write_encoded_store(record.target.store, splits, **description)

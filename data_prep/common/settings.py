@@ -11,15 +11,16 @@ from types import SimpleNamespace
 from cld.config import SCHEMAS, load_dataset, load_source, read_yaml, validate
 from cld.runtime.errors import InputError
 
-#: The schema of a dataset's section ``build``, by its builder.
-BUILD_SCHEMAS = {
-    "cifar": "build/cifar",
-    "image_folder": "build/image_folder",
-    "imagenet": "build/imagenet",
-    "kitchen_folder": "build/kitchen",
-    "kitchen_hc": "build/kitchen",
-    "stl10": "build/stl10",
-    "voc": "build/voc",
+#: What builds a dataset's store, by the builder that its file names: a function (root, settings, target,
+#: workers). The schema of its settings is named after its folder, see :func:`build_schema`.
+BUILDERS = {
+    "cifar": "data_prep.cifar.build:build_cifar",
+    "image_folder": "data_prep.image_folder.build:build_image_folder",
+    "imagenet": "data_prep.imagenet.build:build_imagenet",
+    "kitchen_folder": "data_prep.kitchen.build_from_folder:build_from_folder",
+    "kitchen_hc": "data_prep.kitchen.build_from_scenes:build_from_scenes",
+    "stl10": "data_prep.stl10.build:build_stl10",
+    "voc": "data_prep.voc.build:build_voc",
 }
 #: The schema of a source's section ``generate``, by its format.
 GENERATE_SCHEMAS = {
@@ -36,14 +37,24 @@ class Settings(SimpleNamespace):
     """The settings of one build or generator: an attribute for each key of its schema, never changed."""
 
 
+def build_schema(builder: str) -> str:
+    """The schema of a builder's settings: ``build/cifar`` of a builder in ``data_prep/cifar``."""
+    return f"build/{BUILDERS[builder].split('.')[1]}"
+
+
 def build_settings(preset: str, dataset: str, overrides: Mapping[str, object] | None = None) -> Settings:
     """How a dataset's store is built at a preset's scale.
 
     Raises:
-        InputError: a key or value that does not fit.
+        InputError: no such builder, or a key or value that does not fit.
     """
     content = load_dataset(preset, dataset)
-    schema = BUILD_SCHEMAS[content["builder"]]
+    if content["builder"] not in BUILDERS:
+        raise InputError(
+            f"config/datasets/{dataset}.yaml: builder: '{content['builder']}' is unknown; the builders are "
+            f"{', '.join(BUILDERS)}"
+        )
+    schema = build_schema(content["builder"])
     return settings_from(schema, content["build"] | (overrides or {}), f"build settings of {dataset}")
 
 
@@ -84,42 +95,40 @@ def settings_from(schema: str, values: Mapping[str, object], where: str) -> Sett
     settings = defaults | copy.deepcopy(dict(values))
     validate(settings, schema, where)
     settings = Settings(**{name: settings[name] for name in keys if name in settings})
-    for key, rule in _CROSS_CHECKS.get(schema, _no_checks)(settings).items():
+    wrong = _CROSS_CHECKS[schema](settings) if schema in _CROSS_CHECKS else None
+    if wrong:
+        key, rule = wrong
         raise InputError(f"{where}: {key}: {getattr(settings, key)!r} does not fit; it must be {rule}")
     return settings
 
 
-# What a schema cannot say: each function returns the keys at fault with what they must be.
+# What a schema cannot say: each function returns the first key at fault with what it must be.
 
 
-def _kitchen(settings: Settings) -> dict[str, str]:
-    tested, read = set(settings.test_scenes), set(settings.scenes)
-    fits = tested < read
-    return {} if fits else {"test_scenes": f"some of scenes ({settings.scenes}), and not all of them"}
+def _kitchen(settings: Settings) -> tuple[str, str] | None:
+    if not set(settings.test_scenes) < set(settings.scenes):
+        return "test_scenes", f"some of scenes ({settings.scenes}), and not all of them"
+    return None
 
 
-def _rendered_kitchens(settings: Settings) -> dict[str, str]:
+def _rendered_kitchens(settings: Settings) -> tuple[str, str] | None:
     shown = settings.frames_per_scene - settings.empty_per_scene
     if shown < 0:
-        return {"empty_per_scene": f"at most frames_per_scene ({settings.frames_per_scene})"}
+        return "empty_per_scene", f"at most frames_per_scene ({settings.frames_per_scene})"
     if settings.unannotated_per_scene > shown:
-        return {"unannotated_per_scene": f"at most frames_per_scene - empty_per_scene ({shown})"}
-    return {}
+        return "unannotated_per_scene", f"at most frames_per_scene - empty_per_scene ({shown})"
+    return None
 
 
-def _imagenet_pictures(settings: Settings) -> dict[str, str]:
+def _imagenet_pictures(settings: Settings) -> tuple[str, str] | None:
     spare = settings.train_per_synset - settings.lt_val
     if spare < 1:
-        return {"lt_val": f"less than train_per_synset ({settings.train_per_synset})"}
+        return "lt_val", f"less than train_per_synset ({settings.train_per_synset})"
     if settings.lt_most > spare:
-        return {"lt_most": f"at most train_per_synset - lt_val ({spare})"}
+        return "lt_most", f"at most train_per_synset - lt_val ({spare})"
     if settings.lt_least > settings.lt_most:
-        return {"lt_least": f"at most lt_most ({settings.lt_most})"}
-    return {}
-
-
-def _no_checks(settings: Settings) -> dict[str, str]:
-    return {}
+        return "lt_least", f"at most lt_most ({settings.lt_most})"
+    return None
 
 
 _CROSS_CHECKS = {

@@ -1,8 +1,7 @@
 """Files as a publisher ships them, read once: what is hashed is what is used."""
 
 import hashlib
-import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -40,9 +39,7 @@ def require_folder(root: Path, name: str) -> Path:
         InputError: it is not there; says how to get it.
     """
     folder = root / name
-    with reading(folder):
-        is_there = folder.is_dir()
-    if not is_there:
+    if not is_folder(folder):
         raise InputError(
             f"{folder}: no such folder; fetch it (python -m data_prep fetch), or point data.root of "
             "config/config.yaml at the folder that holds the source"
@@ -50,57 +47,40 @@ def require_folder(root: Path, name: str) -> Path:
     return folder
 
 
+def is_folder(path: Path) -> bool:
+    """Whether ``path`` is a folder.
+
+    Raises:
+        InputError: a folder above it cannot be looked into.
+    """
+    with reading(path):
+        return path.is_dir()
+
+
 def read_file(path: Path, root: Path, md5: str | None = None) -> tuple[bytes, FileDigest]:
-    """A file's content, held to its published MD5 where there is one to hold it to.
+    """A file's content, which must have its published MD5 where there is one.
 
     Raises:
         InputError: the file is missing, cannot be read, or is not the published one.
     """
-    blocks = []
-    described = read_blocks(path, root, md5, 1 << 26, lambda block: blocks.append(bytes(block)))
-    return b"".join(blocks), described
+    with reading(path):
+        content = path.read_bytes()
+    # not for security: systems that forbid MD5 otherwise allow this use
+    require_md5(path, hashlib.md5(content, usedforsecurity=False).hexdigest(), md5)
+    return content, digest(path, root, content)
 
 
-def read_blocks(
-    path: Path, root: Path, md5: str | None, block_bytes: int, take: Callable[[memoryview], None]
-) -> FileDigest:
-    """Give a file to ``take``, a block at a time; the last may be shorter, and each is gone with the next.
+def require_md5(path: Path, found: str, md5: str | None) -> None:
+    """Compare a file's MD5 with the published one; None: there is none to compare with.
 
     Raises:
-        InputError: as :func:`read_file`; of a wrong MD5 only after the last block.
+        InputError: they differ.
     """
-    sha256 = hashlib.sha256()
-    # not for security: the published sums are MD5, and systems that forbid it otherwise allow this use
-    found = hashlib.md5(usedforsecurity=False)
-    size = 0
-    buffer = memoryview(bytearray(min(block_bytes, max(file_size(path), 1))))
-    with reading(path), open(path, "rb") as file:
-        while length := file.readinto(buffer):
-            block = buffer[:length]
-            sha256.update(block)
-            if md5 is not None:
-                found.update(block)
-            take(block)
-            size += length
-    if md5 is not None and found.hexdigest() != md5:
+    if md5 not in (None, found):
         raise InputError(
-            f"{path}: its MD5 is {found.hexdigest()}, published is {md5}; {FETCH_AGAIN}, or set check_md5 "
+            f"{path}: its MD5 is {found}, published is {md5}; {FETCH_AGAIN}, or set check_md5 "
             "of the build settings to false if this is another edition"
         )
-    return FileDigest(path.relative_to(root).as_posix(), size, sha256.hexdigest())
-
-
-def file_size(path: Path) -> int:
-    """Bytes of a file.
-
-    Raises:
-        InputError: it is missing, or is no file: opening a pipe would wait for ever.
-    """
-    with reading(path):
-        status = path.stat()
-    if not stat.S_ISREG(status.st_mode):
-        raise InputError(f"{path}: is no file; remove it, then {FETCH_AGAIN}")
-    return status.st_size
 
 
 @contextmanager

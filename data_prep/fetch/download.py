@@ -14,7 +14,6 @@ from cld.runtime.progress import progress
 CHUNK = 1 << 15  # bytes read at a time: what a break can cost
 PASSING = {408, 425, 429}  # answers below 500 that another try may fix
 
-
 TIMEOUT_S = 30.0
 """Seconds without a byte after which a connection counts as stalled."""
 
@@ -38,15 +37,15 @@ def download(url: str, part: Path, fix: str) -> None:
     Raises:
         InputError: the server refuses, every try failed, or ``part`` cannot be written.
     """
-    furthest = size_of(part)
+    furthest = _size(part)
     failures = 0
     while True:
         try:
             _request(url, part, fix)
             return
         except _BrokenError as broken:
-            failures = 1 if size_of(part) > furthest else failures + 1
-            furthest = max(furthest, size_of(part))
+            failures = 1 if _size(part) > furthest else failures + 1
+            furthest = max(furthest, _size(part))
             if failures > RETRIES:
                 raise InputError(
                     f"{url}: {broken}, after {failures} failed tries; run again to resume after the "
@@ -57,14 +56,13 @@ def download(url: str, part: Path, fix: str) -> None:
             time.sleep(pause)
 
 
-def size_of(path: Path) -> int:
-    """The bytes of a file; 0 where there is none."""
+def _size(path: Path) -> int:
     return path.stat().st_size if path.exists() else 0
 
 
 def _request(url: str, part: Path, fix: str) -> None:
     """One request, and its body to ``part``."""
-    offset = size_of(part)
+    offset = _size(part)
     headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={offset}-"} if offset else {})
     try:
         response = requests.get(url, headers=headers, stream=True, timeout=TIMEOUT_S)
@@ -100,8 +98,8 @@ def _write_body(response: requests.Response, part: Path, offset: int) -> None:
                 bar.advance(len(chunk))
         except (urllib3.exceptions.HTTPError, ConnectionError, TimeoutError) as error:
             raise _BrokenError(_reason(error)) from error
-    if length and size_of(part) != offset + length:
-        raise _BrokenError(f"the connection ended at {size_of(part)} of {offset + length} bytes")
+    if length and _size(part) != offset + length:
+        raise _BrokenError(f"the connection ended at {_size(part)} of {offset + length} bytes")
 
 
 def _reason(error: Exception) -> str:

@@ -2,37 +2,32 @@
 
     python -m data_prep fetch --preset paper --source cifar10 --root data/cifar10 --receipt FILE
 
-What is complete is verified and never fetched again; nothing is written then but what spares the next
-verification. Public archives are downloaded, checked and unpacked; what needs a registration is described.
-The folder can be shared between presets, checkouts and users.
+What is complete is verified and never fetched again; nothing is written then. Public archives are downloaded,
+checked and unpacked; what needs a registration is described. The folder can be shared between presets,
+checkouts and users.
 """
 
 import argparse
-import json
 import os
 from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path
 
 from cld.config import load_source
 from cld.runtime.errors import InputError
-from cld.runtime.files import write_text, writing
+from cld.runtime.files import write_json, writing
 from cld.runtime.lock import locked
-from data_prep.fetch.download import download, size_of
+from data_prep.fetch.download import download
 from data_prep.fetch.source_folder import Alternative, SourceFolder, md5_of
 from data_prep.fetch.unpack import unpack, unpacking
 
 
-def fetch_source(
-    name: str, source: Mapping, root: str | Path, mirror: str | None = None, recheck: bool = False
-) -> dict:
+def fetch_source(name: str, source: Mapping, root: str | Path, mirror: str | None = None) -> dict:
     """Bring the files of a source to ``root`` where they are missing, and verify them.
 
     Args:
         name: the source's name: a file of config/sources, and its key in ``data.paths``.
         source: its settings, as :func:`cld.config.load_source` gives them.
         mirror: an address that replaces what stands before the archives' names.
-        recheck: read every file with a published checksum, also where it has not changed since the last time.
 
     Returns:
         The receipt, see :meth:`SourceFolder.receipt`.
@@ -41,7 +36,7 @@ def fetch_source(
         InputError: files must be got by hand, cannot be got, or have a wrong checksum; no room.
     """
     root = Path(os.path.abspath(root))
-    folder = SourceFolder(root, source, recheck)
+    folder = SourceFolder(root, source)
     alternative = _complete(folder)
     if alternative is None and source["archives"]:
         with writing(root):
@@ -84,14 +79,9 @@ def _download_archive(folder: SourceFolder, url: str, file: str, md5: str) -> No
     """Download to ``<file>.part``; the archive gets its name when its checksum is right."""
     part = folder.root / f"{file}.part"
     fix = f"set data.mirror in config/config.yaml, or put the file there by hand: {folder.root / file}"
-    had_part = size_of(part) > 0
     download(url, part, fix)
-    if (found := md5_of(part)) != md5 and had_part:  # of an earlier version of the file, perhaps
-        part.unlink()
-        download(url, part, fix)
-        found = md5_of(part)
-    if found != md5:
-        part.unlink()
+    if (found := md5_of(part)) != md5:
+        part.unlink()  # the next run starts over
         raise InputError(
             f"{url}: the MD5 of what came is {found}, the publisher's is {md5}; run again, {fix}"
         )
@@ -107,7 +97,6 @@ def main() -> None:
     parser.add_argument("--root", type=Path, required=True, help="the source's folder")
     parser.add_argument("--receipt", type=Path, required=True, help="JSON file to write: what is there")
     parser.add_argument("--mirror", help="fetch archives from MIRROR/<name of the archive>")
-    parser.add_argument("--recheck", action="store_true", help="read also what was verified before")
     options = parser.parse_args()
     source = load_source(options.preset, options.source)
     if source["generate"] is not None:
@@ -115,9 +104,4 @@ def main() -> None:
             f"config/presets/{options.preset}.yaml: sources.{options.source}.generate is set: this preset "
             "generates the files; choose another preset to fetch the publisher's"
         )
-    receipt = fetch_source(options.source, source, options.root, options.mirror, recheck=options.recheck)
-    text = json.dumps(receipt, indent=2, ensure_ascii=False) + "\n"
-    with suppress(OSError, UnicodeDecodeError):
-        if options.receipt.read_text(encoding="utf-8") == text:
-            return  # what says the same keeps its time of change
-    write_text(options.receipt, text)
+    write_json(options.receipt, fetch_source(options.source, source, options.root, options.mirror))

@@ -1,18 +1,13 @@
 """A source's folder: which of the expected files are there, their checksums, and the receipt."""
 
 import hashlib
-import json
 from collections.abc import Mapping
-from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from cld.runtime.errors import InputError
-from cld.runtime.files import write_json
 from data_prep.common.image_tree import files_below
 from data_prep.common.source_files import reading
-
-MEMORY = ".verified.json"
-"""In the folder: path -> [size, mtime_ns, MD5] of each file that has been read."""
 
 Alternative = Mapping[str, str | None]
 """Paths in the folder that belong together, each with its MD5 or None."""
@@ -25,14 +20,12 @@ def md5_of(path: Path) -> str:
         return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
 
 
+@dataclass(frozen=True)
 class SourceFolder:
     """The folder ``root`` of a source with the settings ``source`` (:func:`cld.config.load_source`)."""
 
-    def __init__(self, root: Path, source: Mapping, recheck: bool = False):
-        """Start from the checksums that are remembered, or with ``recheck`` from none."""
-        self.root = root
-        self.source = source
-        self._known = {} if recheck else _remembered(root / MEMORY)
+    root: Path
+    source: Mapping
 
     def complete_alternative(self) -> Alternative | None:
         """The first alternative of which every path is there, its checksums verified; None: there is none.
@@ -57,27 +50,19 @@ class SourceFolder:
             missing += [] if is_there else [path]
         return missing
 
-    def verify(self, path: str, wanted: str) -> None:
-        """Hold a file to its published MD5; it is read only where it is new or has changed.
+    def verify(self, path: str, md5: str) -> None:
+        """Compare a file's MD5 with the published one.
 
         Raises:
-            InputError: it has another, or cannot be read.
+            InputError: they differ, or the file cannot be read.
         """
         with reading(self.root / path):
-            status = (self.root / path).stat()
-            state = [status.st_size, status.st_mtime_ns]
-            *known_state, found = self._known.get(path, [None])
-            if known_state != state:
-                found = md5_of(self.root / path)
-        if found != wanted:
+            found = md5_of(self.root / path)
+        if found != md5:
             raise InputError(
-                f"{self.root / path}: its MD5 is {found}, the publisher's is {wanted}; remove the file and "
+                f"{self.root / path}: its MD5 is {found}, the publisher's is {md5}; remove the file and "
                 "fetch it again"
             )
-        if known_state != state:
-            self._known[path] = [*state, found]
-            with suppress(InputError):  # a read-only folder: its files are read each time
-                write_json(self.root / MEMORY, _remembered(self.root / MEMORY) | {path: self._known[path]})
 
     def receipt(self, name: str, alternative: Alternative) -> dict:
         """What is known of a complete source ``name``. The same files give the same, wherever and whenever.
@@ -112,12 +97,3 @@ class SourceFolder:
             missing = ", ".join(self.missing_paths(alternative))
             lines.append(f"  alternative {number}: looked for {', '.join(alternative)}; missing: {missing}")
         return InputError("\n".join(lines))
-
-
-def _remembered(path: Path) -> dict:
-    """What is remembered; anything unreadable counts as nothing."""
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        return {name: entry for name, entry in content.items() if len(entry) == 3}
-    except (OSError, ValueError, TypeError, AttributeError):
-        return {}

@@ -1,10 +1,6 @@
 """Your own images: ``train/<class>/*`` and ``test/<class>/*``, perhaps ``val/…``; or ``<class>/*``, to split.
 
-    python -m data_prep build --preset paper --dataset folder --root photos \\
-        --store folder.h5 --manifest folder.csv --report folder.md --workers 8
-
-Of ``train`` and ``val`` without ``test``, ``val`` tests. Images are turned upright as EXIF says. The result
-does not depend on ``workers``.
+Of ``train`` and ``val`` without ``test``, ``val`` tests. Images are turned upright as EXIF says.
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,8 +15,6 @@ from cld.runtime.errors import InputError
 from cld.runtime.progress import progress
 from data_prep.common.array_store import write_array_store
 from data_prep.common.boxes import Box
-from data_prep.common.build_command import parse_build
-from data_prep.common.build_lock import only_build
 from data_prep.common.build_record import BuildRecord, Problem, Target, problem
 from data_prep.common.image_files import EncodedImage, resized
 from data_prep.common.jpeg_store import Encoding, SourceImage, build_jpeg_store
@@ -32,12 +26,11 @@ from data_prep.image_folder.splits import leaks, split_tree
 
 
 class Square(NamedTuple):
-    """What one image gave: ``pixels`` uint8 (side, side, 3), the file read, conversions; or a problem."""
+    """What one image gave: ``pixels`` uint8 (side, side, 3), the file read, conversions."""
 
-    pixels: np.ndarray | None = None
-    file: FileDigest | None = None
-    conversions: Sequence[str] = ()
-    problem: Problem | None = None
+    pixels: np.ndarray
+    file: FileDigest
+    conversions: list[str]
 
 
 def build_image_folder(root: str | Path, settings: Settings, target: Target, workers: int) -> StoreInfo:
@@ -61,11 +54,10 @@ def build_image_folder(root: str | Path, settings: Settings, target: Target, wor
         return build_jpeg_store(
             record, images, tree.classes, Encoding(settings.short_side, settings.quality), workers
         )
-    with only_build(target.store):
-        return _build_arrays(record, splits, tree.classes, workers)
+    return _build_arrays(record, splits, tree.classes, workers)
 
 
-def cut_square(root: Path, side: int, fit: str, path: Path) -> Square:
+def cut_square(root: Path, side: int, fit: str, path: Path) -> Square | Problem:
     """Decode one image and cut its square; one that cannot be read is reported, never raised."""
     try:
         encoded = EncodedImage(path)
@@ -73,7 +65,7 @@ def cut_square(root: Path, side: int, fit: str, path: Path) -> Square:
         image = encoded.colour(at_least=(2 * side, 2 * side))
     except InputError as error:
         name = path.relative_to(root).as_posix()
-        return Square(problem=problem(name, path, root, "image unreadable", str(error)))
+        return problem(name, path, root, "image unreadable", str(error))
     pixels = resized(image, square_region(*image.size, fit), side)
     return Square(pixels, digest(path, root, encoded.content), encoded.conversions)
 
@@ -85,11 +77,6 @@ def square_region(width: int, height: int, fit: str) -> Box:
     side = min(width, height)
     left, top = (width - side) / 2, (height - side) / 2
     return Box(left, top, left + side, top + side)
-
-
-def main() -> None:
-    """The command ``python -m data_prep build``."""
-    build_image_folder(**parse_build(__doc__))
 
 
 def _build_arrays(
@@ -110,10 +97,10 @@ def _build_arrays(
             squares = ordered_map(cut, [path for path, _ in group], workers)
             for (path, label), square in zip(group, squares, strict=True):
                 bar.advance()
-                record.converted.update(square.conversions)
-                if square.problem:
-                    record.problems.append(square.problem)
+                if isinstance(square, Problem):
+                    record.problems.append(square)
                     continue
+                record.converted.update(square.conversions)
                 pixels[len(labels)] = square.pixels
                 labels.append(label)
                 names[split].append(path.relative_to(record.root).as_posix())

@@ -1,6 +1,7 @@
 """Which images learn, validate and test."""
 
 import hashlib
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from itertools import combinations
 from pathlib import Path
@@ -24,18 +25,20 @@ def split_tree(root: Path, tree: Tree, settings: Settings) -> dict[str, list[tup
     """
     _check(root, tree, settings)
     by_class = dict(tree.images)
-    if None in by_class:
+
+    def take(share: float, split: str, at_least: int) -> None:
+        """Take a share of each class's training images for another split."""
         pairs = [
-            divided(paths, settings.test_share, settings.split_seed, f"test {name}", at_least=1)
-            for name, paths in zip(tree.classes, by_class.pop(None), strict=True)
-        ]
-        by_class["train"], by_class["test"] = map(list, zip(*pairs, strict=True))
-    if "val" not in by_class and settings.val_share:
-        pairs = [
-            divided(paths, settings.val_share, settings.split_seed, f"val {name}")
+            divided(paths, share, settings.split_seed, f"{split} {name}", at_least)
             for name, paths in zip(tree.classes, by_class["train"], strict=True)
         ]
-        by_class["train"], by_class["val"] = map(list, zip(*pairs, strict=True))
+        by_class["train"], by_class[split] = map(list, zip(*pairs, strict=True))
+
+    if None in by_class:
+        by_class["train"] = by_class.pop(None)
+        take(settings.test_share, "test", at_least=1)
+    if "val" not in by_class and settings.val_share:
+        take(settings.val_share, "val", at_least=0)
         if not any(by_class["val"]):
             raise InputError(
                 f"{root}: split 'val' is empty: val_share {settings.val_share} of a class's training images "
@@ -49,7 +52,7 @@ def split_tree(root: Path, tree: Tree, settings: Settings) -> dict[str, list[tup
 
 
 def divided(
-    paths: Sequence[Path], share: float, seed: int, stream: str, at_least: int = 0
+    paths: Sequence[Path], share: float, seed: int, stream: str, at_least: int
 ) -> tuple[list[Path], list[Path]]:
     """Take ``share`` of the paths away at random, at least ``at_least`` and never all; both keep their order.
 
@@ -68,40 +71,37 @@ def divided(
 
 def leaks(root: Path, splits: Mapping[str, Sequence[tuple[Path, int]]]) -> list[str]:
     """Notes on images that are in two splits under two names: a score is then better than it should be."""
+    sizes = {path: _size(path) for group in splits.values() for path, _ in group}
+    n_of_size = Counter(sizes.values())
+    # only files of equal size can be equal: the others are not read
+    digests = {
+        split: {path: _sha256(path) for path, _ in group if sizes[path] and n_of_size[sizes[path]] > 1}
+        for split, group in splits.items()
+    }
     notes = []
     for before, after in combinations(splits, 2):
-        twins = _twins([path for path, _ in splits[before]], [path for path, _ in splits[after]])
+        first = {sha256: path for path, sha256 in reversed(digests[before].items())}
+        twins = [(path, first[sha256]) for path, sha256 in digests[after].items() if sha256 in first]
         if twins:
             one, other = (path.relative_to(root).as_posix() for path in twins[0])
             notes.append(
                 f"images of split {after} whose bytes are those of an image of split {before} (a leak): "
-                f"{len(twins)}, the first {other} = {one}"
+                f"{len(twins)}, the first {one} = {other}"
             )
     return notes
 
 
-def _twins(before: Sequence[Path], after: Sequence[Path]) -> list[tuple[Path, Path]]:
-    """Each file of ``after`` with a file of ``before`` that has the same bytes."""
-    sizes = [{path: _size(path) for path in paths} for paths in (before, after)]
-    # only files of equal size can be equal: the others are not read
-    shared = set(sizes[0].values()) & set(sizes[1].values())
-    first = {}
-    for path, size in sizes[0].items():
-        if size in shared:
-            first.setdefault((size, _sha256(path)), path)
-    keys = ((path, (size, _sha256(path))) for path, size in sizes[1].items() if size in shared)
-    return [(first[key], path) for path, key in keys if key in first and key[1]]
+# None where the file cannot be read: that is reported where it is decoded.
 
 
-def _size(path: Path) -> int:
+def _size(path: Path) -> int | None:
     try:
         return path.stat().st_size
     except OSError:
-        return -1
+        return None
 
 
 def _sha256(path: Path) -> str | None:
-    """None where the file cannot be read: it is reported where it is decoded."""
     try:
         with open(path, "rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()

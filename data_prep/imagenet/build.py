@@ -1,13 +1,9 @@
 """ImageNet (ILSVRC 2012), its part ImageNet-100, and ImageNet-LT: a store of the published JPEGs.
 
-    python -m data_prep build --preset paper --dataset imagenet --root data/imagenet \\
-        --store imagenet.h5 --manifest imagenet.csv --report imagenet.md --workers 16
-
-``--root`` holds the three archives as published (their members are read in place), or trees
+The source is the three archives as published (their members are read in place), or trees
 ``train/<synset>/*`` and ``val/<synset>/*``. A class's label is its synset's place in the sorted list of the
 synsets that are kept. The published validation images are the store's split ``test``; ImageNet-LT's lists say
-themselves what is in ``val``. A killed build resumes where it ended, and the result does not depend on
-``workers``.
+themselves what is in ``val``.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,7 +14,6 @@ import numpy as np
 from cld.data import StoreInfo
 from cld.runtime.errors import InputError
 from cld.runtime.progress import progress
-from data_prep.common.build_command import parse_build
 from data_prep.common.build_record import BuildRecord, Target
 from data_prep.common.jpeg_store import Encoding, SourceImage, build_jpeg_store
 from data_prep.common.settings import Settings
@@ -114,8 +109,3 @@ def _unknown(root: Path, place: Place, synset: str) -> InputError:
         f"{root}: nothing says what validation image {place.name} shows; fetch it and the development kit "
         f"again"
     )
-
-
-def main() -> None:
-    """The command ``python -m data_prep build``."""
-    build_imagenet(**parse_build(__doc__))

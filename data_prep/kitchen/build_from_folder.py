@@ -1,8 +1,5 @@
 """Kitchen-HC from a ready-made ImageFolder: ``train/<class>/*``, ``test/<class>/*``, perhaps ``val/…``.
 
-    python -m data_prep build --preset paper --dataset kitchen_hc --root Kitchen-HC \\
-        --store kitchen_hc.h5 --manifest kitchen_hc.csv --report kitchen_hc.md --workers 8
-
 Without ``val`` the validation split is taken from ``train``: contiguous blocks of each class's files, in the
 natural order of their names, since neighbours in that order are views of the same object.
 """
@@ -13,13 +10,11 @@ from pathlib import Path
 from cld.data import StoreInfo
 from cld.runtime.errors import InputError
 from data_prep.common.boxes import Box
-from data_prep.common.build_command import parse_build
-from data_prep.common.build_lock import only_build
 from data_prep.common.build_record import BuildRecord, Target, problem
 from data_prep.common.image_files import EncodedImage, resized
-from data_prep.common.image_tree import class_folders, image_paths, is_folder
+from data_prep.common.image_tree import class_folders, image_paths
 from data_prep.common.settings import Settings
-from data_prep.common.source_files import digest
+from data_prep.common.source_files import digest, is_folder
 from data_prep.common.validation_blocks import validation_mask
 from data_prep.kitchen.gmu.reader import CONFIG_KEY
 from data_prep.kitchen.instances import Instance
@@ -48,11 +43,10 @@ def build_from_folder(root: str | Path, settings: Settings, target: Target, work
     root = Path(root)
     given = _given_splits(root)
     build = StoreBuild(BuildRecord(root, target, settings, "images"), "val" in given)
-    with only_build(target.store):
-        jobs = _jobs(build, given)
-        build.record.total = sum(map(len, jobs.values()))
-        build.crop("read images", "images", crop_image, jobs, workers)
-        return build.finish()
+    jobs = _jobs(build, given)
+    build.record.total = sum(map(len, jobs.values()))
+    build.crop("read images", "images", crop_image, jobs, workers)
+    return build.finish()
 
 
 def crop_image(job: ImageJob) -> Crops:
@@ -72,11 +66,6 @@ def crop_image(job: ImageJob) -> Crops:
     crops.images.append(resized(image, Box(0, 0, *image.size), job.settings.image_size))
     crops.instances.append(Instance(name, job.label))
     return crops
-
-
-def main() -> None:
-    """The command ``python -m data_prep build``."""
-    build_from_folder(**parse_build(__doc__))
 
 
 def _given_splits(root: Path) -> list[str]:

@@ -1,8 +1,5 @@
 """Kitchen-HC from the scenes of GMU Kitchens (supplement, section 1): every 2D box becomes an instance.
 
-    python -m data_prep build --preset paper --dataset kitchen_hc --root GMU_Kitchens \\
-        --store kitchen_hc.h5 --manifest kitchen_hc.csv --report kitchen_hc.md --workers 8
-
 Test scenes are whole scenes; validation is contiguous blocks of the training scenes' frames. The supplement
 does not state its rule; ``cld/schemas/build/kitchen.schema.yaml`` says why this one. The result does not
 depend on ``workers``.
@@ -14,8 +11,6 @@ from pathlib import Path
 from cld.data import StoreInfo
 from cld.runtime.errors import InputError
 from cld.runtime.progress import progress
-from data_prep.common.build_command import parse_build
-from data_prep.common.build_lock import only_build
 from data_prep.common.build_record import BuildRecord, Target
 from data_prep.common.settings import Settings
 from data_prep.common.source_files import digest
@@ -43,35 +38,29 @@ def build_from_scenes(root: str | Path, settings: Settings, target: Target, work
     root = Path(root)
     reader.check_root(root, settings.scenes)
     build = StoreBuild(BuildRecord(root, target, settings, "annotated frames"))
-    with only_build(target.store):
-        scenes = _read_scenes(build)
-        boxes = {frame: _kept(frame, build.names) for scene in scenes for frame in scene.frames}
-        build.names.check(root.name, "boxes")
-        frames = {scene.number: [frame for frame in scene.frames if boxes[frame]] for scene in scenes}
-        split_of = _split(frames, settings)
-        for split in build.splits:
-            if split not in split_of.values():
-                raise InputError(
-                    f"{root}: split '{split}' is empty: no frame with a kept object falls into it; change "
-                    f"'test_scenes', 'val_share' or 'classes' of the build settings"
-                )
-        build.record.details["Scenes"] = [_scene_row(scene, split_of) for scene in scenes]
-        geometry = read_geometry(build, frames, boxes) if settings.geometry else {}
-        jobs = {
-            split: [
-                FrameJob(root, frame, boxes[frame], geometry.get(frame.scene), settings)
-                for frame in split_of
-                if split_of[frame] == split
-            ]
-            for split in build.splits
-        }
-        build.crop("cut out instances", "frames", crop_frame, jobs, workers)
-        return build.finish()
-
-
-def main() -> None:
-    """The command ``python -m data_prep build``."""
-    build_from_scenes(**parse_build(__doc__))
+    scenes = _read_scenes(build)
+    boxes = {frame: _kept(frame, build.names) for scene in scenes for frame in scene.frames}
+    build.names.check(root.name, "boxes")
+    frames = {scene.number: [frame for frame in scene.frames if boxes[frame]] for scene in scenes}
+    split_of = _split(frames, settings)
+    for split in build.splits:
+        if split not in split_of.values():
+            raise InputError(
+                f"{root}: split '{split}' is empty: no frame with a kept object falls into it; change "
+                f"'test_scenes', 'val_share' or 'classes' of the build settings"
+            )
+    build.record.details["Scenes"] = [_scene_row(scene, split_of) for scene in scenes]
+    geometry = read_geometry(build, frames, boxes) if settings.geometry else {}
+    jobs = {
+        split: [
+            FrameJob(root, frame, boxes[frame], geometry.get(frame.scene), settings)
+            for frame in split_of
+            if split_of[frame] == split
+        ]
+        for split in build.splits
+    }
+    build.crop("cut out instances", "frames", crop_frame, jobs, workers)
+    return build.finish()
 
 
 def _read_scenes(build: StoreBuild) -> list[reader.Scene]:

@@ -1,10 +1,6 @@
 """Pascal VOC 2007 and 2012 for detection: the published JPEGs with their annotated objects.
 
-    python -m data_prep build --preset paper --dataset voc0712 --root data/voc \\
-        --store voc0712.h5 --manifest voc0712.csv --report voc0712.md --workers 8
-
-Images have no labels (-1): what they show are objects, of 20 classes in the devkit's order. The result does
-not depend on ``workers``.
+Images have no labels (-1): what they show are objects, of 20 classes in the devkit's order.
 """
 
 from collections import Counter
@@ -15,7 +11,6 @@ import numpy as np
 
 from cld.data import StoreInfo
 from cld.runtime.progress import progress
-from data_prep.common.build_command import parse_build
 from data_prep.common.build_record import BuildRecord, Target
 from data_prep.common.jpeg_store import Encoding, SourceImage, build_jpeg_store
 from data_prep.common.parallel import ordered_map
@@ -63,11 +58,6 @@ def object_counts(images: Mapping[str, Sequence[SourceImage]]) -> list[dict]:
             for row, count in zip(rows, (*counts, sum(counts)), strict=True):
                 row[f"{split}, {flag}" if flag else split] = count
     return rows
-
-
-def main() -> None:
-    """The command ``python -m data_prep build``."""
-    build_voc(**parse_build(__doc__))
 
 
 def _read_annotations(
