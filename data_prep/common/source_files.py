@@ -70,6 +70,16 @@ def read_file(path: Path, root: Path, md5: str | None = None) -> tuple[bytes, Fi
     return content, digest(path, root, content)
 
 
+def read_lines(path: Path) -> list[str]:
+    """The lines of a text file (UTF-8); bytes that are no text become U+FFFD.
+
+    Raises:
+        InputError: the file is missing or cannot be read.
+    """
+    with reading(path):
+        return path.read_text(encoding="utf-8-sig", errors="replace").splitlines()
+
+
 def require_md5(path: Path, found: str, md5: str | None) -> None:
     """Compare a file's MD5 with the published one; None: there is none to compare with.
 

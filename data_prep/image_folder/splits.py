@@ -81,7 +81,9 @@ def leaks(root: Path, splits: Mapping[str, Sequence[tuple[Path, int]]]) -> list[
     notes = []
     for before, after in combinations(splits, 2):
         first = {sha256: path for path, sha256 in reversed(digests[before].items())}
-        twins = [(path, first[sha256]) for path, sha256 in digests[after].items() if sha256 in first]
+        twins = [
+            (path, first[sha256]) for path, sha256 in digests[after].items() if sha256 and sha256 in first
+        ]
         if twins:
             one, other = (path.relative_to(root).as_posix() for path in twins[0])
             notes.append(

@@ -20,7 +20,7 @@ from data_prep.common.settings import Settings
 from data_prep.imagenet.chosen_synsets import chosen_synsets
 from data_prep.imagenet.devkit import class_names, validation_synsets
 from data_prep.imagenet.long_tail_lists import listed_images, shots
-from data_prep.imagenet.trees_and_archives import Place, TarFolder, TreeFolder, train_folders, val_folders
+from data_prep.imagenet.trees_and_archives import Listing, Place, train_folders, val_folders
 
 
 def build_imagenet(root: str | Path, settings: Settings, target: Target, workers: int) -> StoreInfo:
@@ -53,14 +53,12 @@ def build_imagenet(root: str | Path, settings: Settings, target: Target, workers
     return build_jpeg_store(record, images, classes, encoding, workers)
 
 
-def _train(
-    folders: Mapping[str, TreeFolder | TarFolder], synsets: Sequence[str]
-) -> tuple[list[SourceImage], int]:
+def _train(folders: Mapping[str, Listing], synsets: Sequence[str]) -> tuple[list[SourceImage], int]:
     """Training images by class and name, and the number of other files."""
     images, others = [], 0
     with progress("list train", len(synsets), "classes") as bar:
         for label, synset in enumerate(synsets):
-            places, n_others = folders[synset].places()
+            places, n_others = folders[synset]()
             images += [_image("train", synset, label, place) for place in places]
             others += n_others
             bar.advance()
@@ -78,11 +76,11 @@ def _val(root: Path, synsets: Sequence[str], settings: Settings) -> tuple[list[S
     is_flat = "" in folders
     truth = validation_synsets(root) if is_flat and not settings.lists else {}
     with progress("list val", len(folders), "folders") as bar:
-        for folder, files in folders.items():
+        for folder, list_files in folders.items():
             bar.advance()
             if not is_flat and folder not in label_of and settings.synsets is not None:
                 continue
-            places, n_others = files.places()
+            places, n_others = list_files()
             others += n_others
             for place in places:
                 synset = folder or truth.get(Path(place.name).stem, "")

@@ -16,6 +16,7 @@ import numpy as np
 from scipy.io import loadmat
 
 from cld.runtime.errors import InputError
+from data_prep.common.source_files import read_lines
 
 KIT = "ILSVRC2012_devkit_t12"
 META, TRUTH = f"{KIT}/data/meta.mat", f"{KIT}/data/ILSVRC2012_validation_ground_truth.txt"
@@ -101,7 +102,7 @@ def _kit_truth(root: Path) -> dict[str, str]:
 
 def _solution(path: Path) -> dict[str, str]:
     truth = {}
-    for number, row in enumerate(csv.reader(_lines(path)), start=1):
+    for number, row in enumerate(csv.reader(read_lines(path)), start=1):
         if row == ["ImageId", "PredictionString"]:
             continue
         if len(row) != 2 or not row[1].split():
@@ -112,16 +113,9 @@ def _solution(path: Path) -> dict[str, str]:
 
 def _mapping(path: Path) -> Mapping[str, str]:
     words = {}
-    for number, line in enumerate(_lines(path), start=1):
+    for number, line in enumerate(read_lines(path), start=1):
         synset, _, text = line.partition(" ")
         if not text:
             raise InputError(f"{path}, line {number}: '{line}' is not 'synset words'; fetch it again")
         words[synset] = text
     return words
-
-
-def _lines(path: Path) -> list[str]:
-    try:
-        return path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: cannot be read ({error}); fetch it again") from error

@@ -9,16 +9,12 @@ import numpy as np
 
 from cld.runtime.errors import InputError
 from data_prep.common.jpeg_store import SourceImage
+from data_prep.common.source_files import read_lines
 
 SPLITS = ("train", "val", "test")
 ORIGIN = "get ImageNet-LT's lists (https://github.com/zhmiao/OpenLongTailRecognition-OLTR) and put them there"
 #: Classes with more training images than MANY, with FEW..MANY, with fewer than FEW (Liu et al.).
 MANY, FEW = 100, 20
-
-
-def list_file(root: Path, split: str) -> Path:
-    """Where a split's list lies."""
-    return root / "ImageNet_LT" / f"ImageNet_LT_{split}.txt"
 
 
 def listed_images(
@@ -39,14 +35,17 @@ def listed_images(
     """
     known = {image.name: image for image in train} | {_flat(image.name): image for image in val}
     seen: dict[str, str] = {}
-    return {split: _listed(list_file(root, split), known, seen, synsets) for split in SPLITS}
+    folder = root / "ImageNet_LT"
+    return {split: _listed(folder / f"ImageNet_LT_{split}.txt", known, seen, synsets) for split in SPLITS}
 
 
 def _listed(
     path: Path, known: Mapping[str, SourceImage], seen: dict[str, str], synsets: Sequence[str]
 ) -> list[SourceImage]:
+    if not path.exists():
+        raise InputError(f"{path}: missing; {ORIGIN}")
     images = []
-    for number, line in enumerate(_lines(path), start=1):
+    for number, line in enumerate(read_lines(path), start=1):
         where = f"{path}, line {number}"
         name, _, text = line.rpartition(" ")
         if not name or not text.isdecimal():
@@ -92,12 +91,3 @@ def shots(labels: Mapping[str, np.ndarray], n_classes: int) -> list[dict[str, ob
 def _flat(name: str) -> str:
     """``val/<synset>/<file>`` as ``val/<file>``: validation images are numbered, whatever their folder."""
     return f"{name.partition('/')[0]}/{os.path.basename(name)}"
-
-
-def _lines(path: Path) -> list[str]:
-    try:
-        return path.read_text(encoding="utf-8").rstrip().splitlines()
-    except FileNotFoundError:
-        raise InputError(f"{path}: missing; {ORIGIN}") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: cannot be read ({error}); {ORIGIN}") from error

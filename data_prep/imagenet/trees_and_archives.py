@@ -3,14 +3,13 @@
 import os
 import re
 import tarfile
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 from cld.runtime.errors import InputError
-from data_prep.common.image_tree import is_folder
-from data_prep.common.source_files import reading
+from data_prep.common.source_files import is_folder, reading
 
 SYNSET = re.compile(r"n\d{8}")
 SUFFIXES = (".jpeg", ".jpg", ".png")
@@ -30,49 +29,11 @@ class Place(NamedTuple):
     size: int | None = None
 
 
-@dataclass(frozen=True)
-class TreeFolder:
-    """A folder of image files."""
-
-    path: Path
-
-    def places(self) -> tuple[list[Place], int]:
-        """Its images, sorted by name, and the number of other files; hidden files are neither.
-
-        Raises:
-            InputError: it cannot be looked into.
-        """
-        with reading(self.path), os.scandir(self.path) as entries:
-            # a broken link is an image that cannot be read
-            files = [entry.path for entry in entries if entry.name[0] != "." and not entry.is_dir()]
-        images = sorted(path for path in files if path.lower().endswith(SUFFIXES))
-        return [Place(os.path.basename(path), path) for path in images], len(files) - len(images)
+Listing = Callable[[], tuple[list[Place], int]]
+"""Lists a folder when it is called: its images, sorted by name, and the number of other files."""
 
 
-@dataclass(frozen=True)
-class TarFolder:
-    """An uncompressed archive of image files, by itself or a member of another.
-
-    Attributes:
-        path: the file.
-        start: where in it the archive begins.
-    """
-
-    path: Path
-    start: int = 0
-
-    def places(self) -> tuple[list[Place], int]:
-        """Its images, sorted by name, and the number of other members."""
-        members = list(_members(self.path, self.start))
-        images = [
-            Place(os.path.basename(member.name), str(self.path), member.offset_data, member.size)
-            for member in members
-            if member.name.lower().endswith(SUFFIXES)
-        ]
-        return sorted(images), len(members) - len(images)
-
-
-def train_folders(root: Path) -> dict[str, TreeFolder | TarFolder]:
+def train_folders(root: Path) -> dict[str, Listing]:
     """The folder of each synset's training images, by synset, sorted: of ``train/``, or of the archive.
 
     Raises:
@@ -83,9 +44,11 @@ def train_folders(root: Path) -> dict[str, TreeFolder | TarFolder]:
         found = _synset_folders(tree)
         where = f"{tree}: no folder is"
     elif archive.is_file():
-        members = ((Path(member.name).stem, member) for member in _members(archive))
+        members = ((Path(member.name).stem, member.offset_data) for member in _members(archive))
         found = {
-            name: TarFolder(archive, member.offset_data) for name, member in members if SYNSET.fullmatch(name)
+            name: partial(_archive_images, archive, start)
+            for name, start in members
+            if SYNSET.fullmatch(name)
         }
         where = f"{archive}: no member is"
     else:
@@ -95,7 +58,7 @@ def train_folders(root: Path) -> dict[str, TreeFolder | TarFolder]:
     return dict(sorted(found.items()))
 
 
-def val_folders(root: Path) -> dict[str, TreeFolder | TarFolder]:
+def val_folders(root: Path) -> dict[str, Listing]:
     """The folders of the validation images by synset; or one, by the name "", that holds all of them.
 
     Raises:
@@ -103,20 +66,43 @@ def val_folders(root: Path) -> dict[str, TreeFolder | TarFolder]:
     """
     tree, archive = root / "val", root / VAL_ARCHIVE
     if is_folder(tree):
-        return dict(sorted(_synset_folders(tree).items())) or {"": TreeFolder(tree)}
+        return dict(sorted(_synset_folders(tree).items())) or {"": partial(_folder_images, tree)}
     if archive.is_file():
-        return {"": TarFolder(archive)}
+        return {"": partial(_archive_images, archive)}
     raise InputError(f"{root}: neither a folder val nor {VAL_ARCHIVE}; {FIX}")
 
 
-def _synset_folders(tree: Path) -> dict[str, TreeFolder]:
+def _synset_folders(tree: Path) -> dict[str, Listing]:
     """Files named as synsets, such as archives that were unpacked and kept, are left alone."""
     with reading(tree), os.scandir(tree) as entries:
         names = [entry.name for entry in entries if SYNSET.fullmatch(entry.name) and entry.is_dir()]
-    return {name: TreeFolder(tree / name) for name in names}
+    return {name: partial(_folder_images, tree / name) for name in names}
 
 
-def _members(path: Path, start: int = 0) -> Iterator[tarfile.TarInfo]:
+def _folder_images(folder: Path) -> tuple[list[Place], int]:
+    """The images of a folder of files; hidden files are left alone."""
+    with reading(folder), os.scandir(folder) as entries:
+        # a broken link is an image that cannot be read
+        files = [Place(e.name, e.path) for e in entries if e.name[0] != "." and not e.is_dir()]
+    return _images(files)
+
+
+def _archive_images(path: Path, start: int = 0) -> tuple[list[Place], int]:
+    """The images of the uncompressed archive that begins at ``start`` of a file."""
+    return _images(
+        [
+            Place(os.path.basename(member.name), str(path), member.offset_data, member.size)
+            for member in _members(path, start)
+        ]
+    )
+
+
+def _images(files: list[Place]) -> tuple[list[Place], int]:
+    images = sorted(file for file in files if file.name.lower().endswith(SUFFIXES))
+    return images, len(files) - len(images)
+
+
+def _members(path: Path, start: int = 0) -> list[tarfile.TarInfo]:
     """The files of the archive that begins at a place of a file.
 
     Raises:
@@ -127,7 +113,7 @@ def _members(path: Path, start: int = 0) -> Iterator[tarfile.TarInfo]:
             file.seek(start)
             # its offsets count from the beginning of the file, wherever the archive begins in it
             with tarfile.open(fileobj=file, mode="r:") as archive:
-                yield from (member for member in archive if member.isfile())
+                return [member for member in archive if member.isfile()]
     except (tarfile.TarError, OSError) as error:
         reason = " ".join(str(error).split())
         raise InputError(f"{path}: damaged or cut short ({reason}); fetch it again") from error

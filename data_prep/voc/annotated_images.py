@@ -5,7 +5,6 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 
@@ -17,35 +16,9 @@ from data_prep.common.image_files import EncodedImage
 from data_prep.common.jpeg_store import SourceImage
 from data_prep.common.source_files import FileDigest, digest
 from data_prep.common.voc_annotation import AnnotatedBox, Annotation, read_annotation
-from data_prep.voc.devkit import (
-    CLASSES,
-    ImageSet,
-    annotation_path,
-    check_year,
-    image_path,
-    image_set_path,
-    read_image_set,
-)
+from data_prep.voc.devkit import CLASSES, DevkitImage, ImageSet, check_year, read_image_set
 
 LABELS = {name: label for label, name in enumerate(CLASSES)}
-
-
-class Listed(NamedTuple):
-    """An image that a split's image sets name."""
-
-    root: Path
-    year: int
-    image: str
-
-    @property
-    def path(self) -> Path:
-        """The image's file."""
-        return image_path(self.root, self.year, self.image)
-
-    @property
-    def name(self) -> str:
-        """What manifest and report call it."""
-        return self.path.relative_to(self.root).as_posix()
 
 
 @dataclass
@@ -65,65 +38,64 @@ class Reading:
     boxes: Counter = field(default_factory=Counter)
 
 
-def list_splits(
-    root: Path, splits: Mapping[str, Sequence[ImageSet]]
-) -> tuple[dict[str, list[Listed]], list[FileDigest]]:
-    """The images of each split, in the order of its image sets, and the files read.
+def list_splits(root: Path, splits: Mapping[str, Sequence[ImageSet]]) -> dict[str, list[DevkitImage]]:
+    """The images of each split, in the order of its image sets.
 
     Raises:
         InputError: a folder or an image set is missing or broken, or an image is listed twice, in one split
             or in two.
     """
-    for year in sorted({image_set.year for image_sets in splits.values() for image_set in image_sets}):
-        check_year(root, year)
-    files, listed_in, listed = [], {}, {}
+    listed_in: dict[DevkitImage, tuple[ImageSet, str]] = {}
+    listed: dict[str, list[DevkitImage]] = {split: [] for split in splits}
     for split, image_sets in splits.items():
-        listed[split] = []
         for image_set in image_sets:
-            images, read = read_image_set(root, image_set)
-            files.append(read)
-            for image in images:
-                entry = Listed(root, image_set.year, image)
-                if entry in listed_in:
-                    raise _twice(entry, image_set, split, *listed_in[entry])
-                listed_in[entry] = image_set, split
-                listed[split].append(entry)
-    return listed, files
+            check_year(root, image_set.year)
+            for image in read_image_set(root, image_set):
+                if image in listed_in:
+                    set_before, split_before = listed_in[image]
+                    raise InputError(
+                        f"{image_set.path(root)}: image {image.image} of split '{split}' is in {set_before} "
+                        f"of split '{split_before}' too; change 'train' or 'test' of the build settings, or "
+                        "fetch the lists again"
+                    )
+                listed_in[image] = image_set, split
+                listed[split].append(image)
+    return listed
 
 
-def read_listed(entry: Listed) -> Reading:
+def read_annotated(image: DevkitImage) -> Reading:
     """Read one image's header and annotation; what is bad is reported, never raised."""
     reading = Reading()
-    path = annotation_path(entry.root, entry.year, entry.image)
+    path = image.annotation
 
     def report(file: Path, reason: str, detail: str = "") -> None:
-        reading.problems.append(problem(entry.name, file, entry.root, reason, detail))
+        reading.problems.append(problem(image.name, file, image.root, reason, detail))
 
     annotation = size = None
     try:
         content = path.read_bytes()
-        reading.annotation = digest(path, entry.root, content)
+        reading.annotation = digest(path, image.root, content)
         annotation = read_annotation(path, content)
     except FileNotFoundError:
         report(path, "annotation missing")
     except (InputError, OSError) as error:
         report(path, "annotation unreadable", str(error))
     try:
-        size = EncodedImage(entry.path, entry.path.read_bytes()).size
+        size = EncodedImage(image.path, image.path.read_bytes()).size
     except FileNotFoundError:
-        report(entry.path, "image missing")
+        report(image.path, "image missing")
     except (InputError, OSError) as error:
-        report(entry.path, "image unreadable", str(error))
+        report(image.path, "image unreadable", str(error))
     if annotation and size and annotation.size not in (None, size):
         width, height = annotation.size
-        detail = f"{entry.image} has {size[0]}×{size[1]} pixels, its annotation says {width}×{height}"
+        detail = f"{image.image} has {size[0]}×{size[1]} pixels, its annotation says {width}×{height}"
         report(path, "annotation of another image size", detail)
     for name in sorted({box.name for box in annotation.boxes} - LABELS.keys()) if annotation else ():
         near = difflib.get_close_matches(name, CLASSES, n=1)
         report(path, f"unknown class '{name}'" + (f" (did you mean '{near[0]}'?)" if near else ""))
     if not reading.problems:
         reading.image = SourceImage(
-            entry.name, -1, entry.path, objects=_objects(annotation, size, reading.boxes)
+            image.name, -1, image.path, objects=_objects(annotation, size, reading.boxes)
         )
     return reading
 
@@ -149,12 +121,4 @@ def _objects(annotation: Annotation, size: tuple[int, int], changed: Counter) ->
         offsets=np.array([0, len(kept)], dtype=np.int64),
         difficult=np.array([annotated.difficult for annotated in kept], dtype=np.uint8),
         truncated=np.array([annotated.truncated for annotated in kept], dtype=np.uint8),
-    )
-
-
-def _twice(entry: Listed, image_set: ImageSet, split: str, before: ImageSet, split_before: str) -> InputError:
-    return InputError(
-        f"{image_set_path(entry.root, image_set)}: image {entry.image} of split '{split}' is in {before} of "
-        f"split '{split_before}' too; change 'train' or 'test' of the build settings, or fetch the lists "
-        "again"
     )

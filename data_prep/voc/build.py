@@ -15,8 +15,9 @@ from data_prep.common.build_record import BuildRecord, Target
 from data_prep.common.jpeg_store import Encoding, SourceImage, build_jpeg_store
 from data_prep.common.parallel import ordered_map
 from data_prep.common.settings import Settings
-from data_prep.voc.annotated_images import Listed, list_splits, read_listed
-from data_prep.voc.devkit import CLASSES, ImageSet
+from data_prep.common.source_files import digest
+from data_prep.voc.annotated_images import list_splits, read_annotated
+from data_prep.voc.devkit import CLASSES, DevkitImage, ImageSet
 
 
 def build_voc(root: str | Path, settings: Settings, target: Target, workers: int) -> StoreInfo:
@@ -32,8 +33,8 @@ def build_voc(root: str | Path, settings: Settings, target: Target, workers: int
         "train": [ImageSet(*names) for names in settings.train],
         "test": [ImageSet(*names) for names in settings.test],
     }
-    listed, files = list_splits(root, image_sets)
-    record.files += files
+    listed = list_splits(root, image_sets)
+    record.files += [digest(names.path(root), root) for group in image_sets.values() for names in group]
     record.require_counts(listed)
     record.total = sum(map(len, listed.values()))
     images = _read_annotations(record, listed, workers)
@@ -61,12 +62,12 @@ def object_counts(images: Mapping[str, Sequence[SourceImage]]) -> list[dict]:
 
 
 def _read_annotations(
-    record: BuildRecord, listed: Mapping[str, Sequence[Listed]], workers: int
+    record: BuildRecord, listed: Mapping[str, Sequence[DevkitImage]], workers: int
 ) -> dict[str, list[SourceImage]]:
     entries = [(split, entry) for split, group in listed.items() for entry in group]
     images, changed = {split: [] for split in listed}, Counter()
     with progress("read annotations", len(entries), "images") as bar:
-        readings = ordered_map(read_listed, [entry for _, entry in entries], workers)
+        readings = ordered_map(read_annotated, [entry for _, entry in entries], workers)
         for (split, _), reading in zip(entries, readings, strict=True):
             record.problems += reading.problems
             record.files += [reading.annotation] if reading.annotation else []

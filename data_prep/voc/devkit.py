@@ -1,10 +1,11 @@
 """The devkit's layout: ``VOCdevkit/VOC<year>`` with Annotations, ImageSets/Main and JPEGImages."""
 
+import re
 from pathlib import Path
 from typing import NamedTuple
 
 from cld.runtime.errors import InputError
-from data_prep.common.source_files import FETCH_AGAIN, FileDigest, read_file, require_folder
+from data_prep.common.source_files import FETCH_AGAIN, read_lines, require_folder
 
 #: The classes, in the order of the devkit and of the labels.
 CLASSES = (
@@ -40,20 +41,32 @@ class ImageSet(NamedTuple):
     def __str__(self) -> str:
         return f"VOC{self.year} {self.name}"
 
-
-def image_path(root: Path, year: int, image: str) -> Path:
-    """The image ``image`` ("000005")."""
-    return _year(root, year) / "JPEGImages" / f"{image}.jpg"
-
-
-def annotation_path(root: Path, year: int, image: str) -> Path:
-    """Its annotation."""
-    return _year(root, year) / "Annotations" / f"{image}.xml"
+    def path(self, root: Path) -> Path:
+        """Its file."""
+        return _year(root, self.year) / "ImageSets" / "Main" / f"{self.name}.txt"
 
 
-def image_set_path(root: Path, image_set: ImageSet) -> Path:
-    """The list of an image set."""
-    return _year(root, image_set.year) / "ImageSets" / "Main" / f"{image_set.name}.txt"
+class DevkitImage(NamedTuple):
+    """An image of the devkit under ``root``: "000005" of 2007."""
+
+    root: Path
+    year: int
+    image: str
+
+    @property
+    def path(self) -> Path:
+        """The image's file."""
+        return _year(self.root, self.year) / "JPEGImages" / f"{self.image}.jpg"
+
+    @property
+    def annotation(self) -> Path:
+        """Its annotation's file."""
+        return _year(self.root, self.year) / "Annotations" / f"{self.image}.xml"
+
+    @property
+    def name(self) -> str:
+        """What manifest and report call it."""
+        return self.path.relative_to(self.root).as_posix()
 
 
 def check_year(root: Path, year: int) -> None:
@@ -66,33 +79,31 @@ def check_year(root: Path, year: int) -> None:
         require_folder(root, (_year(Path(), year) / name).as_posix())
 
 
-def read_image_set(root: Path, image_set: ImageSet) -> tuple[list[str], FileDigest]:
-    """The images of a set, in the file's order, and what was read.
+def read_image_set(root: Path, image_set: ImageSet) -> list[DevkitImage]:
+    """The images of a set, in the file's order.
 
     Raises:
         InputError: there is no such set, it is empty, or a line is not one image's name.
     """
-    path = image_set_path(root, image_set)
+    path = image_set.path(root)
     if not path.is_file():
         known = sorted(file.stem for file in path.parent.glob("*.txt") if "_" not in file.stem)
         raise InputError(
             f"{path}: no such image set; VOC{image_set.year} has {', '.join(known) or 'none'}: name one of "
             f"them, or fetch the others (python -m data_prep fetch)"
         )
-    content, digest = read_file(path, root, None)
     images = []
-    for number, line in enumerate(content.decode("utf-8-sig", errors="replace").splitlines(), start=1):
-        fields = line.split()
-        if not fields:
+    for number, line in enumerate(read_lines(path), start=1):
+        if not line.strip():
             continue
-        if len(fields) > 1 or Path(fields[0]).name != fields[0] or "\ufffd" in line or "\0" in line:
+        if not re.fullmatch(r"\w+", line.strip()):
             raise InputError(
                 f"{path}, line {number}: {line.strip()!r} is not the name of an image; {FETCH_AGAIN}"
             )
-        images.append(fields[0])
+        images.append(DevkitImage(root, image_set.year, line.strip()))
     if not images:
         raise InputError(f"{path}: names no image; {FETCH_AGAIN}")
-    return images, digest
+    return images
 
 
 def _year(root: Path, year: int) -> Path:
