@@ -13,6 +13,7 @@ import shutil
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from itertools import groupby
 from pathlib import Path
 from typing import NamedTuple
 
@@ -96,8 +97,9 @@ class StoredImage(NamedTuple):
 
 @dataclass(frozen=True)
 class Part:
-    """A part: which images it holds, how they are encoded, and where its files lie, less their suffixes."""
+    """A part of a split: its images, how they are encoded, and where its files lie, less their suffixes."""
 
+    split: str
     path: Path
     images: Sequence[SourceImage]
     encoding: Encoding
@@ -154,32 +156,23 @@ def build_jpeg_store(
     """
     record.total = record.total or sum(map(len, images.values()))
     folder = Path(f"{record.target.store}.parts")
-    parts = {
-        split: [
-            Part(folder / f"{split}-{start // PART_IMAGES:05d}", group[start : start + PART_IMAGES], encoding)
-            for start in range(0, len(group), PART_IMAGES)
-        ]
+    parts = [
+        Part(split, folder / f"{split}-{n:05d}", group[n * PART_IMAGES : (n + 1) * PART_IMAGES], encoding)
         for split, group in images.items()
-    }
+        for n in range(-(-len(group) // PART_IMAGES))
+    ]
     with writing(record.target.store):
         folder.mkdir(parents=True, exist_ok=True)
         for half in folder.glob(".*"):  # what a killed build was writing
             half.unlink(missing_ok=True)
-        indices = _make_parts(parts, workers)
-        info = _join(record, parts, indices, classes, encoding)
+        indices = []
+        with progress("encode", sum(map(len, images.values())), "images") as bar:
+            for part, index in zip(parts, ordered_map(make_part, parts, workers, chunk=1), strict=True):
+                indices.append(index)
+                bar.advance(len(part.images))
+        info = _join(record, parts, indices, classes)
         shutil.rmtree(folder, ignore_errors=True)
     return info
-
-
-def _make_parts(parts: Mapping[str, Sequence[Part]], workers: int) -> dict[str, list[Index]]:
-    ordered = [(split, part) for split, group in parts.items() for part in group]
-    indices: dict[str, list[Index]] = {split: [] for split in parts}
-    with progress("encode", sum(len(part.images) for _, part in ordered), "images") as bar:
-        made = ordered_map(make_part, [part for _, part in ordered], workers, chunk=1)
-        for (split, part), index in zip(ordered, made, strict=True):
-            indices[split].append(index)
-            bar.advance(len(part.images))
-    return indices
 
 
 def make_part(part: Part) -> Index:
@@ -237,16 +230,16 @@ def _state(path: Path | str) -> tuple[int, int] | None:
 
 def _join(
     record: BuildRecord,
-    parts: Mapping[str, Sequence[Part]],
-    indices: Mapping[str, Sequence[Index]],
+    parts: Sequence[Part],
+    indices: Sequence[Index],
     classes: Sequence[str],
-    encoding: Encoding,
 ) -> StoreInfo:
     """Write manifest, report and store from the parts."""
     names, labels, splits = {}, {}, {}
-    for split, group in parts.items():
-        kept, objects = [], []
-        for part, index in zip(group, indices[split], strict=True):
+    for split, group in groupby(zip(parts, indices, strict=True), lambda made: made[0].split):
+        files, kept, objects = [], [], []
+        for part, index in group:
+            files.append(part.jpegs)
             for row, detail in index.problems:
                 name = part.images[row].name
                 record.problems.append(Problem(name, name, "image unreadable", detail))
@@ -260,7 +253,7 @@ def _join(
         labels[split] = np.fromiter((source.label for source, _ in kept), np.int64, len(kept))
         digests = b"".join(bytes.fromhex(image.sha256) for _, image in kept)
         splits[split] = EncodedSplit(
-            parts=[part.jpegs for part in group],
+            parts=files,
             lengths=np.fromiter((image.length for _, image in kept), np.int64, len(kept)),
             digests=np.frombuffer(digests, dtype=np.uint8).reshape(-1, 32),
             labels=labels[split],
@@ -269,5 +262,5 @@ def _join(
     record.check_problems(record.settings.max_bad_share, classes=classes, labels=labels)
     record.write_manifest_and_report(names, labels, classes)
     description = record.description(classes)
-    description["config"] |= asdict(encoding)
+    description["config"] |= asdict(parts[0].encoding)
     return write_encoded_store(record.target.store, splits, **description)

@@ -33,8 +33,8 @@ GENERATE_SCHEMAS = {
 }
 
 
-class Settings(SimpleNamespace):
-    """The settings of one build or generator: an attribute for each key of its schema, never changed."""
+Settings = SimpleNamespace
+"""The settings of one build or generator: an attribute for each key of its schema, never changed."""
 
 
 def build_schema(builder: str) -> str:

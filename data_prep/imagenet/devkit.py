@@ -1,39 +1,31 @@
-"""What ImageNet's images show: the classes' names, and the classes of the validation images.
+"""The development kit, as published: the classes' names, and the classes of the validation images."""
 
-Either comes from the development kit (``ILSVRC2012_devkit_t12``, unpacked or not) or from Kaggle's tables
-(``LOC_synset_mapping.txt``, ``LOC_val_solution.csv``).
-"""
-
-import csv
 import gzip
 import io
 import tarfile
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from scipy.io import loadmat
 
 from cld.runtime.errors import InputError
-from data_prep.common.source_files import read_lines
 
 KIT = "ILSVRC2012_devkit_t12"
+ARCHIVE = f"{KIT}.tar.gz"
 META, TRUTH = f"{KIT}/data/meta.mat", f"{KIT}/data/ILSVRC2012_validation_ground_truth.txt"
-MAPPING, SOLUTION = "LOC_synset_mapping.txt", "LOC_val_solution.csv"
 
 
 def class_names(root: Path, synsets: Sequence[str]) -> list[str]:
     """A name for each synset: its first word; with the synset behind it where several have the same.
 
-    Synsets themselves are the names where nothing in ``root`` has words for them.
+    Synsets themselves are the names where ``root`` has no kit.
 
     Raises:
-        InputError: a file that has the words is damaged.
+        InputError: the kit is damaged.
     """
-    words = _mapping(root / MAPPING) if (root / MAPPING).is_file() else {}
-    if not words and _has_kit(root):
-        words = dict(_meta(root).values())
+    words = dict(_meta(root).values()) if (root / ARCHIVE).is_file() else {}
     first = [words.get(synset, synset).split(",")[0].strip() or synset for synset in synsets]
     return [
         f"{name} ({synset})" if first.count(name) > 1 else name
@@ -45,28 +37,26 @@ def validation_synsets(root: Path) -> dict[str, str]:
     """The synset of each validation image, by its name without suffix.
 
     Raises:
-        InputError: there is no file that says so, or it is damaged.
+        InputError: there is no kit, or it is damaged.
     """
-    if _has_kit(root):
-        return _kit_truth(root)
-    if (root / SOLUTION).is_file():
-        return _solution(root / SOLUTION)
-    raise InputError(
-        f"{root}: the validation images lie in one folder, and nothing says what they show; add "
-        f"{KIT}.tar.gz, or {SOLUTION}"
-    )
-
-
-def _has_kit(root: Path) -> bool:
-    return (root / META).is_file() or (root / f"{KIT}.tar.gz").is_file()
+    if not (root / ARCHIVE).is_file():
+        raise InputError(
+            f"{root}: the validation images lie in one folder, and nothing says what they show; add {ARCHIVE}"
+        )
+    meta = _meta(root)
+    where, content = _kit_file(root, TRUTH)
+    truth = {}
+    for number, line in enumerate(content.decode("ascii", "replace").split(), start=1):
+        if not line.isdigit() or int(line) not in meta:
+            raise InputError(f"{where}, line {number}: '{line}' is no class of meta.mat; fetch it again")
+        truth[f"ILSVRC2012_val_{number:08d}"] = meta[int(line)][0]
+    return truth
 
 
 def _kit_file(root: Path, name: str) -> tuple[str, bytes]:
-    """A file of the kit, unpacked or not: where it is, for messages, and its bytes."""
-    archive = root / f"{KIT}.tar.gz"
+    """A file of the kit: where it is, for messages, and its bytes."""
+    archive = root / ARCHIVE
     try:
-        if (root / name).is_file():
-            return str(root / name), (root / name).read_bytes()
         # unpacked to its end, where gzip's checksum is: a damaged meta.mat could crash scipy's reader
         with gzip.open(archive) as packed:
             unpacked = io.BytesIO(packed.read())
@@ -87,35 +77,3 @@ def _meta(root: Path) -> dict[int, tuple[str, str]]:
         return {int(row[0]): (str(row[1]), str(row[2])) for row in rows if int(row[4]) == 0}
     except Exception as error:  # whatever scipy makes of a damaged file
         raise InputError(f"{where}: not readable ({' '.join(str(error).split())}); fetch it again") from error
-
-
-def _kit_truth(root: Path) -> dict[str, str]:
-    meta = _meta(root)
-    where, content = _kit_file(root, TRUTH)
-    truth = {}
-    for number, line in enumerate(content.decode("ascii", "replace").split(), start=1):
-        if not line.isdigit() or int(line) not in meta:
-            raise InputError(f"{where}, line {number}: '{line}' is no class of meta.mat; fetch it again")
-        truth[f"ILSVRC2012_val_{number:08d}"] = meta[int(line)][0]
-    return truth
-
-
-def _solution(path: Path) -> dict[str, str]:
-    truth = {}
-    for number, row in enumerate(csv.reader(read_lines(path)), start=1):
-        if row == ["ImageId", "PredictionString"]:
-            continue
-        if len(row) != 2 or not row[1].split():
-            raise InputError(f"{path}, line {number}: is not 'image,synset and boxes'; fetch it again")
-        truth[row[0]] = row[1].split()[0]
-    return truth
-
-
-def _mapping(path: Path) -> Mapping[str, str]:
-    words = {}
-    for number, line in enumerate(read_lines(path), start=1):
-        synset, _, text = line.partition(" ")
-        if not text:
-            raise InputError(f"{path}, line {number}: '{line}' is not 'synset words'; fetch it again")
-        words[synset] = text
-    return words
