@@ -1,4 +1,7 @@
-"""The development kit, as published: the classes' names, and the classes of the validation images."""
+"""The classes' names and the classes of the validation images, from the development kit as published.
+
+Names come from ``LOC_synset_mapping.txt`` (Kaggle's edition has it) where that is there.
+"""
 
 import gzip
 import io
@@ -11,21 +14,27 @@ import numpy as np
 from scipy.io import loadmat
 
 from cld.runtime.errors import InputError
+from data_prep.common.source_files import read_lines
 
 KIT = "ILSVRC2012_devkit_t12"
 ARCHIVE = f"{KIT}.tar.gz"
+MAPPING = "LOC_synset_mapping.txt"
 META, TRUTH = f"{KIT}/data/meta.mat", f"{KIT}/data/ILSVRC2012_validation_ground_truth.txt"
 
 
 def class_names(root: Path, synsets: Sequence[str]) -> list[str]:
     """A name for each synset: its first word; with the synset behind it where several have the same.
 
-    Synsets themselves are the names where ``root`` has no kit.
+    Synsets themselves are the names where nothing in ``root`` has words for them.
 
     Raises:
-        InputError: the kit is damaged.
+        InputError: the file that has the words is damaged.
     """
-    words = dict(_meta(root).values()) if (root / ARCHIVE).is_file() else {}
+    words = {}
+    if (root / MAPPING).is_file():
+        words = _mapping(root / MAPPING)
+    elif (root / ARCHIVE).is_file():
+        words = dict(_meta(root).values())
     first = [words.get(synset, synset).split(",")[0].strip() or synset for synset in synsets]
     return [
         f"{name} ({synset})" if first.count(name) > 1 else name
@@ -51,6 +60,17 @@ def validation_synsets(root: Path) -> dict[str, str]:
             raise InputError(f"{where}, line {number}: '{line}' is no class of meta.mat; fetch it again")
         truth[f"ILSVRC2012_val_{number:08d}"] = meta[int(line)][0]
     return truth
+
+
+def _mapping(path: Path) -> dict[str, str]:
+    """The words of each synset, one a line."""
+    words = {}
+    for number, line in enumerate(read_lines(path), start=1):
+        synset, _, text = line.partition(" ")
+        if not text:
+            raise InputError(f"{path}, line {number}: '{line}' is not 'synset words'; fetch it again")
+        words[synset] = text
+    return words
 
 
 def _kit_file(root: Path, name: str) -> tuple[str, bytes]:
