@@ -44,18 +44,13 @@ def turned(boxes: np.ndarray, width: float, height: float, orientation: int) -> 
     return np.stack([x0, y0, x1, y1], axis=1)
 
 
-def joined(each: Sequence[Objects | None]) -> Objects | None:
-    """The objects of several images after one another; an image without any may be None. All are: None."""
-    if all(objects is None for objects in each):
-        return None
-    given = [objects for objects in each if objects is not None]
-    counts = np.concatenate(
-        [[0] if objects is None else np.diff(objects.offsets) for objects in each]
-    ).astype(np.int64)
+def joined(each: Sequence[Objects]) -> Objects:
+    """The objects of several images after one another."""
+    counts = np.concatenate([np.diff(objects.offsets) for objects in each])
     return Objects(
-        boxes=np.concatenate([np.reshape(o.boxes, (-1, 4)) for o in given]).astype(np.float32),
-        labels=np.concatenate([o.labels for o in given]).astype(np.int64),
+        boxes=np.concatenate([objects.boxes for objects in each]).astype(np.float32),
+        labels=np.concatenate([objects.labels for objects in each]).astype(np.int64),
         offsets=np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
-        difficult=np.concatenate([o.difficult for o in given]).astype(np.uint8),
-        truncated=np.concatenate([o.truncated for o in given]).astype(np.uint8),
+        difficult=np.concatenate([objects.difficult for objects in each]).astype(np.uint8),
+        truncated=np.concatenate([objects.truncated for objects in each]).astype(np.uint8),
     )

@@ -144,8 +144,7 @@ def build_jpeg_store(
     Args:
         record: of the build; gets the files read, the problems and the conversions; its ``total``, where it
             is set, counts what the caller has left out already.
-        images: by split, in the store's order. Where one image of a split has objects, an image of it
-            without any is one that shows none.
+        images: by split, in the store's order; all or none of a split's have ``objects``.
         classes: names, in the order of the labels.
         encoding: how images are stored.
         workers: processes.
@@ -248,7 +247,8 @@ def _join(
                 source = part.images[image.row]
                 kept.append((source, image))
                 record.files.append(FileDigest(source.name, image.source_length, image.source_sha256))
-                objects.append(source.objects and moved(source.objects, *image.turn))
+                if source.objects:
+                    objects.append(moved(source.objects, *image.turn))
         names[split] = [source.name for source, _ in kept]
         labels[split] = np.fromiter((source.label for source, _ in kept), np.int64, len(kept))
         digests = b"".join(bytes.fromhex(image.sha256) for _, image in kept)
@@ -257,7 +257,7 @@ def _join(
             lengths=np.fromiter((image.length for _, image in kept), np.int64, len(kept)),
             digests=np.frombuffer(digests, dtype=np.uint8).reshape(-1, 32),
             labels=labels[split],
-            objects=joined(objects),
+            objects=joined(objects) if objects else None,
         )
     record.check_problems(record.settings.max_bad_share, classes=classes, labels=labels)
     record.write_manifest_and_report(names, labels, classes)

@@ -4,7 +4,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from cld.runtime.errors import InputError
-from data_prep.common.image_tree import class_folders, image_paths, is_folder, loose_files
+from data_prep.common.image_tree import class_folders, image_paths, loose_files
+from data_prep.common.source_files import is_folder
 
 CONFIG_KEY = "data.paths.folder of config/config.yaml"
 EXPECTED = "train/<class>/* and test/<class>/* (and val/<class>/*), train and val, or <class>/*"

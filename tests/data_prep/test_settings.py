@@ -5,8 +5,9 @@ import pytest
 from cld.config import CONFIG, load_dataset, load_source
 from cld.runtime.errors import InputError
 from data_prep.common.settings import (
-    BUILD_SCHEMAS,
+    BUILDERS,
     GENERATE_SCHEMAS,
+    build_schema,
     build_settings,
     generator_settings,
     settings_from,
@@ -29,7 +30,7 @@ def test_demo_has_settings_for_every_generator(source):
     assert vars(generator_settings("demo", source)).items() >= load_source("demo", source)["generate"].items()
 
 
-@pytest.mark.parametrize("schema", sorted({*BUILD_SCHEMAS.values(), *GENERATE_SCHEMAS.values()}))
+@pytest.mark.parametrize("schema", sorted({*map(build_schema, BUILDERS), *GENERATE_SCHEMAS.values()}))
 def test_other_keys_have_their_defaults(schema):
     required = VOC if schema == "build/voc" else {}
     one, other = (vars(settings_from(schema, required, "here")) for _ in range(2))

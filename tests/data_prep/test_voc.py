@@ -1,11 +1,10 @@
-import csv
 import io
-import json
 import shutil
 
 import numpy as np
 import pytest
 import toy_devkit
+from build_outputs import facts, manifest
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
@@ -15,9 +14,9 @@ from toy_devkit import thing
 from cld.data import EncodedImages
 from cld.runtime.errors import InputError
 from data_prep.common.settings import settings_from
-from data_prep.voc.annotated_images import Listed, read_listed
+from data_prep.voc.annotated_images import read_annotated
 from data_prep.voc.build import build_voc
-from data_prep.voc.devkit import CLASSES
+from data_prep.voc.devkit import CLASSES, DevkitImage
 
 
 def settings(**changes):
@@ -40,15 +39,6 @@ def devkit(_written_devkit, tmp_path):
 
 def year(root, number=2007):
     return root / "VOCdevkit" / f"VOC{number}"
-
-
-def manifest(target) -> list[dict]:
-    with open(target.manifest, newline="") as file:
-        return list(csv.DictReader(file))
-
-
-def facts(target) -> dict:
-    return json.loads(target.report.with_suffix(".json").read_text())
 
 
 def rewrite(root, image, objects, size=(50, 33)):
@@ -246,7 +236,7 @@ def test_no_annotation_whatsoever_raises(_written_devkit, tmp_path_factory, data
         (year(root) / name).mkdir(parents=True)
     shutil.copy(year(_written_devkit) / "JPEGImages/000009.jpg", year(root) / "JPEGImages")
     (year(root) / "Annotations/000009.xml").write_bytes(bad)
-    reading = read_listed(Listed(root, 2007, "000009"))
+    reading = read_annotated(DevkitImage(root, 2007, "000009"))
     assert (reading.image is None) == bool(reading.problems)
     if reading.image:
         left, top, right, bottom = reading.image.objects.boxes.T

@@ -1,4 +1,4 @@
-"""A small ImageNet as published: trees, archives, development kit, Kaggle's tables, ImageNet-LT's lists."""
+"""A small ImageNet as published: trees, archives, development kit, a table of words, ImageNet-LT's lists."""
 
 import io
 import tarfile
@@ -49,14 +49,11 @@ def write_mapping(root):
     (root / "LOC_synset_mapping.txt").write_text("".join(lines))
 
 
-def write_solution(root):
-    names = [name.split("/") for name in contents() if name.startswith("val")]
-    lines = [f"{file.removesuffix('.JPEG')},{synset} 1 2 30 40 \n" for _, synset, file in reversed(names)]
-    (root / "LOC_val_solution.csv").write_text("ImageId,PredictionString\n" + "".join(lines))
+def write_kit(root, changes=()):
+    """The kit numbers the classes in an order of its own, and has synsets that are no classes.
 
-
-def write_kit(root, packed=True):
-    """The kit numbers the classes in an order of its own, and has synsets that are no classes."""
+    ``changes`` are other contents of its files by name, None to leave one out.
+    """
     from scipy.io import savemat
 
     numbers = {synset: number for number, synset in enumerate(WORDS, start=1)}
@@ -66,18 +63,10 @@ def write_kit(root, packed=True):
     meta = io.BytesIO()
     savemat(meta, {"synsets": np.array(rows, dtype=types).reshape(-1, 1)})
     shown = [name.split("/")[1] for name in contents() if name.startswith("val")]
-    files = {
-        f"{KIT}/data/meta.mat": meta.getvalue(),
-        f"{KIT}/data/ILSVRC2012_validation_ground_truth.txt": "".join(
-            f"{numbers[synset]}\n" for synset in shown
-        ).encode(),
-    }
-    if packed:
-        write_tar(root / f"{KIT}.tar.gz", files, "w:gz")
-    else:
-        for name, content in files.items():
-            (root / name).parent.mkdir(parents=True, exist_ok=True)
-            (root / name).write_bytes(content)
+    truth = "".join(f"{numbers[synset]}\n" for synset in shown).encode()
+    files = {"meta.mat": meta.getvalue(), "ILSVRC2012_validation_ground_truth.txt": truth} | dict(changes)
+    packed = {f"{KIT}/data/{name}": content for name, content in files.items() if content is not None}
+    write_tar(root / f"{KIT}.tar.gz", packed, "w:gz")
 
 
 def write_tar(path, files, mode="w"):
