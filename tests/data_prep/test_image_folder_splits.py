@@ -35,8 +35,8 @@ def test_a_division_takes_the_share_in_order_and_never_all(n, share, seed, strea
 
 
 def test_classes_of_one_size_are_divided_differently():
-    _, one = divided(paths(50), 0.5, 0, "test cat")
-    _, other = divided(paths(50), 0.5, 0, "test dog")
+    _, one = divided(paths(50), 0.5, 0, "test cat", 0)
+    _, other = divided(paths(50), 0.5, 0, "test dog", 0)
     assert one != other
 
 
