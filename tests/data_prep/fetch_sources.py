@@ -4,8 +4,6 @@ import hashlib
 import io
 import tarfile
 
-import yaml
-
 
 def tar_bytes(members, mode="w:gz"):
     """A tar archive: files by name, or ready-made TarInfos (without content)."""
@@ -40,22 +38,3 @@ def source(address, archives, *expects, by_hand=None):
         "by_hand": by_hand,
         "generate": None,
     }
-
-
-def write_config(folder, settings):
-    """A configuration folder with the source ``toy`` and the preset ``paper``."""
-    preset = {
-        "title": "t",
-        "seeds": [0],
-        "run": {},
-        "methods": {},
-        "evaluation": {},
-        "cluster": {"device": "GPU", "parallel_jobs": 1, "macs_per_s": 1e9},
-        "all_evaluations": {"dataset": "toy", "methods": [], "detection": []},
-        "sources": {},
-        "datasets": {},
-    }
-    for path, content in {"presets/paper": preset, "sources/toy": settings}.items():
-        (folder / path).parent.mkdir(parents=True, exist_ok=True)
-        (folder / f"{path}.yaml").write_text(yaml.safe_dump(content))
-    return folder

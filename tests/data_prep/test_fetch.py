@@ -4,15 +4,16 @@ import errno
 import hashlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import tarfile
-import textwrap
 import time
 
 import fetch_sources
 import pytest
+import yaml
 from misbehaving_server import running_server
 
 from cld.config import CONFIG, load_source
@@ -87,7 +88,7 @@ def test_wrong_checksum_of_what_is_there_is_named(root, path):
     assert (root / path).read_bytes() == b"wrong"
 
 
-def refusing(number, but=()):
+def refusing(number):
     """Something that may not be done. The superuser may do everything, so the refusal is played."""
 
     def refuse(*_, **__):
@@ -101,13 +102,6 @@ def test_a_file_that_cannot_be_read_is_named(root, monkeypatch):
     monkeypatch.setattr("data_prep.fetch.source_folder.md5_of", refusing(errno.EACCES))
     with pytest.raises(InputError, match=r"toy/a: cannot be read \(Permission denied\); fix the permissions"):
         fetch_source("toy", fetch_sources.source(NOWHERE, {FILE: b""}, {"a": b"a"}), root)
-
-
-def test_a_root_that_cannot_be_made_is_named(root):
-    (root / "file").touch()
-    source = fetch_sources.source(NOWHERE, {FILE: b""}, {"a": b"a"})
-    with pytest.raises(InputError, match=r"cannot be written \(Not a directory\)"):
-        fetch_source("toy", source, root / "file" / "toy")
 
 
 def test_the_first_complete_alternative_counts(root):
@@ -144,9 +138,7 @@ def test_files_to_get_by_hand_are_described(tmp_path):
         "config/config.yaml",
     ):
         assert part in first
-    assert alternatives[0].endswith(
-        "missing: ILSVRC2012_img_train.tar, ILSVRC2012_img_val.tar, ILSVRC2012_devkit_t12.tar.gz"
-    )
+    assert alternatives[0].endswith("ILSVRC2012_img_val.tar, ILSVRC2012_devkit_t12.tar.gz")
     assert alternatives[1:] == ["  alternative 2: looked for train, val; missing: val"]
     assert list(root.iterdir()) == [root / "train"]
 
@@ -260,58 +252,52 @@ def test_a_full_disk_is_one_line(source, root, monkeypatch):
 # archives
 
 
+def with_archives(root, archives, expects):
+    """A source whose archives lie in ``root`` already."""
+    for name, content in archives.items():
+        (root / name).write_bytes(content)
+    return fetch_sources.source(NOWHERE, archives, expects)
+
+
 def test_archives_that_are_there_are_unpacked_side_by_side(root):
     archives = {
         "1.tar": fetch_sources.tar_bytes({"d/x/1": b"1", "d/both": b"same"}, "w"),
         "2.tar.gz": fetch_sources.tar_bytes({"./d/x/2": b"2", "d/both": b"same"}),
     }
-    for name, content in archives.items():
-        (root / name).write_bytes(content)
-    source = fetch_sources.source(NOWHERE, archives, {"d/x/1": b"1", "d/x": None, "d/x/2": b"2"})
+    source = with_archives(root, archives, {"d/x/1": b"1", "d/x": None, "d/x/2": b"2"})
     assert fetch_source("toy", source, root)["files"][1] == {"path": "d/x", "files": 2}
     assert (root / "d/both").read_bytes() == b"same"
     assert {path.name for path in root.iterdir()} == {*archives, "d"}
 
 
-def special(kind, target=""):
+def link(target):
     member = tarfile.TarInfo("bad")
-    member.type, member.linkname = kind, target
+    member.type, member.linkname = tarfile.SYMTYPE, target
     return member
 
 
 @pytest.mark.parametrize(
-    ("members", "message"),
+    ("content", "message"),
     [
-        ({"../x": b"x"}, "outside the destination"),
-        ({"bad": special(tarfile.SYMTYPE, "/etc")}, "absolute path"),
-        ({"bad": special(tarfile.SYMTYPE, "../x")}, "outside the destination"),
-        ({"bad": special(tarfile.CHRTYPE)}, "special file"),
+        (fetch_sources.tar_bytes({"a": b"a", "../x": b"x"}), "outside the destination"),
+        (fetch_sources.tar_bytes({"a": b"a", "bad": link("/etc")}), "absolute path"),
+        (fetch_sources.tar_bytes({"a": bytes(2000)}, "w")[:700], ""),
+        (fetch_sources.tar_bytes({"a": os.urandom(2000)})[:700], ""),
+        (b"", ""),
     ],
+    ids=["file outside", "link outside", "cut short", "cut short, compressed", "empty"],
 )
-def test_members_that_would_leave_the_folder_are_refused(root, members, message):
-    archives = {FILE: fetch_sources.tar_bytes({"good": b"good"} | members)}
-    (root / FILE).write_bytes(archives[FILE])
+def test_an_archive_that_is_broken_or_would_leave_the_folder_is_refused(root, content, message):
+    source = with_archives(root, {FILE: content}, {"a": None, "b": None})
     with pytest.raises(InputError, match=rf"/toy\.tar: cannot be unpacked \(.*{message}") as raised:
-        fetch_source("toy", fetch_sources.source(NOWHERE, archives, {"good": None}), root)
+        fetch_source("toy", source, root)
     assert "\n" not in str(raised.value)
     assert not (root.parent / "x").exists()
 
 
-@pytest.mark.parametrize("mode", ["w", "w:gz"])
-@pytest.mark.parametrize("cut", [0, 100, 700])
-def test_a_broken_archive_is_one_line(root, mode, cut):
-    content = fetch_sources.tar_bytes({"a": os.urandom(2000)}, mode)[:cut]
-    (root / FILE).write_bytes(content)
-    with pytest.raises(InputError, match=r"/toy\.tar: cannot be unpacked") as raised:
-        fetch_source("toy", fetch_sources.source(NOWHERE, {FILE: content}, {"a": None}), root)
-    assert "\n" not in str(raised.value)
-
-
 def test_an_unpacking_that_was_killed_is_done_again(root, monkeypatch):
     """The folder that is expected is there, with half of its files."""
-    archives = {FILE: fetch_sources.tar_bytes({"d/1": b"1", "d/2": b"2"})}
-    (root / FILE).write_bytes(archives[FILE])
-    source = fetch_sources.source(NOWHERE, archives, {"d": None})
+    source = with_archives(root, {FILE: fetch_sources.tar_bytes({"d/1": b"1", "d/2": b"2"})}, {"d": None})
 
     def killed(tar, path, **_):
         tar.extract("d/1", path, filter="data")
@@ -327,37 +313,32 @@ def test_an_unpacking_that_was_killed_is_done_again(root, monkeypatch):
 
 
 def test_archives_that_do_not_hold_what_is_expected(root):
-    archives = {FILE: fetch_sources.tar_bytes({"a": b"a"})}
-    (root / FILE).write_bytes(archives[FILE])
+    source = with_archives(root, {FILE: fetch_sources.tar_bytes({"a": b"a"})}, {"a": None, "b": None})
     with pytest.raises(InputError, match=r"b missing, also after .*config/sources/toy\.yaml"):
-        fetch_source("toy", fetch_sources.source(NOWHERE, archives, {"a": None, "b": None}), root)
+        fetch_source("toy", source, root)
 
 
 # the command
 
-COMMAND = """
-    import sys
-    from pathlib import Path
-    from cld import config
-    from cld.runtime.errors import run_command
-    config.CONFIG = Path(sys.argv.pop(1))
-    from data_prep.fetch.fetch_command import main
-    run_command(main)
-"""
+
+def command(source, root, receipt, preset="paper"):
+    options = f"--preset {preset} --source {source} --root {root} --receipt {receipt}"
+    return [sys.executable, "-m", "data_prep", "fetch", *options.split()]
 
 
 @pytest.fixture
-def command(tmp_path, source):
+def fetch_toy(tmp_path, source, root, monkeypatch):
     """The command line that fetches the toy source."""
-    folder = fetch_sources.write_config(tmp_path / "config", source)
-    options = f"--preset paper --source toy --root {tmp_path}/toy --receipt {tmp_path}/r.json"
-    return [sys.executable, "-c", textwrap.dedent(COMMAND), str(folder), *options.split()]
+    shutil.copytree(CONFIG, tmp_path / "config")
+    (tmp_path / "config/sources/toy.yaml").write_text(yaml.safe_dump(source))
+    monkeypatch.setenv("CLD_CONFIG", str(tmp_path / "config"))
+    return command("toy", root, tmp_path / "r.json")
 
 
-def test_a_killed_command_resumes_where_it_was(server, command, root, tmp_path):
+def test_a_killed_command_resumes_where_it_was(server, fetch_toy, root, tmp_path):
     server.plan += ["stall"]
     half, part = len(ARCHIVE) // 2, root / f"{FILE}.part"
-    process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(fetch_toy, stderr=subprocess.DEVNULL)
     try:
         # what is in a half-filled buffer is lost with the process
         while not part.exists() or part.stat().st_size <= half - download.CHUNK:
@@ -368,20 +349,22 @@ def test_a_killed_command_resumes_where_it_was(server, command, root, tmp_path):
         process.wait()
     kept, sent = part.stat().st_size, server.sent
     assert not (tmp_path / "r.json").exists()
-    subprocess.run(command, check=True, capture_output=True)
+    subprocess.run(fetch_toy, check=True, capture_output=True)
     assert_whole(root)
     assert server.requests[1:] == [(f"/{FILE}", f"bytes={kept}-")]
     assert server.sent - sent == len(ARCHIVE) - kept
-    assert json.loads((tmp_path / "r.json").read_text())["source"] == "toy"
+    receipt = (tmp_path / "r.json").read_text()
+    assert json.loads(receipt)["source"] == "toy"
+    assert str(tmp_path) not in receipt
 
 
-def test_two_fetches_at_once_download_once(server, command, root):
+def test_two_fetches_at_once_download_once(server, fetch_toy, root):
     server.plan += ["stall"]
-    first = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    first = subprocess.Popen(fetch_toy, stderr=subprocess.PIPE, text=True)
     while not server.requests:
         assert first.poll() is None
         time.sleep(0.02)
-    second = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    second = subprocess.Popen(fetch_toy, stderr=subprocess.PIPE, text=True)
     line = second.stderr.readline()
     assert line.startswith(f"{root}: ") and f"process {first.pid} " in line and "fetching into it" in line
     server.released.set()  # the first's connection breaks, and it resumes
@@ -389,21 +372,6 @@ def test_two_fetches_at_once_download_once(server, command, root):
     assert [first.returncode, second.returncode] == [0, 0], errors
     assert_whole(root)
     assert server.sent <= len(ARCHIVE) + download.CHUNK
-
-
-def run(source, root, receipt, preset="paper"):
-    options = f"--preset {preset} --source {source} --root {root} --receipt {receipt}"
-    return subprocess.run(
-        [sys.executable, "-m", "data_prep", "fetch", *options.split()], capture_output=True, text=True
-    )
-
-
-def test_the_command_writes_the_receipt_and_names_no_place(root, tmp_path):
-    receipt = tmp_path / "receipts" / "folder.json"
-    for _ in range(2):
-        done = run("folder", root, receipt)
-        assert (done.returncode, done.stderr) == (0, "")
-        assert str(tmp_path) not in receipt.read_text()
 
 
 @pytest.mark.parametrize(
@@ -415,7 +383,8 @@ def test_the_command_writes_the_receipt_and_names_no_place(root, tmp_path):
     ],
 )
 def test_the_command_ends_without_a_traceback(tmp_path, source, preset, message):
-    done = run(source, tmp_path / "none", tmp_path / "receipt.json", preset)
+    words = command(source, tmp_path / "none", tmp_path / "receipt.json", preset)
+    done = subprocess.run(words, capture_output=True, text=True)
     assert done.returncode == 2
     assert done.stderr.startswith("error: ")
     assert message in done.stderr
