@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import re
 import shutil
 import signal
@@ -218,21 +219,9 @@ def test_stl10s_checksums_are_torchvisions():
     assert published_md5s("paper", "stl10").items() >= expected.items()
 
 
-def cut(path):
-    path.write_bytes(path.read_bytes()[: -path.stat().st_size // 3])
-
-
-SPOIL = {
-    "cut short": cut,
-    "no image": lambda path: path.write_text("no image"),
-    "empty": lambda path: path.write_bytes(b""),
-}
-
-
-@pytest.mark.parametrize("spoil", SPOIL.values(), ids=SPOIL)
 @pytest.mark.parametrize("family", [FAMILIES[name] for name in SKIPPING], ids=SKIPPING)
-def test_a_bad_image_ends_the_build_unless_the_settings_allow_it(family, build, root, target, spoil):
-    spoil(root / family.image)
+def test_a_bad_image_ends_the_build_unless_the_settings_allow_it(family, build, root, target):
+    os.truncate(root / family.image, 40)
     n = sum(family.sizes.values())
     with pytest.raises(InputError, match=rf"^source: 1 of {n} images are bad .*; fix the files") as caught:
         build()

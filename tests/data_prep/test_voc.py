@@ -1,4 +1,5 @@
 import io
+import os
 import shutil
 
 import numpy as np
@@ -7,6 +8,7 @@ import toy_devkit
 from build_outputs import facts, manifest
 from hypothesis import given
 from hypothesis import strategies as st
+from jpeg_sources import exif
 from PIL import Image
 from torchvision.datasets import VOCDetection
 from toy_devkit import thing
@@ -47,9 +49,8 @@ def rewrite(root, image, objects, size=(50, 33)):
     path.write_text(toy_devkit.annotation(2007, image, size, objects))
 
 
-@pytest.mark.parametrize("workers", [1, 2])
-def test_images_and_objects_are_those_that_torchvision_reads(devkit, target, workers):
-    build_voc(devkit, settings(train=[[2007, "trainval"], [2012, "trainval"]]), target, workers)
+def test_images_and_objects_are_those_that_torchvision_reads(devkit, target):
+    build_voc(devkit, settings(train=[[2007, "trainval"], [2012, "trainval"]]), target, workers=2)
     sets = {"train": [("2007", "trainval"), ("2012", "trainval")], "test": [("2007", "test")]}
     for split, names in sets.items():
         stored = EncodedImages(target.store, split)
@@ -79,15 +80,7 @@ def test_manifest_and_report_say_what_is_where(devkit, target):
     assert rows[0]["class"] == ""
     report = facts(target)
     table = {row["class"]: row for row in report["details"]["Annotated objects"]}
-    assert table["chair"] == {
-        "class": "chair",
-        "train": 2,
-        "train, difficult": 1,
-        "train, truncated": 0,
-        "test": 0,
-        "test, difficult": 0,
-        "test, truncated": 0,
-    }
+    assert list(table["chair"].values()) == ["chair", 2, 1, 0, 0, 0, 0]
     assert (table["car"]["train, truncated"], table["sofa"]["test, difficult"]) == (1, 1)
     assert (table["all"]["train"], table["all"]["test"]) == (9, 4)
     assert report["notes"] == []
@@ -97,7 +90,7 @@ def test_manifest_and_report_say_what_is_where(devkit, target):
 
 
 def test_boxes_shrink_and_turn_with_their_images(devkit, target):
-    toy_devkit.write_image(year(devkit), "000007", (80, 40), thing("car", 1, 1, 40, 10), exif=_orientation(6))
+    toy_devkit.write_image(year(devkit), "000007", (80, 40), thing("car", 1, 1, 40, 10), exif=exif(6))
     build_voc(devkit, settings(short_side=20, upright=True), target, workers=1)
     stored = EncodedImages(target.store, "train")
     assert Image.open(io.BytesIO(stored[1])).size == (20, 40)  # 40×80 once it stands upright, halved
@@ -107,12 +100,6 @@ def test_boxes_shrink_and_turn_with_their_images(devkit, target):
     build_voc(devkit, settings(), target, workers=1)
     assert Image.open(io.BytesIO(EncodedImages(target.store, "train")[1])).size == (80, 40)
     np.testing.assert_allclose(EncodedImages(target.store, "train").objects.of(1).boxes, [[0, 0, 40, 10]])
-
-
-def _orientation(value):
-    exif = Image.Exif()
-    exif[0x0112] = value
-    return exif
 
 
 def test_boxes_are_clipped_or_dropped_and_both_are_counted(devkit, target):
@@ -134,26 +121,22 @@ def test_boxes_are_clipped_or_dropped_and_both_are_counted(devkit, target):
     ]
 
 
-def _truncate(path):
-    path.write_bytes(path.read_bytes()[:-200])
-
-
+ANNOTATION, IMAGE = "Annotations/000007.xml", "JPEGImages/000007.jpg"
 SPOILT = {
-    "annotation missing": lambda folder: (folder / "Annotations/000007.xml").unlink(),
-    "annotation unreadable": lambda folder: _truncate(folder / "Annotations/000007.xml"),
-    "image missing": lambda folder: (folder / "JPEGImages/000007.jpg").unlink(),
-    "image unreadable": lambda folder: _truncate(folder / "JPEGImages/000007.jpg"),
-    "annotation of another image size": lambda folder: rewrite(folder.parent.parent, "000007", "", (33, 50)),
-    "unknown class 'dgo' (did you mean 'dog'?)": lambda folder: rewrite(
-        folder.parent.parent, "000007", thing("dgo", 1, 1, 9, 9)
+    "annotation missing": lambda root: (year(root) / ANNOTATION).unlink(),
+    "annotation unreadable": lambda root: os.truncate(year(root) / ANNOTATION, 100),
+    "image missing": lambda root: (year(root) / IMAGE).unlink(),
+    "image unreadable": lambda root: os.truncate(year(root) / IMAGE, 100),
+    "annotation of another image size": lambda root: rewrite(root, "000007", "", (33, 50)),
+    "unknown class 'dgo' (did you mean 'dog'?)": lambda root: rewrite(
+        root, "000007", thing("dgo", 1, 1, 9, 9)
     ),
-    "unknown class 'zzz'": lambda folder: rewrite(folder.parent.parent, "000007", thing("zzz", 1, 1, 9, 9)),
 }
 
 
 @pytest.mark.parametrize("reason", SPOILT)
 def test_bad_input_ends_the_build_unless_the_settings_allow_it(devkit, target, reason):
-    SPOILT[reason](year(devkit))
+    SPOILT[reason](devkit)
     with pytest.raises(InputError) as caught:
         build_voc(devkit, settings(expect={"train": 6}), target, workers=1)
     assert "1 of 9 images are bad (11.1%)" in str(caught.value)
@@ -172,32 +155,20 @@ def test_bad_input_ends_the_build_unless_the_settings_allow_it(devkit, target, r
             "test",
             "000001\n000005\n",
             {},
-            r"test\.txt: image 000005 of split 'test' is in VOC2007 trainval of split 'train' too",
+            "000005 of split 'test' is in VOC2007 trainval of split 'train' too",
         ),
-        (
-            "test",
-            "000001\n000001\n",
-            {},
-            r"000001 of split 'test' is in VOC2007 test of split 'test'",
-        ),
+        ("test", "000001\n000001\n", {}, "000001 of split 'test' is in VOC2007 test of split 'test'"),
         (
             "train",
             "000005\n",
             {"train": [[2007, "train"], [2007, "trainval"]]},
-            "is in VOC2007 train of split 'train' too; change",
+            "is in VOC2007 train of split",
         ),
         ("test", "\n\n", {}, r"test\.txt: names no image; fetch it again"),
         ("test", "000001\n000002 1\n", {}, r"test\.txt, line 2: '000002 1' is not the name of an image"),
         ("test", "../secret\n", {}, r"line 1: '\.\./secret' is not the name"),
-        (
-            "train",
-            "",
-            {"test": [[2007, "tset"]]},
-            r"tset\.txt: no such image set; VOC2007 has test, train, trainval:",
-        ),
-        ("train", "", {"train": [[2007, "car_trainval"]]}, "'000005 -1' is not the name of an image"),
+        ("train", "", {"test": [[2007, "tset"]]}, r"tset\.txt: no such image set; VOC2007 has test, train,"),
         ("train", "", {"train": [[2010, "trainval"]]}, r"VOCdevkit/VOC2010: no such folder; fetch it"),
-        ("train", "", {"expect": {"train": 5011}}, "6 images in split 'train', expected 5011"),
     ],
 )
 def test_bad_image_sets_end_the_build_before_an_image_is_decoded(
@@ -209,14 +180,9 @@ def test_bad_image_sets_end_the_build_before_an_image_is_decoded(
     assert not target.store.exists()
 
 
-@pytest.mark.parametrize(
-    "folder", ["VOCdevkit", "VOCdevkit/VOC2007/Annotations", "VOCdevkit/VOC2007/JPEGImages"]
-)
-def test_a_missing_folder_says_what_to_fetch(devkit, target, folder):
-    shutil.rmtree(devkit / folder)
-    with pytest.raises(
-        InputError, match=rf"{folder}.*: no such folder; .*python -m data_prep fetch.*data\.root"
-    ):
+def test_a_missing_folder_says_what_to_fetch(devkit, target):
+    shutil.rmtree(devkit / "VOCdevkit/VOC2007/JPEGImages")
+    with pytest.raises(InputError, match=r"JPEGImages: no such folder; .*data_prep fetch.*data\.root"):
         build_voc(devkit, settings(), target, workers=1)
 
 
