@@ -64,13 +64,11 @@ class SourceImage:
         """
         try:
             with open(self.path, "rb", buffering=0) as file:
-                if self.size is None:
-                    return file.readall()
                 file.seek(self.offset)
-                content = file.read(self.size)
+                content = file.read(-1 if self.size is None else self.size)
         except OSError as error:
             raise InputError(f"{self.name}: cannot be read ({error.strerror or error})") from error
-        if len(content) != self.size:
+        if self.size not in (None, len(content)):
             raise InputError(f"{self.name}: {Path(self.path).name} ends before it does; fetch that again")
         return content
 

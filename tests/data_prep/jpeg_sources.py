@@ -11,8 +11,6 @@ import numpy as np
 from PIL import ExifTags, Image
 
 from cld.data import Objects
-from cld.runtime.errors import run_command
-from data_prep.common.build_lock import only_build
 from data_prep.common.build_record import BuildRecord, Target
 from data_prep.common.jpeg_store import Encoding, SourceImage, build_jpeg_store
 from data_prep.common.settings import Settings
@@ -66,9 +64,4 @@ def build(root, store, images=None, encoding=None, workers=1, max_bad_share=0.0)
 
 
 if __name__ == "__main__":
-
-    def main():
-        with only_build(sys.argv[2]):
-            build(Path(sys.argv[1]), Path(sys.argv[2]), workers=int(sys.argv[3]))
-
-    run_command(main)
+    build(Path(sys.argv[1]), Path(sys.argv[2]), workers=int(sys.argv[3]))

@@ -15,7 +15,6 @@ from jpeg_sources import build, objects
 from cld.data import EncodedImages
 from cld.runtime.errors import InputError
 from data_prep.common import jpeg_store
-from data_prep.common.build_lock import only_build
 from data_prep.common.jpeg_encoding import Encoding
 
 COMMAND = [sys.executable, jpeg_sources.__file__]
@@ -83,24 +82,10 @@ def test_a_killed_build_is_resumed_and_ends_with_the_same_bytes(root, store, und
     time.sleep(0.5)  # workers end with their parent
     before = finished(store)
     assert 3 <= len(before) < 10
-    with only_build(store):
-        build(root, store)
+    build(root, store)
     assert sorted([*made, *(Path(name).stem for name in before)]) == [f"train-{n:05d}" for n in range(10)]
     assert store.read_bytes() == undisturbed
     assert {path.suffix for path in store.parent.iterdir()} == {".h5", ".sha256", ".csv", ".md", ".json"}
-
-
-def test_two_processes_that_build_the_same_store(root, store, undisturbed):
-    command = [*COMMAND, root, store]
-    first = subprocess.Popen([*command, "2"], env=ENVIRONMENT, stderr=subprocess.DEVNULL)
-    wait_for_parts(first, store, 1)
-    first.send_signal(signal.SIGSTOP)
-    second = subprocess.run([*command, "1"], env=ENVIRONMENT, capture_output=True, text=True)
-    first.send_signal(signal.SIGCONT)
-    assert second.returncode == 2
-    assert f"process {first.pid} " in second.stderr and "is building it now; wait for it" in second.stderr
-    assert first.wait(120) == 0
-    assert store.read_bytes() == undisturbed
 
 
 def interrupted(root, store, monkeypatch, **changes):

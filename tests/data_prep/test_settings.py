@@ -1,5 +1,7 @@
 """The sections ``build`` and ``generate``: configured ones fit their schemas, and mistakes are named."""
 
+from pkgutil import resolve_name
+
 import pytest
 
 from cld.config import CONFIG, load_dataset, load_source
@@ -94,6 +96,17 @@ def test_bad_settings_are_named_in_one_line(schema, changes, message):
     with pytest.raises(InputError, match=f"^here: {message}") as error:
         settings_from(schema, required | changes, "here")
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("builder", BUILDERS)
+def test_each_builder_is_a_function(builder):
+    assert callable(resolve_name(BUILDERS[builder]))
+
+
+def test_an_unknown_builder_is_named(monkeypatch):
+    monkeypatch.setattr("data_prep.common.settings.load_dataset", lambda *_: {"builder": "cfar", "build": {}})
+    with pytest.raises(InputError, match=r"datasets/x\.yaml: builder: 'cfar' is unknown; .* cifar, image_"):
+        build_settings("demo", "x")
 
 
 def test_a_missing_key_is_named():
