@@ -61,25 +61,6 @@ def test_a_store_holds_what_torchvision_reads(tmp_path, target, monkeypatch, var
     assert info.image_size == 32
 
 
-def test_files_that_python_3_wrote_give_the_same_store(root, target, tmp_path):
-    build_cifar(root, settings(), target)
-    images, rows = read_split(target.store, "train").images, manifest(target)
-    toy_cifar.write_cifar(tmp_path / "again", style="python3")
-    build_cifar(tmp_path / "again", settings(), target)
-    np.testing.assert_array_equal(read_split(target.store, "train").images, images)
-    assert manifest(target) == rows
-
-
-def test_a_planar_row_becomes_an_upright_image(folder, root, target):
-    data = np.zeros((20, 3072), dtype=np.uint8)
-    data[0, :32] = 255  # first 32 values: the top row of the red channel
-    spoil(folder, "data_batch_1", data=data)
-    build_cifar(root, settings(), target)
-    image = read_split(target.store, "train").images[0]
-    np.testing.assert_array_equal(image[0], [[255, 0, 0]] * 32)
-    assert not image[1:].any()
-
-
 def test_the_manifest_names_batch_row_and_file(root, target):
     build_cifar(root, settings(), target)
     rows = manifest(target)
@@ -131,13 +112,6 @@ def test_a_class_with_too_few_images_is_kept_whole_and_told(folder, root, target
     assert any("fewer images than the long tail's rule" in note for note in facts(target)["notes"])
 
 
-def test_an_empty_class_is_told(folder, root, target):
-    for name in toy_cifar.TRAIN["cifar10"]:
-        spoil(folder, name, labels=[i % 9 for i in range(20)], filenames=None)
-    build_cifar(root, settings(), target)
-    assert facts(target)["notes"] == ["split train has no image of class_9"]
-
-
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
@@ -161,9 +135,3 @@ def test_a_batch_that_is_not_the_publications_is_named(folder, root, target, cha
 def test_bad_class_names_are_named(folder, root, target, names):
     toy_cifar.write_pickle(folder / "batches.meta", {b"label_names": names})
     refused(root, target, "batches.meta: 'label_names' is no list of 10 different names")
-
-
-def test_a_missing_folder_says_how_to_fetch_it(tmp_path, target):
-    refused(tmp_path / "nowhere", target, "nowhere/cifar-10-batches-py: no such folder; fetch it .*data.root")
-    toy_cifar.write_cifar(tmp_path / "cifar10")
-    refused(tmp_path / "cifar10", target, "cifar-100-python: no such folder", variant="cifar100")

@@ -1,11 +1,12 @@
 """A small ImageNet as published: trees, archives, development kit, a table of words, ImageNet-LT's lists."""
 
 import io
-import tarfile
 from functools import cache
 
 import numpy as np
+from fetch_sources import tar_bytes
 from jpeg_sources import encoded, pixels
+from scipy.io import savemat
 
 #: In no order: n02012849 and n03126707 are both called crane upstream.
 WORDS = {
@@ -54,8 +55,6 @@ def write_kit(root, changes=()):
 
     ``changes`` are other contents of its files by name, None to leave one out.
     """
-    from scipy.io import savemat
-
     numbers = {synset: number for number, synset in enumerate(WORDS, start=1)}
     types = [("ILSVRC2012_ID", "O"), ("WNID", "O"), ("words", "O"), ("gloss", "O"), ("num_children", "O")]
     rows = [(numbers[synset], synset, words, "gloss", 0) for synset, words in WORDS.items()]
@@ -66,15 +65,7 @@ def write_kit(root, changes=()):
     truth = "".join(f"{numbers[synset]}\n" for synset in shown).encode()
     files = {"meta.mat": meta.getvalue(), "ILSVRC2012_validation_ground_truth.txt": truth} | dict(changes)
     packed = {f"{KIT}/data/{name}": content for name, content in files.items() if content is not None}
-    write_tar(root / f"{KIT}.tar.gz", packed, "w:gz")
-
-
-def write_tar(path, files, mode="w"):
-    with tarfile.open(path, mode) as archive:
-        for name, content in files.items():
-            member = tarfile.TarInfo(name)
-            member.size = len(content)
-            archive.addfile(member, io.BytesIO(content))
+    (root / f"{KIT}.tar.gz").write_bytes(tar_bytes(packed))
 
 
 def write_archives(root):
@@ -82,19 +73,11 @@ def write_archives(root):
     files = [(*name.split("/"), content) for name, content in contents().items()]
     inner = {}
     for synset in WORDS:
-        tar = io.BytesIO()
         members = {file: content for folder, of, file, content in files if (folder, of) == ("train", synset)}
-        with tarfile.open(fileobj=tar, mode="w") as archive:
-            for name, content in reversed(members.items()):
-                member = tarfile.TarInfo(name)
-                member.size = len(content)
-                archive.addfile(member, io.BytesIO(content))
-        inner[f"{synset}.tar"] = tar.getvalue()
-    write_tar(root / "ILSVRC2012_img_train.tar", inner)
-    write_tar(
-        root / "ILSVRC2012_img_val.tar",
-        {file: content for folder, _, file, content in files if folder == "val"},
-    )
+        inner[f"{synset}.tar"] = tar_bytes(dict(reversed(members.items())), "w")
+    val = {file: content for folder, _, file, content in files if folder == "val"}
+    (root / "ILSVRC2012_img_train.tar").write_bytes(tar_bytes(inner, "w"))
+    (root / "ILSVRC2012_img_val.tar").write_bytes(tar_bytes(val, "w"))
     write_kit(root)
     return root
 
