@@ -1,8 +1,10 @@
-"""The classes' names and the classes of the validation images, from the development kit as published.
+"""The classes' names and the classes of the validation images.
 
-Names come from ``LOC_synset_mapping.txt`` (Kaggle's edition has it) where that is there.
+Either comes from the development kit as published (``ILSVRC2012_devkit_t12.tar.gz``) or from the tables of
+Kaggle's edition (``LOC_synset_mapping.txt``, ``LOC_val_solution.csv``).
 """
 
+import csv
 import gzip
 import io
 import tarfile
@@ -18,7 +20,7 @@ from data_prep.common.source_files import read_lines
 
 KIT = "ILSVRC2012_devkit_t12"
 ARCHIVE = f"{KIT}.tar.gz"
-MAPPING = "LOC_synset_mapping.txt"
+MAPPING, SOLUTION = "LOC_synset_mapping.txt", "LOC_val_solution.csv"
 META, TRUTH = f"{KIT}/data/meta.mat", f"{KIT}/data/ILSVRC2012_validation_ground_truth.txt"
 
 
@@ -46,11 +48,14 @@ def validation_synsets(root: Path) -> dict[str, str]:
     """The synset of each validation image, by its name without suffix.
 
     Raises:
-        InputError: there is no kit, or it is damaged.
+        InputError: there is no file that says so, or it is damaged.
     """
     if not (root / ARCHIVE).is_file():
+        if (root / SOLUTION).is_file():
+            return _solution(root / SOLUTION)
         raise InputError(
-            f"{root}: the validation images lie in one folder, and nothing says what they show; add {ARCHIVE}"
+            f"{root}: the validation images lie in one folder, and nothing says what they show; add {ARCHIVE}, "
+            f"or {SOLUTION}"
         )
     meta = _meta(root)
     where, content = _kit_file(root, TRUTH)
@@ -59,6 +64,18 @@ def validation_synsets(root: Path) -> dict[str, str]:
         if not line.isdigit() or int(line) not in meta:
             raise InputError(f"{where}, line {number}: '{line}' is no class of meta.mat; fetch it again")
         truth[f"ILSVRC2012_val_{number:08d}"] = meta[int(line)][0]
+    return truth
+
+
+def _solution(path: Path) -> dict[str, str]:
+    """The synset of each validation image, from a table of ``image,synset and boxes``."""
+    truth = {}
+    for number, row in enumerate(csv.reader(read_lines(path)), start=1):
+        if row == ["ImageId", "PredictionString"]:
+            continue
+        if len(row) != 2 or not row[1].split():
+            raise InputError(f"{path}, line {number}: is not 'image,synset and boxes'; fetch it again")
+        truth[row[0]] = row[1].split()[0]
     return truth
 
 

@@ -83,6 +83,12 @@ def as_flat_tree_with_kit(root):
     toy_imagenet.write_kit(root)
 
 
+def as_flat_tree_with_kaggles_tables(root):
+    toy_imagenet.write_trees(root, flat_val=True)
+    toy_imagenet.write_mapping(root)
+    toy_imagenet.write_solution(root)
+
+
 def as_tree_and_archive(root):
     toy_imagenet.write_archives(root)
     (root / "ILSVRC2012_img_train.tar").unlink()
@@ -92,7 +98,9 @@ def as_tree_and_archive(root):
             (root / name).write_bytes(data)
 
 
-@pytest.mark.parametrize("layout", [as_tree, as_flat_tree_with_kit, as_tree_and_archive])
+@pytest.mark.parametrize(
+    "layout", [as_tree, as_flat_tree_with_kit, as_flat_tree_with_kaggles_tables, as_tree_and_archive]
+)
 def test_every_layout_makes_the_same_store(tmp_path, build, layout):
     toy_imagenet.write_archives(tmp_path / "imagenet")
     from_archives = build(tmp_path / "imagenet", "imagenet", workers=2)

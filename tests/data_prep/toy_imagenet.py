@@ -50,6 +50,12 @@ def write_mapping(root):
     (root / "LOC_synset_mapping.txt").write_text("".join(lines))
 
 
+def write_solution(root):
+    names = [name.split("/") for name in contents() if name.startswith("val")]
+    lines = [f"{file.removesuffix('.JPEG')},{synset} 1 2 30 40 \n" for _, synset, file in reversed(names)]
+    (root / "LOC_val_solution.csv").write_text("ImageId,PredictionString\n" + "".join(lines))
+
+
 def write_kit(root, changes=()):
     """The kit numbers the classes in an order of its own, and has synsets that are no classes.
 
