@@ -54,8 +54,8 @@ def validation_synsets(root: Path) -> dict[str, str]:
         if (root / SOLUTION).is_file():
             return _solution(root / SOLUTION)
         raise InputError(
-            f"{root}: the validation images lie in one folder, and nothing says what they show; add {ARCHIVE}, "
-            f"or {SOLUTION}"
+            f"{root}: the validation images lie in one folder, and nothing says what they show; "
+            f"add {ARCHIVE}, or {SOLUTION}"
         )
     meta = _meta(root)
     where, content = _kit_file(root, TRUTH)

@@ -99,7 +99,8 @@ def as_tree_and_archive(root):
 
 
 @pytest.mark.parametrize(
-    "layout", [as_tree, as_flat_tree_with_kit, as_flat_tree_with_kaggles_tables, as_tree_and_archive]
+    "layout",
+    [as_tree, as_flat_tree_with_kit, as_flat_tree_with_kaggles_tables, as_tree_and_archive],
 )
 def test_every_layout_makes_the_same_store(tmp_path, build, layout):
     toy_imagenet.write_archives(tmp_path / "imagenet")
