@@ -9,10 +9,10 @@ depend on ``workers``.
 """
 
 from collections import Counter
+from functools import partial
 from pathlib import Path
 
 from cld.data import StoreInfo
-from cld.runtime.errors import InputError
 from cld.runtime.progress import progress
 from data_prep.common.build_command import parse_build
 from data_prep.common.build_lock import only_build
@@ -21,7 +21,7 @@ from data_prep.common.settings import Settings
 from data_prep.common.source_files import digest
 from data_prep.common.validation_blocks import validation_mask
 from data_prep.kitchen.class_names import ClassNames
-from data_prep.kitchen.frame_crops import FrameJob, crop_frame
+from data_prep.kitchen.frame_crops import crop_frame
 from data_prep.kitchen.gmu import reader
 from data_prep.kitchen.scene_geometry import LabelledBoxes, read_geometry
 from data_prep.kitchen.store_build import StoreBuild
@@ -49,23 +49,14 @@ def build_from_scenes(root: str | Path, settings: Settings, target: Target, work
         build.names.check(root.name, "boxes")
         frames = {scene.number: [frame for frame in scene.frames if boxes[frame]] for scene in scenes}
         split_of = _split(frames, settings)
-        for split in build.splits:
-            if split not in split_of.values():
-                raise InputError(
-                    f"{root}: split '{split}' is empty: no frame with a kept object falls into it; change "
-                    f"'test_scenes', 'val_share' or 'classes' of the build settings"
-                )
+        jobs = {split: [] for split in build.splits}
+        for frame, split in split_of.items():
+            jobs[split].append((frame, boxes[frame]))
+        build.check_splits(jobs, "'test_scenes', 'val_share'")
         build.record.details["Scenes"] = [_scene_row(scene, split_of) for scene in scenes]
         geometry = read_geometry(build, frames, boxes) if settings.geometry else {}
-        jobs = {
-            split: [
-                FrameJob(root, frame, boxes[frame], geometry.get(frame.scene), settings)
-                for frame in split_of
-                if split_of[frame] == split
-            ]
-            for split in build.splits
-        }
-        build.crop("cut out instances", "frames", crop_frame, jobs, workers)
+        function = partial(crop_frame, root=root, settings=settings, geometry=geometry)
+        build.crop("cut out instances", "frames", function, jobs, workers)
         return build.finish()
 
 
@@ -84,7 +75,6 @@ def _read_scenes(build: StoreBuild) -> list[reader.Scene]:
             scenes.append(scene)
             record.problems += scene.problems
             record.files += [digest(path, record.root) for path in scene.files]
-            record.notes += scene.notes
             bar.advance()
     record.total = sum(len(scene.frames) for scene in scenes) + record.bad_units
     build.check_problems()

@@ -5,6 +5,7 @@ import re
 from collections import Counter
 
 from cld.runtime.errors import InputError
+from data_prep.common.build_record import some
 from data_prep.common.settings import Settings
 from data_prep.kitchen.gmu.layout import ALIASES, INSTANCES
 
@@ -52,15 +53,15 @@ class ClassNames:
         for name in self.classes:
             if name not in found:
                 close = difflib.get_close_matches(name, others, 3)
-                listed = _listing(close + [other for other in others if other not in close])
+                listed = some(close + [other for other in others if other not in close], NAMES_SHOWN)
                 raise InputError(
                     f"build settings: class '{name}' names nothing in {source}; remove it from 'classes', or "
-                    f"add its spelling there to 'aliases'. Names not kept: {listed}"
+                    f"add its spelling there to 'aliases'. Names not kept: {listed or 'none'}"
                 )
         total = sum(counts.total() for counts in self.spellings.values())
         unknown = self.spellings[UNKNOWN]
         if unknown.total() > self._max_unknown_share * total:
-            listed = _listing([name for name, _ in unknown.most_common()])
+            listed = some([name for name, _ in unknown.most_common()], NAMES_SHOWN)
             raise InputError(
                 f"{source}: {unknown.total()} of {total} {unit} have unknown names, more than "
                 f"max_unknown_share ({self._max_unknown_share:.1%}): {listed}; add each to "
@@ -75,8 +76,3 @@ class ClassNames:
 
 def _key(name: str) -> str:
     return re.sub(r"[^a-z0-9]", "", name.lower())
-
-
-def _listing(names: list[str]) -> str:
-    more = f" and {len(names) - NAMES_SHOWN} more" if len(names) > NAMES_SHOWN else ""
-    return (", ".join(names[:NAMES_SHOWN]) or "none") + more

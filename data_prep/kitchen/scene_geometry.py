@@ -2,7 +2,6 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +11,6 @@ from cld.runtime.errors import InputError
 from cld.runtime.progress import progress
 from data_prep.common.boxes import Box
 from data_prep.common.build_record import without_root
-from data_prep.common.image_files import EncodedImage
 from data_prep.common.source_files import digest
 from data_prep.common.voc_annotation import AnnotatedBox
 from data_prep.kitchen.gmu import layout, reader
@@ -53,8 +51,9 @@ class SceneGeometry:
             ious = [object_iou(box, model, frame.pose, self.calibration, (width, height)) for model in models]
             iou_3d = max(ious)
             model = models[ious.index(iou_3d)]
-            seen = visibility(model, frame.pose, self.calibration, depth, self.scale, tolerance_m)
-            visible_fraction, distance_m = seen.fraction, seen.distance_m
+            visible_fraction, distance_m = visibility(
+                model, frame.pose, self.calibration, depth, self.scale, tolerance_m
+            )
         if np.isnan(distance_m):
             distance_m = box_distance(box, depth, self.calibration)
         return distance_m, visible_fraction, iou_3d
@@ -86,14 +85,9 @@ def read_geometry(
 
 
 def _frame_size(frames: Sequence[reader.Frame]) -> tuple[int, int]:
-    """(width, height) of a scene's frames: as most annotations say, or else that of a readable image."""
+    """(width, height) of a scene's frames: as most annotations say, or else the published frames'."""
     sizes = Counter(frame.annotation.size for frame in frames if frame.annotation.size is not None)
-    if sizes:
-        return sizes.most_common(1)[0][0]
-    for frame in frames:
-        with suppress(InputError):
-            return EncodedImage(frame.image).size
-    return layout.FRAME_SIZE
+    return sizes.most_common(1)[0][0] if sizes else layout.FRAME_SIZE
 
 
 def _check_calibration(path: Path, calibration: Calibration, size: tuple[int, int]) -> None:

@@ -3,7 +3,6 @@
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TypeVar
 
 import numpy as np
 
@@ -17,7 +16,6 @@ from data_prep.common.source_files import FileDigest
 from data_prep.kitchen.class_names import KEPT, NOT_KEPT, UNKNOWN, ClassNames
 from data_prep.kitchen.instances import Instance, write_manifest
 
-Job = TypeVar("Job")
 PUBLISHED = {"train": 20_800, "val": 4_000, "test": 14_400}
 """Kitchen-HC's instances (supplement, section 1), in hundreds: they are shown and not insisted on."""
 
@@ -61,12 +59,29 @@ class StoreBuild:
         self.splits = ("train", "val", "test") if has_val else ("train", "test")
         self._crops = {split: Crops() for split in self.splits}
 
+    def check_splits(self, jobs: dict[str, list], keys: str) -> None:
+        """Check that each split has something to read.
+
+        Args:
+            jobs: by split.
+            keys: the build settings that move images between splits, quoted.
+
+        Raises:
+            InputError: names the first split that has nothing, and the settings to change.
+        """
+        for split, group in jobs.items():
+            if not group:
+                raise InputError(
+                    f"{self.record.root}: split '{split}' is empty: no image of a kept class falls into it; "
+                    f"change {keys} or 'classes' of the build settings"
+                )
+
     def crop(
         self,
         title: str,
         unit: str,
-        function: Callable[[Job], Crops],
-        jobs: dict[str, list[Job]],
+        function: Callable[[object], Crops],
+        jobs: dict[str, list],
         workers: int,
     ) -> None:
         """Run the jobs of each split in ``workers`` processes, and add what becomes of them."""
@@ -84,11 +99,7 @@ class StoreBuild:
                 bar.advance()
 
     def check_problems(self) -> None:
-        """Fail when too many units are bad; a report that names each file is written first.
-
-        Raises:
-            InputError: with a summary by reason.
-        """
+        """Fail when too many units are bad; see :meth:`BuildRecord.check_problems`."""
         self.record.check_problems(self.settings.max_bad_share, **self._facts())
 
     def finish(self) -> StoreInfo:
@@ -108,9 +119,8 @@ class StoreBuild:
                     f"the split (dropped by the settings: {dropped}; "
                     f"bad {record.unit}: {record.bad_units})"
                 )
-            missing = sorted(set(self.names.classes) - {self.names.classes[i.label] for i in own})
-            record.notes += [f"split {split} has no instance of {name}" for name in missing]
         labels = self._labels()
+        record.note_missing_classes(labels, self.names.classes)
         write_manifest(record.target.manifest, instances, self.names.classes)
         write_report(record.target.report, record.facts("built", **self._facts()))
         return write_store(

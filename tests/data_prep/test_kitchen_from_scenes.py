@@ -1,5 +1,3 @@
-import csv
-import json
 import os
 import shutil
 import subprocess
@@ -10,6 +8,7 @@ from contextlib import suppress
 import numpy as np
 import pytest
 import toy_kitchen as toy
+from build_outputs import facts, manifest_rows
 from PIL import Image
 
 from cld.data import read_split
@@ -18,15 +17,6 @@ from data_prep.kitchen.build_from_scenes import build_from_scenes
 from data_prep.kitchen.gmu import layout
 
 OVERRIDES = ['classes=["coca_cola_glass_bottle","red_bull"]', "scenes=[1,2,3]", "test_scenes=[2]"]
-
-
-def manifest_rows(target) -> list[dict]:
-    with open(target.manifest, newline="") as file:
-        return list(csv.DictReader(file))
-
-
-def facts(target) -> dict:
-    return json.loads(target.report.with_suffix(".json").read_text())
 
 
 def command(kitchen, target, workers) -> list[str]:
@@ -203,20 +193,11 @@ def test_filters_names_and_borders(kitchen, toy_settings, target):
     assert ("3", toy.BULL) not in {(row["scene"], row["class"]) for row in kept}
 
 
-@pytest.fixture
-def no_decoding(monkeypatch):
-    def fail(path):
-        raise AssertionError(f"{path} was opened")
-
-    monkeypatch.setattr("data_prep.kitchen.frame_crops.EncodedImage", fail)
-
-
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
         ({"classes": [toy.COLA, "rad_bull"]}, "class 'rad_bull' names nothing in GMU_Kitchens; .*: red_bull"),
-        ({"scenes": [1, 2, 3, 4]}, "no folder gmu_scene_004/Images"),
-        ({"val_share": 0.01}, "split 'val' is empty"),
+        ({"scenes": [1, 2, 3, 4]}, "no folder gmu_scene_004/Images, gmu_scene_004/Annotations; fetch"),
     ],
 )
 @pytest.mark.usefixtures("no_decoding")
@@ -255,7 +236,10 @@ def other_calibration(kitchen):
             r"calib_color\.yaml: .*fx: 1047\.76",  # the published values
         ),
         (other_calibration, r"calib_color\.yaml: cx, cy \(959\.261, 529\.115\) .* 320×240 frames"),
-        (shutil.rmtree, r"no such folder; fetch GMU Kitchens .*data\.paths\.gmu_kitchens"),
+        (
+            shutil.rmtree,
+            r"no folder gmu_scene_001/Images, .*; fetch GMU .*data\.paths\.gmu_kitchens",
+        ),
     ],
 )
 @pytest.mark.usefixtures("no_decoding")
