@@ -1,11 +1,12 @@
 """Annotations of a rendered frame, as a human would draw them: around what is visible of each object."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from scipy import ndimage
 
+from data_prep.common.boxes import from_voc
+from data_prep.common.voc_annotation import AnnotatedBox
 from data_prep.kitchen.gmu.camera import Calibration, Pose, project
 from data_prep.synthetic.kitchen.meshes import Mesh
 from data_prep.synthetic.kitchen.ray_caster import RayCaster, pixel_grid
@@ -18,16 +19,6 @@ DIFFICULT_SHARE, DIFFICULT_SIDE_PX = 0.5, 10
 
 SLACK = 0.05
 """Annotators draw each side up to this share of the object's outside."""
-
-
-@dataclass(frozen=True)
-class AnnotatedObject:
-    """One annotated object: VOC's box (xmin, ymin, xmax, ymax), 1-based and inclusive, and VOC's flags."""
-
-    name: str
-    box: tuple[float, float, float, float]
-    truncated: bool
-    difficult: bool
 
 
 class Silhouette:
@@ -56,8 +47,8 @@ def annotate(
     pose: Pose,
     calibration: Calibration,
     rng: np.random.Generator,
-    fractional: bool = False,
-) -> tuple[AnnotatedObject, ...]:
+    fractional: bool,
+) -> tuple[AnnotatedBox, ...]:
     """Annotate one frame.
 
     Args:
@@ -88,5 +79,5 @@ def annotate(
         box = np.round(box, 2) if fractional else np.round(box)
         short = min(columns.stop - columns.start, rows.stop - rows.start)
         difficult = share < DIFFICULT_SHARE or short < DIFFICULT_SIDE_PX
-        found.append(AnnotatedObject(names[index], tuple(box.tolist()), truncated, difficult))
+        found.append(AnnotatedBox(names[index], from_voc(*box.tolist()), truncated, difficult))
     return tuple(found)

@@ -8,9 +8,9 @@ import numpy as np
 from PIL import Image
 from scipy.io import savemat
 
+from data_prep.common.voc_annotation import AnnotatedBox
 from data_prep.kitchen.gmu.camera import Calibration, Pose
 from data_prep.synthetic.annotation_xml import annotation_xml, box_tag, size_tag
-from data_prep.synthetic.kitchen.annotation import AnnotatedObject
 
 PNG_LEVEL = 4
 """zlib level: the default, 6, takes two to three times as long and saves nothing."""
@@ -22,7 +22,7 @@ def write_png(path: Path, image: np.ndarray) -> None:
 
 
 def write_annotation(
-    path: Path, filename: str, size: tuple[int, int], objects: Sequence[AnnotatedObject]
+    path: Path, filename: str, size: tuple[int, int], objects: Sequence[AnnotatedBox]
 ) -> None:
     """Write a frame's Pascal-VOC annotation; ``size`` is (width, height), ``filename`` what the file says."""
     content = [("folder", "Images"), ("filename", filename), size_tag(*size)]
@@ -32,7 +32,7 @@ def write_annotation(
             ("pose", "Unspecified"),
             ("truncated", int(found.truncated)),
             ("difficult", int(found.difficult)),
-            box_tag([f"{value:g}" for value in found.box]),
+            box_tag(*found.box),
         ]
         content.append(("object", tags))
     path.write_bytes(annotation_xml(content, "  "))
