@@ -120,7 +120,7 @@ def test_same_bytes_with_two_workers_and_others_with_another_seed(tmp_path):
     first = digests(rendered(tmp_path / "first", 1, **tiny))
     assert digests(rendered(tmp_path / "again", 2, **tiny)) == first
     other = digests(rendered(tmp_path / "other", 1, **tiny, seed=1))
-    poses = str(layout.pose_path("", 1))
+    poses = str(layout.pose_path(Path(), 1))
     assert first[poses] != other[poses]
 
 

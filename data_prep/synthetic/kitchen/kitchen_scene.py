@@ -53,11 +53,6 @@ class Thing:
     name: str
     mesh: Mesh
 
-    @property
-    def is_product(self) -> bool:
-        """Whether it is one of the annotated instances."""
-        return self.name in INSTANCES
-
 
 @dataclass(frozen=True)
 class Lamp:
@@ -69,7 +64,7 @@ class Lamp:
 
 @dataclass(frozen=True)
 class Kitchen:
-    """All that a kitchen is made of. ``room`` is everything but the things."""
+    """A kitchen: its ``things``, the ``N_PRODUCTS`` products before the clutter, and the ``room`` around."""
 
     room: Mesh
     things: tuple[Thing, ...]

@@ -21,7 +21,7 @@ from data_prep.synthetic.kitchen import gmu_files
 from data_prep.synthetic.kitchen.annotation import Silhouette, annotate
 from data_prep.synthetic.kitchen.camera_path import camera_path, scaled_calibration, to_reconstruction
 from data_prep.synthetic.kitchen.depth_sensor import sense
-from data_prep.synthetic.kitchen.kitchen_scene import compose_kitchen
+from data_prep.synthetic.kitchen.kitchen_scene import N_PRODUCTS, compose_kitchen
 from data_prep.synthetic.kitchen.meshes import merged, surface_points
 from data_prep.synthetic.kitchen.ray_caster import RayCaster, pixel_grid, ray_directions
 from data_prep.synthetic.kitchen.shading import Shader, develop, exposures
@@ -73,12 +73,8 @@ def _render_scene(root: Path, settings: Settings, scene: int) -> None:
     axes = Rotation.from_quat(rng.standard_normal(4)).as_matrix()
     reconstruction = -layout.DEPTH_SCALES[scene], axes, ORIGIN_SPREAD * rng.standard_normal(3)
 
-    # products first, then the clutter that is annotated, the rest of it, and the room
-    products = [thing for thing in kitchen.things if thing.is_product]
-    clutter = [thing for thing in kitchen.things if not thing.is_product]
-    annotated = products + clutter[: ANNOTATED_CLUTTER.get(scene, 0)]
-    others = clutter[ANNOTATED_CLUTTER.get(scene, 0) :]
-    parts = [thing.mesh for thing in (*annotated, *others)] + [kitchen.room]
+    annotated = kitchen.things[: N_PRODUCTS + ANNOTATED_CLUTTER.get(scene, 0)]
+    parts = [thing.mesh for thing in kitchen.things] + [kitchen.room]
     part_of = np.repeat(np.arange(len(parts)), [len(part.corners) for part in parts])
     names = [SPELLINGS.get(scene, {}).get(thing.name, thing.name) for thing in annotated]
     silhouettes = [Silhouette(thing.mesh) for thing in annotated]
@@ -87,11 +83,11 @@ def _render_scene(root: Path, settings: Settings, scene: int) -> None:
     shader = Shader(mesh, caster, kitchen.lamps, kitchen.ambient)
 
     scale, axes, origin = reconstruction
-    for thing in products:
+    for thing in kitchen.things[:N_PRODUCTS]:
         number = layout.INSTANCES.index(thing.name) + 1
-        rng = np.random.default_rng([settings.seed, scene, n_frames, number])
-        points, colours = surface_points(thing.mesh, POINTS_PER_OBJECT, rng)
-        points += POINT_NOISE_M * rng.standard_normal(points.shape)
+        cloud_rng = np.random.default_rng([settings.seed, scene, n_frames, number])
+        points, colours = surface_points(thing.mesh, POINTS_PER_OBJECT, cloud_rng)
+        points += POINT_NOISE_M * cloud_rng.standard_normal(points.shape)
         path = layout.object_path(root, scene, number)
         path.parent.mkdir(parents=True, exist_ok=True)
         gmu_files.write_point_cloud(path, scale * points @ axes.T + origin, colours)
