@@ -41,10 +41,7 @@ def build_from_folder(root: str | Path, settings: Settings, target: Target, work
     with only_build(target.store):
         jobs = _jobs(build, given)
         build.record.total = sum(map(len, jobs.values()))
-        build.check_splits(jobs, "'val_share'")
-        function = partial(crop_image, root=root, settings=settings)
-        build.crop("read images", "images", function, jobs, workers)
-        return build.finish()
+        return build.write("images", partial(crop_image, root=root, settings=settings), jobs, workers)
 
 
 def crop_image(job: tuple[Path, int], root: Path, settings: Settings) -> Crops:

@@ -52,12 +52,10 @@ def build_from_scenes(root: str | Path, settings: Settings, target: Target, work
         jobs = {split: [] for split in build.splits}
         for frame, split in split_of.items():
             jobs[split].append((frame, boxes[frame]))
-        build.check_splits(jobs, "'test_scenes', 'val_share'")
         build.record.details["Scenes"] = [_scene_row(scene, split_of) for scene in scenes]
         geometry = read_geometry(build, frames, boxes) if settings.geometry else {}
         function = partial(crop_frame, root=root, settings=settings, geometry=geometry)
-        build.crop("cut out instances", "frames", function, jobs, workers)
-        return build.finish()
+        return build.write("frames", function, jobs, workers)
 
 
 def main() -> None:
