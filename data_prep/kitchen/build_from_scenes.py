@@ -8,7 +8,6 @@ does not state its rule; ``cld/schemas/build/kitchen.schema.yaml`` says why this
 depend on ``workers``.
 """
 
-from collections import Counter
 from functools import partial
 from pathlib import Path
 
@@ -23,7 +22,7 @@ from data_prep.common.validation_blocks import validation_mask
 from data_prep.kitchen.class_names import ClassNames
 from data_prep.kitchen.frame_crops import crop_frame
 from data_prep.kitchen.gmu import reader
-from data_prep.kitchen.scene_geometry import LabelledBoxes, read_geometry
+from data_prep.kitchen.scene_geometry import LabelledFrame, read_geometry
 from data_prep.kitchen.store_build import StoreBuild
 
 
@@ -45,15 +44,11 @@ def build_from_scenes(root: str | Path, settings: Settings, target: Target, work
     build = StoreBuild(BuildRecord(root, target, settings, "annotated frames"))
     with only_build(target.store):
         scenes = _read_scenes(build)
-        boxes = {frame: _kept(frame, build.names) for scene in scenes for frame in scene.frames}
+        frames = {scene.number: _labelled(scene, build.names) for scene in scenes}
         build.names.check(root.name, "boxes")
-        frames = {scene.number: [frame for frame in scene.frames if boxes[frame]] for scene in scenes}
-        split_of = _split(frames, settings)
-        jobs = {split: [] for split in build.splits}
-        for frame, split in split_of.items():
-            jobs[split].append((frame, boxes[frame]))
-        build.record.details["Scenes"] = [_scene_row(scene, split_of) for scene in scenes]
-        geometry = read_geometry(build, frames, boxes) if settings.geometry else {}
+        jobs = _split(frames, build)
+        build.record.details["Scenes"] = [_scene_row(scene, jobs) for scene in scenes]
+        geometry = read_geometry(build, frames) if settings.geometry else {}
         function = partial(crop_frame, root=root, settings=settings, geometry=geometry)
         return build.write("frames", function, jobs, workers)
 
@@ -79,29 +74,41 @@ def _read_scenes(build: StoreBuild) -> list[reader.Scene]:
     return scenes
 
 
-def _kept(frame: reader.Frame, names: ClassNames) -> LabelledBoxes:
-    labelled = ((names.label(box.name), box) for box in frame.annotation.boxes)
-    return tuple((label, box) for label, box in labelled if label is not None)
+def _labelled(scene: reader.Scene, names: ClassNames) -> list[LabelledFrame]:
+    """The scene's frames with boxes of kept classes."""
+    frames = []
+    for frame in scene.frames:
+        labelled = [(names.label(box.name), box) for box in frame.annotation.boxes]
+        boxes = [(label, box) for label, box in labelled if label is not None]
+        if boxes:
+            frames.append((frame, boxes))
+    return frames
 
 
-def _split(frames: dict[int, list[reader.Frame]], settings: Settings) -> dict[reader.Frame, str]:
-    split_of = {}
+def _split(frames: dict[int, list[LabelledFrame]], build: StoreBuild) -> dict[str, list[LabelledFrame]]:
+    """The frames by split: whole scenes test, blocks of the others validate."""
+    settings = build.settings
+    jobs = {split: [] for split in build.splits}
     for scene, group in frames.items():
         if scene in settings.test_scenes:
-            split_of |= dict.fromkeys(group, "test")
-        else:
-            validates = validation_mask(len(group), settings.val_share, settings.val_blocks)
-            split_of |= {frame: "val" if v else "train" for frame, v in zip(group, validates, strict=True)}
-    return split_of
+            jobs["test"] += group
+            continue
+        validates = validation_mask(len(group), settings.val_share, settings.val_blocks)
+        for frame, v in zip(group, validates, strict=True):
+            jobs["val" if v else "train"].append(frame)
+    return jobs
 
 
-def _scene_row(scene: reader.Scene, split_of: dict[reader.Frame, str]) -> dict:
-    counts = Counter(split_of[frame] for frame in scene.frames if frame in split_of)
+def _scene_row(scene: reader.Scene, jobs: dict[str, list[LabelledFrame]]) -> dict:
+    counts = {
+        f"{split} frames": sum(frame.scene == scene.number for frame, _ in jobs.get(split, ()))
+        for split in ("train", "val", "test")
+    }
     return {
         "scene": scene.number,
         "images": scene.n_images,
         "without annotation": scene.n_unannotated,
         "without objects": scene.n_empty,
         "bad when listed": len({problem.unit for problem in scene.problems}),
-        **{f"{split} frames": counts[split] for split in ("train", "val", "test")},
+        **counts,
     }

@@ -10,14 +10,13 @@ from data_prep.common.image_files import EncodedImage, resized
 from data_prep.common.settings import Settings
 from data_prep.common.source_files import digest
 from data_prep.common.voc_annotation import AnnotatedBox
-from data_prep.kitchen.gmu.reader import Frame
 from data_prep.kitchen.instances import UNKNOWN, Instance
-from data_prep.kitchen.scene_geometry import LabelledBoxes, SceneGeometry
+from data_prep.kitchen.scene_geometry import LabelledFrame, SceneGeometry
 from data_prep.kitchen.store_build import Crops
 
 
 def crop_frame(
-    job: tuple[Frame, LabelledBoxes], root: Path, settings: Settings, geometry: Mapping[int, SceneGeometry]
+    job: LabelledFrame, root: Path, settings: Settings, geometry: Mapping[int, SceneGeometry]
 ) -> Crops:
     """Cut a frame's boxes out; whatever is wrong with its files is reported, never raised.
 

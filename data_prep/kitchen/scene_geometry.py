@@ -24,8 +24,8 @@ from data_prep.kitchen.visibility import box_distance, visibility
 VIEWS_TO_IDENTIFY = 40
 """Frames of a scene, evenly spaced, that tell which class each of its objects is."""
 
-LabelledBoxes = tuple[tuple[int, AnnotatedBox], ...]
-"""A frame's boxes of kept classes, each behind its label."""
+LabelledFrame = tuple[reader.Frame, list[tuple[int, AnnotatedBox]]]
+"""A frame and its boxes of kept classes, each behind its label."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,9 +59,7 @@ class SceneGeometry:
         return distance_m, visible_fraction, iou_3d
 
 
-def read_geometry(
-    build: StoreBuild, frames: dict[int, list[reader.Frame]], boxes: dict[reader.Frame, LabelledBoxes]
-) -> dict[int, SceneGeometry]:
+def read_geometry(build: StoreBuild, frames: dict[int, list[LabelledFrame]]) -> dict[int, SceneGeometry]:
     """Read the camera and the 3D objects of every scene that has frames.
 
     Raises:
@@ -78,15 +76,15 @@ def read_geometry(
             if group:
                 size = _frame_size(group)
                 _check_calibration(path, calibration, size)
-                objects = _objects_by_label(build, scene, group, boxes, calibration, size)
+                objects = _objects_by_label(build, scene, group, calibration, size)
                 geometry[scene] = SceneGeometry(calibration, layout.DEPTH_SCALES[scene], objects)
             bar.advance()
     return geometry
 
 
-def _frame_size(frames: Sequence[reader.Frame]) -> tuple[int, int]:
+def _frame_size(frames: Sequence[LabelledFrame]) -> tuple[int, int]:
     """(width, height) of a scene's frames: as most annotations say, or else the published frames'."""
-    sizes = Counter(frame.annotation.size for frame in frames if frame.annotation.size is not None)
+    sizes = Counter(frame.annotation.size for frame, _ in frames if frame.annotation.size is not None)
     return sizes.most_common(1)[0][0] if sizes else layout.FRAME_SIZE
 
 
@@ -104,8 +102,7 @@ def _check_calibration(path: Path, calibration: Calibration, size: tuple[int, in
 def _objects_by_label(
     build: StoreBuild,
     scene: int,
-    frames: Sequence[reader.Frame],
-    boxes: dict[reader.Frame, LabelledBoxes],
+    frames: Sequence[LabelledFrame],
     calibration: Calibration,
     size: tuple[int, int],
 ) -> dict[int, list[ObjectModel]]:
@@ -121,7 +118,8 @@ def _objects_by_label(
             record.notes.append(f"{reason}; without it the IoU and visibility of its boxes are unknown")
     chosen = np.unique(np.linspace(0, len(frames) - 1, VIEWS_TO_IDENTIFY).astype(int))
     views = [
-        (frames[i].pose, [(label, annotated.box) for label, annotated in boxes[frames[i]]]) for i in chosen
+        (frame.pose, [(label, annotated.box) for label, annotated in boxes])
+        for frame, boxes in (frames[i] for i in chosen)
     ]
     objects = defaultdict(list)
     for model, (label, score) in zip(models, identify(models, views, calibration, size), strict=True):
@@ -130,7 +128,7 @@ def _objects_by_label(
         name = None if label is None else classes[label]
         row = {"scene": scene, "file": model.path.name, "class": name, "mean IoU": round(score, 3)}
         record.details["Objects"].append(row)
-    without = {label for frame in frames for label, _ in boxes[frame]} - objects.keys()
+    without = {label for _, boxes in frames for label, _ in boxes} - objects.keys()
     if without:
         names = ", ".join(classes[label] for label in sorted(without))
         record.notes.append(f"scene {scene} has no 3D object for {names}: IoU, visibility unknown")

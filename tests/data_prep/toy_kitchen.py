@@ -182,7 +182,6 @@ def write_poses(
     scene: int,
     numbers: tuple[int, ...] = FRAMES,
     fields: tuple[str, ...] = ("unused", "intrinsics", "Rw2c", "Tw2c", "imgName"),
-    name: str = "rgb_{}.png",
 ) -> None:
     """Write a 1×F struct array; four ``fields`` leave the first value out."""
     frames = np.empty((1, len(numbers)), dtype=[(field, object) for field in fields])
@@ -193,7 +192,7 @@ def write_poses(
             np.array([[FX, 0.1, 0.2]]),
             rotation,
             translation[None],
-            name.format(number),
+            f"rgb_{number}.png",
         )
         frames[0, column] = values[-len(fields) :]
     savemat(path, {"frames": frames})
