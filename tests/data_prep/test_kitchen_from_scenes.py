@@ -155,12 +155,8 @@ def test_filters_names_and_borders(kitchen, toy_settings, target):
     rewrite_boxes(kitchen, 1, 7, [(toy.BULL, (100, 100, 108, 160))])
     rewrite_boxes(kitchen, 1, 8, [(toy.BULL, (1, 1, 40, 60))])
     rewrite_boxes(kitchen, 1, 12, [(toy.COLA, (-4, 11, 60, 400))])
-    names = [
-        ("Coca-Cola", cola),
-        ("redbull", bull),
-        ("kettle", (1, 1, 50, 50)),
-        ("hunts_sauce", (1, 1, 50, 50)),
-    ]
+    names = [("Coca-Cola", cola), ("redbull", bull)]
+    names += [(name, (1, 1, 50, 50)) for name in ("kettle", "hunts_sauce")]
     rewrite_boxes(kitchen, 1, 20, names)
 
     everything = build_from_scenes(kitchen, toy_settings(min_inside=0), workers=1, target=target)
@@ -193,20 +189,6 @@ def test_filters_names_and_borders(kitchen, toy_settings, target):
     assert ("3", toy.BULL) not in {(row["scene"], row["class"]) for row in kept}
 
 
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"classes": [toy.COLA, "rad_bull"]}, "class 'rad_bull' names nothing in GMU_Kitchens; .*: red_bull"),
-        ({"scenes": [1, 2, 3, 4]}, "no folder gmu_scene_004/Images, gmu_scene_004/Annotations; fetch"),
-    ],
-)
-@pytest.mark.usefixtures("no_decoding")
-def test_bad_settings_fail_before_an_image_is_decoded(toy_kitchen, toy_settings, target, changes, message):
-    with pytest.raises(InputError, match=message):
-        build_from_scenes(toy_kitchen, toy_settings(**changes), workers=1, target=target)
-    assert not target.store.exists()
-
-
 def unknown_names(kitchen):
     for frame in toy.FRAMES[:4]:
         rewrite_boxes(kitchen, 1, frame, [("blender", (1, 1, 50, 50))])
@@ -217,36 +199,38 @@ def empty_test_scene(kitchen):
         rewrite_boxes(kitchen, 2, frame, [])
 
 
+def broken_poses(kitchen):
+    layout.pose_path(kitchen, 2).write_bytes(b"cut")
+
+
+def no_calibration(kitchen):
+    layout.calibration_path(kitchen).unlink()
+
+
 def other_calibration(kitchen):
     published = "".join(f"{key}: {value}\n" for key, value in layout.CALIBRATION.items())
     layout.calibration_path(kitchen).write_text(published)
 
 
 @pytest.mark.parametrize(
-    ("spoil", "message"),
+    ("spoil", "changes", "message"),
     [
-        (unknown_names, r"4 of 56 boxes have unknown names, .*: blender; add each"),
-        (empty_test_scene, r"split 'test' is empty.*'test_scenes'"),
-        (
-            lambda kitchen: layout.pose_path(kitchen, 2).write_bytes(b"cut"),
-            r"scene_2_reconstruct_info_frame_sort\.mat: not readable as a MATLAB file",
-        ),
-        (
-            lambda kitchen: layout.calibration_path(kitchen).unlink(),
-            r"calib_color\.yaml: .*fx: 1047\.76",  # the published values
-        ),
-        (other_calibration, r"calib_color\.yaml: cx, cy \(959\.261, 529\.115\) .* 320×240 frames"),
-        (
-            shutil.rmtree,
-            r"no folder gmu_scene_001/Images, .*; fetch GMU .*data\.paths\.gmu_kitchens",
-        ),
+        (None, {"classes": [toy.COLA, "rad_bull"]}, "class 'rad_bull' names nothing in GMU_.*: red_bull"),
+        (None, {"scenes": [1, 2, 3, 4]}, "no folder gmu_scene_004/Images, gmu_scene_004/Annotations; fetch"),
+        (unknown_names, {}, r"4 of 56 boxes have unknown names, .*: blender; add each"),
+        (empty_test_scene, {}, r"split 'test' is empty.*'test_scenes'"),
+        (broken_poses, {}, r"scene_2_reconstruct_info_frame_sort\.mat: not readable as a MATLAB file"),
+        (no_calibration, {}, r"calib_color\.yaml: .*fx: 1047\.76"),  # the published values
+        (other_calibration, {}, r"calib_color\.yaml: cx, cy \(959\.261, 529\.115\) .* 320×240 frames"),
+        (shutil.rmtree, {}, r"no folder gmu_scene_001/Images, .*; fetch GMU .*data\.paths\.gmu_kitchens"),
     ],
 )
 @pytest.mark.usefixtures("no_decoding")
-def test_bad_scenes_fail_before_an_image_is_decoded(kitchen, toy_settings, target, spoil, message):
-    spoil(kitchen)
+def test_bad_input_fails_before_an_image_is_decoded(kitchen, toy_settings, target, spoil, changes, message):
+    if spoil:
+        spoil(kitchen)
     with pytest.raises(InputError, match=message):
-        build_from_scenes(kitchen, toy_settings(), workers=1, target=target)
+        build_from_scenes(kitchen, toy_settings(**changes), workers=1, target=target)
     assert not target.store.exists()
 
 
