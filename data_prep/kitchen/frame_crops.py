@@ -1,4 +1,4 @@
-"""One frame to its instances: decoded once, every box of it measured, judged and cut out."""
+"""Crops of one frame: it is decoded once, then each of its boxes is measured, filtered and cut out."""
 
 from collections.abc import Mapping
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""A scene's camera and 3D objects, and what they say of a box: distance, visible fraction and alignment."""
+"""A scene's camera and 3D objects, and a box's distance, visible fraction and alignment from them."""
 
 from collections import Counter, defaultdict
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ from data_prep.kitchen.store_build import StoreBuild
 from data_prep.kitchen.visibility import box_distance, visibility
 
 VIEWS_TO_IDENTIFY = 40
-"""Frames of a scene, evenly spaced, that tell which class each of its objects is."""
+"""Number of a scene's frames, evenly spaced, that its 3D objects are identified in."""
 
 LabelledFrame = tuple[reader.Frame, list[tuple[int, AnnotatedBox]]]
 """A frame and its boxes of kept classes, each behind its label."""
@@ -106,7 +106,7 @@ def _objects_by_label(
     calibration: Calibration,
     size: tuple[int, int],
 ) -> dict[int, list[ObjectModel]]:
-    """Read a scene's objects; which class each is, their projections into a sample of the frames show."""
+    """Read a scene's objects; their projections into a sample of the frames identify the class of each."""
     record, classes = build.record, build.names.classes
     models = []
     for path in reader.object_files(record.root, scene):

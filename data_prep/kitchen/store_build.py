@@ -17,7 +17,7 @@ from data_prep.kitchen.class_names import ClassNames
 from data_prep.kitchen.instances import Instance, write_manifest
 
 PUBLISHED = {"train": 20_800, "val": 4_000, "test": 14_400}
-"""Kitchen-HC's instances (supplement, section 1), in hundreds: they are shown and not insisted on."""
+"""Kitchen-HC's instances (supplement, section 1), in hundreds: shown in the report, not enforced."""
 
 
 @dataclass

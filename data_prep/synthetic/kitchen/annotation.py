@@ -12,17 +12,17 @@ from data_prep.synthetic.kitchen.meshes import Mesh
 from data_prep.synthetic.kitchen.ray_caster import RayCaster, pixel_grid
 
 MIN_VISIBLE_SHARE, MIN_VISIBLE_PX = 0.12, 40
-"""What shows less of itself is not annotated."""
+"""Objects with a smaller visible share, or fewer visible pixels, are not annotated."""
 
 DIFFICULT_SHARE, DIFFICULT_SIDE_PX = 0.5, 10
-"""What shows less of itself, or has a shorter side than this, is annotated as difficult."""
+"""Objects with a smaller visible share, or a shorter side, are annotated as difficult."""
 
 SLACK = 0.05
 """Annotators draw each side up to this share of the object's outside."""
 
 
 class Silhouette:
-    """One object alone: how much of the picture it would take, nothing before it and no frame around."""
+    """One object alone: the pixels it would cover with nothing in front of it and no frame around it."""
 
     def __init__(self, mesh: Mesh):
         self._caster = RayCaster(mesh)

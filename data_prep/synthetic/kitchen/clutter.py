@@ -134,4 +134,4 @@ CLUTTER: dict[str, Callable[[np.random.Generator], Mesh]] = {
 """By kind: a mesh that stands upright, in colours drawn from the generator."""
 
 STANDING_CLUTTER = ("mug", "bowl", "apple", "knife_block", "kitchen_roll")
-"""The kinds that nobody lays on their side."""
+"""Kinds that always stand upright."""

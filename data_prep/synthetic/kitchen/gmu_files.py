@@ -24,7 +24,7 @@ def write_png(path: Path, image: np.ndarray) -> None:
 def write_annotation(
     path: Path, filename: str, size: tuple[int, int], objects: Sequence[AnnotatedBox]
 ) -> None:
-    """Write a frame's Pascal-VOC annotation; ``size`` is (width, height), ``filename`` what the file says."""
+    """Write a frame's Pascal-VOC annotation; ``size`` is (width, height), ``filename`` the tag's content."""
     content = [("folder", "Images"), ("filename", filename), size_tag(*size)]
     for found in objects:
         tags = [
@@ -49,7 +49,7 @@ def write_poses(
         frames[0, i] = ((float(i + 1),) if with_first_field else ()) + record
     buffer = io.BytesIO()
     savemat(buffer, {"frames": frames})
-    path.write_bytes(b"MATLAB 5.0 MAT-file".ljust(116) + buffer.getvalue()[116:])  # scipy's header says when
+    path.write_bytes(b"MATLAB 5.0 MAT-file".ljust(116) + buffer.getvalue()[116:])  # scipy's header is dated
 
 
 def write_calibration(path: Path, calibration: Calibration) -> None:

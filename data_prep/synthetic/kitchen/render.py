@@ -27,12 +27,12 @@ from data_prep.synthetic.kitchen.ray_caster import RayCaster, pixel_grid, ray_di
 from data_prep.synthetic.kitchen.shading import Shader, develop, exposures
 
 FIRST_NUMBERS, NUMBER_STEPS = 40, (1, 1, 1, 2, 2, 3, 7)
-"""Frame numbers start below the first and go on by one of the second."""
+"""The first frame's number is below FIRST_NUMBERS, the next adds one of NUMBER_STEPS, drawn at random."""
 
 POINTS_PER_OBJECT = 4000
 POINT_NOISE_M = 0.0005
 ORIGIN_SPREAD = 3.0
-"""The reconstruction's origin lies about so many units from the counter's middle."""
+"""Standard deviation of the reconstruction's origin about the counter's middle, in reconstruction units."""
 
 # How the published files differ between scenes; the reader meets the same here.
 WITHOUT_FIRST_POSE_FIELD = (2, 5, 8)

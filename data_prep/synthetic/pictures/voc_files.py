@@ -1,7 +1,6 @@
 """Write scenes as PASCAL VOC 2007 and 2012 are published.
 
-The names of VOC's classes are a closed list, so here they stand for what the pictures do not show: each for
-one kind of drawn object.
+VOC's class names are fixed, so each stands for one kind of drawn object.
 """
 
 from functools import partial
