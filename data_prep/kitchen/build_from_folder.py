@@ -4,7 +4,7 @@ Without ``val`` the validation split is taken from ``train``: contiguous blocks 
 natural order of their names, since neighbours in that order are views of the same object.
 """
 
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from cld.data import StoreInfo
@@ -23,16 +23,6 @@ from data_prep.kitchen.store_build import Crops, StoreBuild
 EXPECTED = "train/<class>/* and test/<class>/* (and val/<class>/*, if there)"
 
 
-@dataclass(frozen=True)
-class ImageJob:
-    """One image of one class."""
-
-    root: Path
-    path: Path
-    label: int
-    settings: Settings
-
-
 def build_from_folder(root: str | Path, settings: Settings, target: Target, workers: int) -> StoreInfo:
     """Build a store from the ImageFolder under ``root``; arguments and outputs as ``build_from_scenes``.
 
@@ -45,46 +35,41 @@ def build_from_folder(root: str | Path, settings: Settings, target: Target, work
     build = StoreBuild(BuildRecord(root, target, settings, "images"), "val" in given)
     jobs = _jobs(build, given)
     build.record.total = sum(map(len, jobs.values()))
-    build.crop("read images", "images", crop_image, jobs, workers)
-    return build.finish()
+    return build.write("images", partial(crop_image, root=root, settings=settings), jobs, workers)
 
 
-def crop_image(job: ImageJob) -> Crops:
-    """Resize one image; one that cannot be read is reported, never raised."""
-    crops = Crops()
-    name = job.path.relative_to(job.root).as_posix()
+def crop_image(job: tuple[Path, int], root: Path, settings: Settings) -> Crops:
+    """Resize one image, given with its label; one that cannot be read is reported, never raised."""
+    (path, label), crops = job, Crops()
+    name = path.relative_to(root).as_posix()
     try:
-        encoded = EncodedImage(job.path)
+        encoded = EncodedImage(path)
         image = encoded.colour()
     except InputError as error:
-        crops.problems.append(problem(name, job.path, job.root, "image unreadable", str(error)))
+        crops.problems.append(problem(name, path, root, "image unreadable", str(error)))
         return crops
-    crops.files.append(digest(job.path, job.root, encoded.content))
-    if min(image.size) < job.settings.min_side_px:
+    crops.files.append(digest(path, root, encoded.content))
+    if min(image.size) < settings.min_side_px:
         crops.dropped["too small"] += 1
         return crops
-    crops.images.append(resized(image, Box(0, 0, *image.size), job.settings.image_size))
-    crops.instances.append(Instance(name, job.label))
+    crops.images.append(resized(image, Box(0, 0, *image.size), settings.image_size))
+    crops.instances.append(Instance(name, label))
     return crops
 
 
 def _given_splits(root: Path) -> list[str]:
-    if not is_folder(root):
-        raise InputError(
-            f"{root}: no such folder; fetch a ready-made Kitchen-HC, with {EXPECTED}, and point {CONFIG_KEY} "
-            f"at it"
-        )
     given = [split for split in ("train", "val", "test") if is_folder(root / split)]
     for split in ("train", "test"):
         if split not in given:
             raise InputError(
-                f"{root}: no folder '{split}'; point {CONFIG_KEY} at the folder that holds {EXPECTED}"
+                f"{root}: no folder '{split}'; fetch a ready-made Kitchen-HC, and point {CONFIG_KEY} at the "
+                f"folder that holds {EXPECTED}"
             )
     return given
 
 
-def _jobs(build: StoreBuild, given: list[str]) -> dict[str, list[ImageJob]]:
-    """The images of kept classes by split."""
+def _jobs(build: StoreBuild, given: list[str]) -> dict[str, list[tuple[Path, int]]]:
+    """The images of kept classes, each with its label, by split."""
     root, settings = build.record.root, build.settings
     jobs, n_others = {split: [] for split in build.splits}, 0
     for folder_split in given:
@@ -98,13 +83,8 @@ def _jobs(build: StoreBuild, given: list[str]) -> dict[str, list[ImageJob]]:
             if folder_split == "train" and "val" not in given:
                 validates = validation_mask(len(files), settings.val_share, settings.val_blocks)
             for path, v in zip(files, validates, strict=True):
-                jobs["val" if v else folder_split].append(ImageJob(root, path, label, settings))
+                jobs["val" if v else folder_split].append((path, label))
     build.names.check(root.name, "images")
-    for split, group in jobs.items():
-        if not group:
-            raise InputError(
-                f"{root}: split '{split}' is empty: no image of a kept class; change the build settings"
-            )
     if n_others:
         build.record.notes.append(f"files left alone, since their suffix is no image's: {n_others}")
     return jobs

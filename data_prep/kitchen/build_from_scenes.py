@@ -5,20 +5,19 @@ does not state its rule; ``cld/schemas/build/kitchen.schema.yaml`` says why this
 depend on ``workers``.
 """
 
-from collections import Counter
+from functools import partial
 from pathlib import Path
 
 from cld.data import StoreInfo
-from cld.runtime.errors import InputError
 from cld.runtime.progress import progress
 from data_prep.common.build_record import BuildRecord, Target
 from data_prep.common.settings import Settings
 from data_prep.common.source_files import digest
 from data_prep.common.validation_blocks import validation_mask
 from data_prep.kitchen.class_names import ClassNames
-from data_prep.kitchen.frame_crops import FrameJob, crop_frame
+from data_prep.kitchen.frame_crops import crop_frame
 from data_prep.kitchen.gmu import reader
-from data_prep.kitchen.scene_geometry import LabelledBoxes, read_geometry
+from data_prep.kitchen.scene_geometry import LabelledFrame, read_geometry
 from data_prep.kitchen.store_build import StoreBuild
 
 
@@ -39,28 +38,13 @@ def build_from_scenes(root: str | Path, settings: Settings, target: Target, work
     reader.check_root(root, settings.scenes)
     build = StoreBuild(BuildRecord(root, target, settings, "annotated frames"))
     scenes = _read_scenes(build)
-    boxes = {frame: _kept(frame, build.names) for scene in scenes for frame in scene.frames}
+    frames = {scene.number: _labelled(scene, build.names) for scene in scenes}
     build.names.check(root.name, "boxes")
-    frames = {scene.number: [frame for frame in scene.frames if boxes[frame]] for scene in scenes}
-    split_of = _split(frames, settings)
-    for split in build.splits:
-        if split not in split_of.values():
-            raise InputError(
-                f"{root}: split '{split}' is empty: no frame with a kept object falls into it; change "
-                f"'test_scenes', 'val_share' or 'classes' of the build settings"
-            )
-    build.record.details["Scenes"] = [_scene_row(scene, split_of) for scene in scenes]
-    geometry = read_geometry(build, frames, boxes) if settings.geometry else {}
-    jobs = {
-        split: [
-            FrameJob(root, frame, boxes[frame], geometry.get(frame.scene), settings)
-            for frame in split_of
-            if split_of[frame] == split
-        ]
-        for split in build.splits
-    }
-    build.crop("cut out instances", "frames", crop_frame, jobs, workers)
-    return build.finish()
+    jobs = _split(frames, build)
+    build.record.details["Scenes"] = [_scene_row(scene, jobs) for scene in scenes]
+    geometry = read_geometry(build, frames) if settings.geometry else {}
+    function = partial(crop_frame, root=root, settings=settings, geometry=geometry)
+    return build.write("frames", function, jobs, workers)
 
 
 def _read_scenes(build: StoreBuild) -> list[reader.Scene]:
@@ -73,36 +57,47 @@ def _read_scenes(build: StoreBuild) -> list[reader.Scene]:
             scenes.append(scene)
             record.problems += scene.problems
             record.files += [digest(path, record.root) for path in scene.files]
-            record.notes += scene.notes
             bar.advance()
     record.total = sum(len(scene.frames) for scene in scenes) + record.bad_units
     build.check_problems()
     return scenes
 
 
-def _kept(frame: reader.Frame, names: ClassNames) -> LabelledBoxes:
-    labelled = ((names.label(box.name), box) for box in frame.annotation.boxes)
-    return tuple((label, box) for label, box in labelled if label is not None)
+def _labelled(scene: reader.Scene, names: ClassNames) -> list[LabelledFrame]:
+    """The scene's frames with boxes of kept classes."""
+    frames = []
+    for frame in scene.frames:
+        labelled = [(names.label(box.name), box) for box in frame.annotation.boxes]
+        boxes = [(label, box) for label, box in labelled if label is not None]
+        if boxes:
+            frames.append((frame, boxes))
+    return frames
 
 
-def _split(frames: dict[int, list[reader.Frame]], settings: Settings) -> dict[reader.Frame, str]:
-    split_of = {}
+def _split(frames: dict[int, list[LabelledFrame]], build: StoreBuild) -> dict[str, list[LabelledFrame]]:
+    """The frames by split: whole scenes test, blocks of the others validate."""
+    settings = build.settings
+    jobs = {split: [] for split in build.splits}
     for scene, group in frames.items():
         if scene in settings.test_scenes:
-            split_of |= dict.fromkeys(group, "test")
-        else:
-            validates = validation_mask(len(group), settings.val_share, settings.val_blocks)
-            split_of |= {frame: "val" if v else "train" for frame, v in zip(group, validates, strict=True)}
-    return split_of
+            jobs["test"] += group
+            continue
+        validates = validation_mask(len(group), settings.val_share, settings.val_blocks)
+        for frame, v in zip(group, validates, strict=True):
+            jobs["val" if v else "train"].append(frame)
+    return jobs
 
 
-def _scene_row(scene: reader.Scene, split_of: dict[reader.Frame, str]) -> dict:
-    counts = Counter(split_of[frame] for frame in scene.frames if frame in split_of)
+def _scene_row(scene: reader.Scene, jobs: dict[str, list[LabelledFrame]]) -> dict:
+    counts = {
+        f"{split} frames": sum(frame.scene == scene.number for frame, _ in jobs.get(split, ()))
+        for split in ("train", "val", "test")
+    }
     return {
         "scene": scene.number,
         "images": scene.n_images,
         "without annotation": scene.n_unannotated,
         "without objects": scene.n_empty,
         "bad when listed": len({problem.unit for problem in scene.problems}),
-        **{f"{split} frames": counts[split] for split in ("train", "val", "test")},
+        **counts,
     }

@@ -5,10 +5,10 @@ import re
 from collections import Counter
 
 from cld.runtime.errors import InputError
+from data_prep.common.build_record import some
 from data_prep.common.settings import Settings
 from data_prep.kitchen.gmu.layout import ALIASES, INSTANCES
 
-KEPT, NOT_KEPT, UNKNOWN = "kept", "not kept", "unknown"
 NAMES_SHOWN = 20
 
 
@@ -29,16 +29,16 @@ class ClassNames:
                     f"the classes are {', '.join(self.classes)}"
                 )
             self._canonical.setdefault(_key(spelling), target)
-        self.spellings: dict[str, Counter] = {KEPT: Counter(), NOT_KEPT: Counter(), UNKNOWN: Counter()}
+        self._kept, self._not_kept, self._unknown = Counter(), Counter(), Counter()  # objects by spelling
 
     def label(self, spelling: str, count: int = 1) -> int | None:
         """The label of a name, None where it is not kept; counts ``count`` objects of that spelling."""
         name = self._canonical.get(_key(spelling))
         if name in self.classes:
-            self.spellings[KEPT][spelling] += count
+            self._kept[spelling] += count
             return self.classes.index(name)
         known = name is not None or _key(spelling) in self._ignored
-        self.spellings[NOT_KEPT if known else UNKNOWN][spelling] += count
+        (self._not_kept if known else self._unknown)[spelling] += count
         return None
 
     def check(self, source: str, unit: str) -> None:
@@ -47,36 +47,39 @@ class ClassNames:
         Raises:
             InputError: a class that occurs nowhere, or too many objects with an unknown name.
         """
-        found = {self._canonical[_key(spelling)] for spelling in self.spellings[KEPT]}
-        others = sorted({*self.spellings[NOT_KEPT], *self.spellings[UNKNOWN]})
+        found = {self._canonical[_key(spelling)] for spelling in self._kept}
+        others = sorted({*self._not_kept, *self._unknown})
         for name in self.classes:
             if name not in found:
                 close = difflib.get_close_matches(name, others, 3)
-                listed = _listing(close + [other for other in others if other not in close])
+                listed = some(close + [other for other in others if other not in close], NAMES_SHOWN)
                 raise InputError(
                     f"build settings: class '{name}' names nothing in {source}; remove it from 'classes', or "
-                    f"add its spelling there to 'aliases'. Names not kept: {listed}"
+                    f"add its spelling there to 'aliases'. Names not kept: {listed or 'none'}"
                 )
-        total = sum(counts.total() for counts in self.spellings.values())
-        unknown = self.spellings[UNKNOWN]
-        if unknown.total() > self._max_unknown_share * total:
-            listed = _listing([name for name, _ in unknown.most_common()])
+        unknown = self._unknown.total()
+        total = self._kept.total() + self._not_kept.total() + unknown
+        if unknown > self._max_unknown_share * total:
+            listed = some([name for name, _ in self._unknown.most_common()], NAMES_SHOWN)
             raise InputError(
-                f"{source}: {unknown.total()} of {total} {unit} have unknown names, more than "
+                f"{source}: {unknown} of {total} {unit} have unknown names, more than "
                 f"max_unknown_share ({self._max_unknown_share:.1%}): {listed}; add each to "
                 f"'classes', 'aliases' or 'ignore' of the build settings"
             )
 
-    def renamed(self) -> dict[str, str]:
-        """Spellings that differ from their class's name, each with the class."""
-        pairs = ((spelling, self._canonical[_key(spelling)]) for spelling in self.spellings[KEPT])
-        return {spelling: name for spelling, name in sorted(pairs) if spelling != name}
+    def facts(self) -> dict[str, dict]:
+        """What the report says of names: kept under another spelling, known but not kept, unknown."""
+        classes = {spelling: self._canonical[_key(spelling)] for spelling in sorted(self._kept)}
+        return {
+            "renamed": {
+                spelling: {"class": name, "count": self._kept[spelling]}
+                for spelling, name in classes.items()
+                if spelling != name
+            },
+            "not_kept": dict(self._not_kept.most_common()),
+            "unknown": dict(self._unknown.most_common()),
+        }
 
 
 def _key(name: str) -> str:
     return re.sub(r"[^a-z0-9]", "", name.lower())
-
-
-def _listing(names: list[str]) -> str:
-    more = f" and {len(names) - NAMES_SHOWN} more" if len(names) > NAMES_SHOWN else ""
-    return (", ".join(names[:NAMES_SHOWN]) or "none") + more

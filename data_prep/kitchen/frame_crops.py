@@ -1,6 +1,6 @@
-"""One frame to its instances: decoded once, every box of it measured, judged and cut out."""
+"""Crops of one frame: it is decoded once, then each of its boxes is measured, filtered and cut out."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
 
 from cld.runtime.errors import InputError
@@ -10,29 +10,27 @@ from data_prep.common.image_files import EncodedImage, resized
 from data_prep.common.settings import Settings
 from data_prep.common.source_files import digest
 from data_prep.common.voc_annotation import AnnotatedBox
-from data_prep.kitchen.gmu.reader import Frame
 from data_prep.kitchen.instances import UNKNOWN, Instance
-from data_prep.kitchen.scene_geometry import LabelledBoxes, SceneGeometry
+from data_prep.kitchen.scene_geometry import LabelledFrame, SceneGeometry
 from data_prep.kitchen.store_build import Crops
 
 
-@dataclass(frozen=True, eq=False)
-class FrameJob:
-    """A frame and what to do with it: the kept boxes with their labels, and the geometry, None for none."""
+def crop_frame(
+    job: LabelledFrame, root: Path, settings: Settings, geometry: Mapping[int, SceneGeometry]
+) -> Crops:
+    """Cut a frame's boxes out; whatever is wrong with its files is reported, never raised.
 
-    root: Path
-    frame: Frame
-    boxes: LabelledBoxes
-    geometry: SceneGeometry | None
-    settings: Settings
-
-
-def crop_frame(job: FrameJob) -> Crops:
-    """Cut a frame's boxes out; whatever is wrong with its files is reported, never raised."""
-    frame, crops = job.frame, Crops()
+    Args:
+        job: the frame and its boxes of kept classes.
+        root: folder of the dataset.
+        settings: the build's.
+        geometry: by scene; none where the settings ask for none.
+    """
+    (frame, boxes), crops = job, Crops()
+    scene = geometry.get(frame.scene)
 
     def report(path: Path, reason: str, detail: str = "") -> Crops:
-        crops.problems.append(problem(frame.unit, path, job.root, reason, detail))
+        crops.problems.append(problem(frame.unit, path, root, reason, detail))
         return crops
 
     path, reason = frame.image, "image unreadable"
@@ -43,37 +41,36 @@ def crop_frame(job: FrameJob) -> Crops:
             detail = f"{_size(encoded.size)}, its annotation says {_size(annotated_size)}"
             return report(path, "image size disagrees with its annotation", detail)
         image, depth = encoded.colour(), None
-        crops.files.append(digest(path, job.root, encoded.content))
-        if job.geometry is not None:
+        crops.files.append(digest(path, root, encoded.content))
+        if scene is not None:
             path, reason = frame.depth, "depth unreadable"
             encoded_depth = EncodedImage(path)
             if encoded_depth.size != encoded.size:
                 detail = f"{_size(encoded_depth.size)}, the image is {_size(encoded.size)}"
                 return report(path, "depth size disagrees with the image", detail)
             depth = encoded_depth.depth()
-            crops.files.append(digest(path, job.root, encoded_depth.content))
+            crops.files.append(digest(path, root, encoded_depth.content))
     except InputError as error:
         return report(path, reason, str(error))
 
-    for label, annotated in job.boxes:
+    for label, annotated in boxes:
         inside = clip(annotated.box, *encoded.size)
         if inside.area == 0:
             reason = "box without an area" if annotated.box.area == 0 else "box outside the frame"
             report(frame.image, reason, f"{annotated.name} {tuple(annotated.box)} in {_size(encoded.size)}")
             continue
         crops.n_clipped += inside != annotated.box
-        drop = _drop_by_annotation(annotated, inside, job.settings)
+        drop = _drop_by_annotation(annotated, inside, settings)
         measures = (UNKNOWN, UNKNOWN, UNKNOWN)
-        if drop is None and job.geometry is not None:
-            tolerance_m = job.settings.visible_tolerance_m
-            measures = job.geometry.measure(label, inside, frame, depth, tolerance_m)
-            drop = _drop_by_geometry(*measures[1:], job.settings)
+        if drop is None and scene is not None:
+            measures = scene.measure(label, inside, frame, depth, settings.visible_tolerance_m)
+            drop = _drop_by_geometry(*measures[1:], settings)
         if drop is not None:
             crops.dropped[drop] += 1
             continue
-        region = crop_region(inside, *encoded.size, job.settings.context, job.settings.fit)
-        crops.images.append(resized(image, region, job.settings.image_size))
-        image_path = frame.image.relative_to(job.root).as_posix()
+        region = crop_region(inside, *encoded.size, settings.context, settings.fit)
+        crops.images.append(resized(image, region, settings.image_size))
+        image_path = frame.image.relative_to(root).as_posix()
         flags = (annotated.truncated, annotated.difficult)
         crops.instances.append(
             Instance(image_path, label, frame.scene, frame.number, inside, *flags, *measures)

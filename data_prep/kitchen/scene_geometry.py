@@ -1,8 +1,7 @@
-"""A scene's camera and 3D objects, and what they say of a box: distance, visible fraction and alignment."""
+"""A scene's camera and 3D objects, and a box's distance, visible fraction and alignment from them."""
 
 from collections import Counter, defaultdict
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +11,6 @@ from cld.runtime.errors import InputError
 from cld.runtime.progress import progress
 from data_prep.common.boxes import Box
 from data_prep.common.build_record import without_root
-from data_prep.common.image_files import EncodedImage
 from data_prep.common.source_files import digest
 from data_prep.common.voc_annotation import AnnotatedBox
 from data_prep.kitchen.gmu import layout, reader
@@ -24,10 +22,10 @@ from data_prep.kitchen.store_build import StoreBuild
 from data_prep.kitchen.visibility import box_distance, visibility
 
 VIEWS_TO_IDENTIFY = 40
-"""Frames of a scene, evenly spaced, that tell which class each of its objects is."""
+"""Number of a scene's frames, evenly spaced, that its 3D objects are identified in."""
 
-LabelledBoxes = tuple[tuple[int, AnnotatedBox], ...]
-"""A frame's boxes of kept classes, each behind its label."""
+LabelledFrame = tuple[reader.Frame, list[tuple[int, AnnotatedBox]]]
+"""A frame and its boxes of kept classes, each behind its label."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,16 +51,15 @@ class SceneGeometry:
             ious = [object_iou(box, model, frame.pose, self.calibration, (width, height)) for model in models]
             iou_3d = max(ious)
             model = models[ious.index(iou_3d)]
-            seen = visibility(model, frame.pose, self.calibration, depth, self.scale, tolerance_m)
-            visible_fraction, distance_m = seen.fraction, seen.distance_m
+            visible_fraction, distance_m = visibility(
+                model, frame.pose, self.calibration, depth, self.scale, tolerance_m
+            )
         if np.isnan(distance_m):
             distance_m = box_distance(box, depth, self.calibration)
         return distance_m, visible_fraction, iou_3d
 
 
-def read_geometry(
-    build: StoreBuild, frames: dict[int, list[reader.Frame]], boxes: dict[reader.Frame, LabelledBoxes]
-) -> dict[int, SceneGeometry]:
+def read_geometry(build: StoreBuild, frames: dict[int, list[LabelledFrame]]) -> dict[int, SceneGeometry]:
     """Read the camera and the 3D objects of every scene that has frames.
 
     Raises:
@@ -79,21 +76,16 @@ def read_geometry(
             if group:
                 size = _frame_size(group)
                 _check_calibration(path, calibration, size)
-                objects = _objects_by_label(build, scene, group, boxes, calibration, size)
+                objects = _objects_by_label(build, scene, group, calibration, size)
                 geometry[scene] = SceneGeometry(calibration, layout.DEPTH_SCALES[scene], objects)
             bar.advance()
     return geometry
 
 
-def _frame_size(frames: Sequence[reader.Frame]) -> tuple[int, int]:
-    """(width, height) of a scene's frames: as most annotations say, or else that of a readable image."""
-    sizes = Counter(frame.annotation.size for frame in frames if frame.annotation.size is not None)
-    if sizes:
-        return sizes.most_common(1)[0][0]
-    for frame in frames:
-        with suppress(InputError):
-            return EncodedImage(frame.image).size
-    return layout.FRAME_SIZE
+def _frame_size(frames: Sequence[LabelledFrame]) -> tuple[int, int]:
+    """(width, height) of a scene's frames: as most annotations say, or else the published frames'."""
+    sizes = Counter(frame.annotation.size for frame, _ in frames if frame.annotation.size is not None)
+    return sizes.most_common(1)[0][0] if sizes else layout.FRAME_SIZE
 
 
 def _check_calibration(path: Path, calibration: Calibration, size: tuple[int, int]) -> None:
@@ -110,12 +102,11 @@ def _check_calibration(path: Path, calibration: Calibration, size: tuple[int, in
 def _objects_by_label(
     build: StoreBuild,
     scene: int,
-    frames: Sequence[reader.Frame],
-    boxes: dict[reader.Frame, LabelledBoxes],
+    frames: Sequence[LabelledFrame],
     calibration: Calibration,
     size: tuple[int, int],
 ) -> dict[int, list[ObjectModel]]:
-    """Read a scene's objects; which class each is, their projections into a sample of the frames show."""
+    """Read a scene's objects; their projections into a sample of the frames identify the class of each."""
     record, classes = build.record, build.names.classes
     models = []
     for path in reader.object_files(record.root, scene):
@@ -127,7 +118,8 @@ def _objects_by_label(
             record.notes.append(f"{reason}; without it the IoU and visibility of its boxes are unknown")
     chosen = np.unique(np.linspace(0, len(frames) - 1, VIEWS_TO_IDENTIFY).astype(int))
     views = [
-        (frames[i].pose, [(label, annotated.box) for label, annotated in boxes[frames[i]]]) for i in chosen
+        (frame.pose, [(label, annotated.box) for label, annotated in boxes])
+        for frame, boxes in (frames[i] for i in chosen)
     ]
     objects = defaultdict(list)
     for model, (label, score) in zip(models, identify(models, views, calibration, size), strict=True):
@@ -136,7 +128,7 @@ def _objects_by_label(
         name = None if label is None else classes[label]
         row = {"scene": scene, "file": model.path.name, "class": name, "mean IoU": round(score, 3)}
         record.details["Objects"].append(row)
-    without = {label for frame in frames for label, _ in boxes[frame]} - objects.keys()
+    without = {label for _, boxes in frames for label, _ in boxes} - objects.keys()
     if without:
         names = ", ".join(classes[label] for label in sorted(without))
         record.notes.append(f"scene {scene} has no 3D object for {names}: IoU, visibility unknown")

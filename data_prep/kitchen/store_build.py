@@ -1,9 +1,8 @@
 """What every Kitchen-HC build does: collect crops by split, check them, write manifest, report and store."""
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TypeVar
 
 import numpy as np
 
@@ -14,12 +13,11 @@ from data_prep.common.build_record import BuildRecord, Problem
 from data_prep.common.parallel import ordered_map
 from data_prep.common.report import write_report
 from data_prep.common.source_files import FileDigest
-from data_prep.kitchen.class_names import KEPT, NOT_KEPT, UNKNOWN, ClassNames
+from data_prep.kitchen.class_names import ClassNames
 from data_prep.kitchen.instances import Instance, write_manifest
 
-Job = TypeVar("Job")
 PUBLISHED = {"train": 20_800, "val": 4_000, "test": 14_400}
-"""Kitchen-HC's instances (supplement, section 1), in hundreds: they are shown and not insisted on."""
+"""Kitchen-HC's instances (supplement, section 1), in hundreds: shown in the report, not enforced."""
 
 
 @dataclass
@@ -59,98 +57,87 @@ class StoreBuild:
         record.expected, record.expected_by = PUBLISHED, "supplement"
         has_val = has_val_folder or self.settings.val_share
         self.splits = ("train", "val", "test") if has_val else ("train", "test")
-        self._crops = {split: Crops() for split in self.splits}
-
-    def crop(
-        self,
-        title: str,
-        unit: str,
-        function: Callable[[Job], Crops],
-        jobs: dict[str, list[Job]],
-        workers: int,
-    ) -> None:
-        """Run the jobs of each split in ``workers`` processes, and add what becomes of them."""
-        ordered = [(split, job) for split in self.splits for job in jobs[split]]
-        with progress(title, len(ordered), unit) as bar:
-            results = ordered_map(function, [job for _, job in ordered], workers)
-            for (split, _), crops in zip(ordered, results, strict=True):
-                own = self._crops[split]
-                own.instances += crops.instances
-                own.images += crops.images
-                own.dropped += crops.dropped
-                own.n_clipped += crops.n_clipped
-                self.record.problems += crops.problems
-                self.record.files += crops.files
-                bar.advance()
+        self._instances: dict[str, list[Instance]] = {split: [] for split in self.splits}
+        self._images: dict[str, list[np.ndarray]] = {split: [] for split in self.splits}
+        self._dropped, self._n_clipped = Counter(), 0
 
     def check_problems(self) -> None:
-        """Fail when too many units are bad; a report that names each file is written first.
-
-        Raises:
-            InputError: with a summary by reason.
-        """
+        """Fail when too many units are bad; see :meth:`BuildRecord.check_problems`."""
         self.record.check_problems(self.settings.max_bad_share, **self._facts())
 
-    def finish(self) -> StoreInfo:
-        """Write manifest, report and, last, the store: where the store is, the build was completed.
+    def write(
+        self, unit: str, function: Callable[[object], Crops], jobs: Mapping[str, Sequence], workers: int
+    ) -> StoreInfo:
+        """Make the crops, then write manifest, report and, last, the store: it stands for a complete build.
+
+        Args:
+            unit: what a job is, in the plural.
+            function: from a job to what becomes of it.
+            jobs: by split.
+            workers: processes that crop.
 
         Raises:
-            InputError: too many problems, or a split without instances.
+            InputError: a split without jobs, at once; too many problems, or a split without instances.
         """
+        record, classes = self.record, self.names.classes
+        for split in self.splits:
+            if not jobs[split]:
+                raise InputError(
+                    f"{record.root}: split '{split}' is empty: no image of a kept class falls into it; "
+                    f"change 'val_share', 'test_scenes' or 'classes' of the build settings"
+                )
+        self._crop(unit, function, jobs, workers)
         self.check_problems()
-        record = self.record
-        instances = {split: crops.instances for split, crops in self._crops.items()}
-        for split, own in instances.items():
-            if not own:
-                dropped = ", ".join(f"{n} {reason}" for reason, n in self._dropped().items()) or "nothing"
+        for split, instances in self._instances.items():
+            if not instances:
+                dropped = ", ".join(f"{n} {reason}" for reason, n in self._dropped.most_common()) or "nothing"
                 raise InputError(
                     f"{record.root}: no instance is left in split '{split}'; loosen the filters or change "
                     f"the split (dropped by the settings: {dropped}; "
                     f"bad {record.unit}: {record.bad_units})"
                 )
-            missing = sorted(set(self.names.classes) - {self.names.classes[i.label] for i in own})
-            record.notes += [f"split {split} has no instance of {name}" for name in missing]
         labels = self._labels()
-        write_manifest(record.target.manifest, instances, self.names.classes)
+        record.note_missing_classes(labels, classes)
+        write_manifest(record.target.manifest, self._instances, classes)
         write_report(record.target.report, record.facts("built", **self._facts()))
-        return write_store(
-            record.target.store,
-            {split: Split(np.stack(crops.images), labels[split]) for split, crops in self._crops.items()},
-            **record.description(self.names.classes),
-        )
+        splits = {split: Split(np.stack(images), labels[split]) for split, images in self._images.items()}
+        return write_store(record.target.store, splits, **record.description(classes))
+
+    def _crop(
+        self, unit: str, function: Callable[[object], Crops], jobs: Mapping[str, Sequence], workers: int
+    ) -> None:
+        ordered = [(split, job) for split in self.splits for job in jobs[split]]
+        with progress("cut out instances", len(ordered), unit) as bar:
+            results = ordered_map(function, [job for _, job in ordered], workers)
+            for (split, _), crops in zip(ordered, results, strict=True):
+                self._instances[split] += crops.instances
+                self._images[split] += crops.images
+                self._dropped += crops.dropped
+                self._n_clipped += crops.n_clipped
+                self.record.problems += crops.problems
+                self.record.files += crops.files
+                bar.advance()
 
     def _labels(self) -> dict[str, np.ndarray]:
         return {
-            split: np.array([i.label for i in crops.instances], dtype=np.int64)
-            for split, crops in self._crops.items()
+            split: np.array([i.label for i in instances], dtype=np.int64)
+            for split, instances in self._instances.items()
         }
-
-    def _dropped(self) -> dict[str, int]:
-        """Boxes that the settings drop, by reason, the commonest first."""
-        return dict(sum((crops.dropped for crops in self._crops.values()), Counter()).most_common())
 
     def _facts(self) -> dict:
         """What the report says beside the record's own facts."""
-        spellings = self.names.spellings
         return {
             "classes": self.names.classes,
             "labels": self._labels(),
-            "dropped": self._dropped(),
-            "clipped": sum(crops.n_clipped for crops in self._crops.values()),
-            "names": {
-                "renamed": {
-                    spelling: {"class": name, "count": spellings[KEPT][spelling]}
-                    for spelling, name in self.names.renamed().items()
-                },
-                "not_kept": dict(spellings[NOT_KEPT].most_common()),
-                "unknown": dict(spellings[UNKNOWN].most_common()),
-            },
+            "dropped": dict(self._dropped.most_common()),
+            "clipped": self._n_clipped,
+            "names": self.names.facts(),
             "geometry": self._geometry(),
         }
 
     def _geometry(self) -> dict:
         """By class: the median of each measure over the instances that have it, None where none has."""
-        instances = [instance for crops in self._crops.values() for instance in crops.instances]
+        instances = [instance for group in self._instances.values() for instance in group]
         summary = {}
         for label, name in enumerate(self.names.classes):
             summary[name] = {}

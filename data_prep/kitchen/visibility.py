@@ -1,7 +1,5 @@
 """How much of an object a frame shows, and how far away it is, from the depth sensor's readings."""
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from data_prep.common.boxes import Box
@@ -13,17 +11,6 @@ MIN_POINTS = 10
 """Surface points with a sensor reading below which visibility is unknown."""
 
 
-@dataclass(frozen=True)
-class Visibility:
-    """How a frame shows an object: the visible ``fraction`` of its silhouette (0..1), and its ``distance_m``.
-
-    NaN where the sensor has no reading to tell from.
-    """
-
-    fraction: float
-    distance_m: float
-
-
 def visibility(
     model: ObjectModel,
     pose: Pose,
@@ -31,7 +18,7 @@ def visibility(
     depth: np.ndarray,
     scale: float,
     tolerance_m: float,
-) -> Visibility:
+) -> tuple[float, float]:
     """Compare an object's surface with what the depth sensor saw.
 
     A point that faces the camera stands for as much of the silhouette as the surface around it covers. It
@@ -45,6 +32,10 @@ def visibility(
         depth: the sensor's (H, W), in ``DEPTH_UNITS_PER_METRE``, 0 = no reading.
         scale: reconstruction units per metre, negative.
         tolerance_m: metres.
+
+    Returns:
+        Visible fraction of the object's silhouette (0..1), and its distance in metres; NaN where the sensor
+        has no reading to tell from.
     """
     towards = pose.centre - model.surface
     # area seen from the camera, per area of surface: cosine over squared distance
@@ -62,7 +53,7 @@ def visibility(
     visible = measured & (np.abs(sensed - z / scale) <= tolerance_m)
     known = np.count_nonzero(measured) >= MIN_POINTS
     fraction = float(weights[visible].sum() / weights[measured].sum()) if known else float("nan")
-    return Visibility(fraction, _median_distance(pixels[visible], sensed[visible], calibration))
+    return fraction, _median_distance(pixels[visible], sensed[visible], calibration)
 
 
 def box_distance(box: Box, depth: np.ndarray, calibration: Calibration) -> float:

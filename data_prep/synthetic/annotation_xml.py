@@ -19,9 +19,10 @@ def size_tag(width: int, height: int) -> tuple[str, Content]:
     return "size", [("width", width), ("height", height), ("depth", 3)]
 
 
-def box_tag(box: Sequence[object]) -> tuple[str, Content]:
-    """A box (xmin, ymin, xmax, ymax), 1-based and inclusive."""
-    return "bndbox", list(zip(("xmin", "ymin", "xmax", "ymax"), box, strict=True))
+def box_tag(left: float, top: float, right: float, bottom: float) -> tuple[str, Content]:
+    """A box, given by 0-based edges, right and bottom exclusive: the file's are 1-based and inclusive."""
+    corners = {"xmin": left + 1, "ymin": top + 1, "xmax": right, "ymax": bottom}
+    return "bndbox", [(tag, f"{value:g}") for tag, value in corners.items()]
 
 
 def _element(tag: str, content: Content) -> ElementTree.Element:

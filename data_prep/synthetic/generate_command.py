@@ -2,8 +2,8 @@
 
     python -m data_prep generate --preset demo --source cifar10 --out FOLDER [--workers 2] [key=value ...]
 
-The builders read these files as they read the published ones; ``generated.json`` beside them tells the two
-apart. The same settings give the same bytes on one machine, for any number of workers.
+The builders read these files as they read the published ones; ``generated.json`` marks the generated ones.
+The same settings give the same bytes on one machine, for any number of workers.
 """
 
 import argparse

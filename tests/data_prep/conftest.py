@@ -40,6 +40,17 @@ def toy_settings():
 
 
 @pytest.fixture
+def no_decoding(monkeypatch):
+    """A kitchen build that opens an image to cut it out fails."""
+
+    def fail(path):
+        raise AssertionError(f"{path} was opened")
+
+    for builder in ("build_from_folder", "frame_crops"):
+        monkeypatch.setattr(f"data_prep.kitchen.{builder}.EncodedImage", fail)
+
+
+@pytest.fixture
 def target(tmp_path):
     """Where a test's build writes."""
     folder = tmp_path / "out"

@@ -35,7 +35,12 @@ def test_an_extra_name_may_be_kept_aliased_or_ignored():
     )
     assert [names.label(name) for name in ("Mug", "big_cup", "bowl", "red_bull")] == [0, 0, None, 1]
     names.check("the data", "boxes")
-    assert names.renamed() == {"Mug": "mug", "big_cup": "mug"}
+    kept = {"class": "mug", "count": 1}
+    assert names.facts() == {
+        "renamed": {"Mug": kept, "big_cup": kept},
+        "not_kept": {"bowl": 1},
+        "unknown": {},
+    }
 
 
 def test_unknown_names_pass_up_to_a_share_and_then_fail_with_their_list():

@@ -57,36 +57,10 @@ def test_two_generators_of_one_folder(tmp_path):
         make("cifar10", root)
 
 
-def run(*arguments: str) -> subprocess.CompletedProcess:
-    return subprocess.run(
-        [sys.executable, "-m", "data_prep", "generate", *arguments], capture_output=True, text=True
-    )
-
-
-def test_command_writes_a_source(tmp_path):
-    done = run("--preset", "demo", "--source", "cifar10", "--out", str(tmp_path / "x"), "train=10", "test=5")
-    assert done.returncode == 0, done.stderr
-    assert json.loads((tmp_path / "x" / MARKER).read_text())["settings"]["train"] == 10
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (
-            ["--preset", "demo", "--source", "cifar10", "trian=5"],
-            "cifar10 generator: unknown key 'trian'; did",
-        ),
-        (["--preset", "demo", "--source", "folder"], "folder generator: no generator writes the format"),
-        (
-            ["--preset", "paper", "--source", "voc"],
-            "voc generator: the preset 'paper' takes real files; fetch",
-        ),
-        (["--preset", "demo", "--source", "gmu_kitchens", "frames=4"], "gmu_kitchens generator: unknown key"),
-    ],
-)
-def test_command_says_what_is_wrong_in_one_line(arguments, message, tmp_path):
-    done = run(*arguments[:4], "--out", str(tmp_path / "x"), *arguments[4:])
+def test_command_says_what_is_wrong_in_one_line(tmp_path):
+    command = [sys.executable, "-m", "data_prep", "generate", "--preset", "demo", "--source", "cifar10"]
+    done = subprocess.run([*command, "--out", str(tmp_path / "x"), "trian=5"], capture_output=True, text=True)
     assert done.returncode == 2
-    assert done.stderr.startswith(f"error: {message}")
+    assert done.stderr.startswith("error: cifar10 generator: unknown key 'trian'; did you mean 'train'?")
     assert done.stderr.count("\n") == 1
     assert not (tmp_path / "x").exists()

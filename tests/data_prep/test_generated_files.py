@@ -87,9 +87,9 @@ def test_cifar10_files(generated):
     batch = unpickled(folder / "test_batch", "latin1")  # as torchvision reads them
     assert batch.keys() == {"batch_label", "labels", "data", "filenames"}
     images = batch["data"].reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1)
-    labels = np.array(batch["labels"])
-    drawn = draw_set(class_looks(10, 0), labels, 32, 0, cifar_files.TEST, 1, "again")
+    drawn, labels = draw_set(class_looks(10, 0), 100, 32, 0, cifar_files.TEST, 1, "again")
     assert np.array_equal(images, drawn)
+    assert batch["labels"] == labels.tolist()
 
 
 def test_cifar100_files(generated):
@@ -115,16 +115,11 @@ def test_stl10_files(generated):
         name: np.fromfile(root / f"{name}_X.bin", np.uint8).reshape(-1, 3, 96, 96).transpose(0, 3, 2, 1)
         for name in ("train", "test", "unlabeled")
     }
-    assert {name: len(images) for name, images in pictures.items()} == {
-        "train": 20,
-        "test": 20,
-        "unlabeled": 30,
-    }
+    assert len(pictures["unlabeled"]) == 30
     for name, split in (("train", stl10_files.TRAIN), ("test", stl10_files.TEST)):
-        labels = np.fromfile(root / f"{name}_y.bin", np.uint8)
-        assert Counter(labels.tolist()) == dict.fromkeys(range(1, 11), 2)
-        drawn = draw_set(class_looks(10, 0), labels.astype(int) - 1, 96, 0, split, 1, "again")
+        drawn, labels = draw_set(class_looks(10, 0), 20, 96, 0, split, 1, "again")
         assert np.array_equal(pictures[name], drawn)
+        assert np.array_equal(np.fromfile(root / f"{name}_y.bin", np.uint8), labels + 1)
     folds = [list(map(int, line.split())) for line in (root / "fold_indices.txt").read_text().splitlines()]
     assert len(folds) == 10
     assert all(len(set(fold)) == 4 and set(fold) <= set(range(20)) for fold in folds)
@@ -133,12 +128,8 @@ def test_stl10_files(generated):
 
 def test_imagenet_trees(generated):
     trees = generated("imagenet")
-    assert {path.name for path in trees.iterdir()} == {
-        "train",
-        "val",
-        "LOC_synset_mapping.txt",
-        "ImageNet_LT",
-    }
+    names = {path.name for path in trees.iterdir()}
+    assert names == {"train", "val", "LOC_synset_mapping.txt", "ImageNet_LT"}
     for split, n in (("train", 12), ("val", 3)):
         assert sorted(path.name for path in (trees / split).iterdir()) == SYNSETS
         for synset in SYNSETS:
@@ -169,52 +160,39 @@ def test_imagenet_has_the_published_oddities(generated):
     assert max(max(size) for size in sizes) <= 260
 
 
-def long_tail(root: Path, name: str) -> list[tuple[str, int]]:
-    lines = (root / "ImageNet_LT" / f"ImageNet_LT_{name}.txt").read_text().splitlines()
-    return [(path, int(label)) for path, label in (line.split(" ") for line in lines)]
-
-
 def test_long_tailed_lists(generated):
     trees = generated("imagenet")
-    train, val, test = (long_tail(trees, name) for name in ("train", "val", "test"))
-    for path, label in (*train, *val, *test):
-        assert (trees / path).is_file()
-        assert path.split("/")[1] == SYNSETS[label]
-    assert sorted(Counter(label for _, label in train).values()) == [1, 2, 2, 3, 5, 8]
-    assert Counter(label for _, label in val) == dict.fromkeys(range(6), 3)
-    assert Counter(label for _, label in test) == dict.fromkeys(range(6), 3)
-    assert not set(train) & set(val)
-    assert all(path.startswith("train/") for path, _ in (*train, *val))
-    assert all(path.startswith("val/") for path, _ in test)
-
-
-def names_in(root: Path, set_name: str) -> list[str]:
-    return (root / "ImageSets" / "Main" / f"{set_name}.txt").read_text().split()
+    counts, chosen = {}, {}
+    for name in ("train", "val", "test"):
+        lines = (trees / "ImageNet_LT" / f"ImageNet_LT_{name}.txt").read_text().splitlines()
+        chosen[name], labels = zip(*(line.split(" ") for line in lines), strict=True)
+        counts[name] = Counter(labels)
+        for path, label in zip(chosen[name], labels, strict=True):
+            assert (trees / path).is_file()
+            assert path.split("/")[:2] == ["val" if name == "test" else "train", SYNSETS[int(label)]]
+    assert sorted(counts["train"].values()) == [1, 2, 2, 3, 5, 8]
+    assert counts["val"] == counts["test"] == dict.fromkeys("012345", 3)
+    assert not set(chosen["train"]) & set(chosen["val"])
 
 
 def test_voc_sets(generated):
-    devkit = generated("voc") / "VOCdevkit"
-    for year, n, sets in (
-        (2007, 40, {"train", "val", "trainval", "test"}),
-        (2012, 30, {"train", "val", "trainval"}),
-    ):
-        root = devkit / f"VOC{year}"
-        assert {path.stem for path in (root / "ImageSets" / "Main").iterdir()} == sets
-        parts = {name: names_in(root, name) for name in sets}
-        assert len(parts["trainval"]) == n
-        assert sorted(parts["train"] + parts["val"]) == parts["trainval"]
-        assert len(parts["train"]) == n // 2
-        known = set(parts["trainval"]) | set(parts.get("test", []))
-        assert {path.stem for path in (root / "JPEGImages").iterdir()} == known
-        assert {path.stem for path in (root / "Annotations").iterdir()} == known
-    assert len(names_in(devkit / "VOC2007", "test")) == 10
-    assert not set(names_in(devkit / "VOC2007", "test")) & set(names_in(devkit / "VOC2007", "trainval"))
+    sizes = {"VOC2007": {"train": 20, "val": 20, "trainval": 40, "test": 10}}
+    sizes["VOC2012"] = {"train": 15, "val": 15, "trainval": 30}
+    for year, expected in sizes.items():
+        root = generated("voc") / "VOCdevkit" / year
+        sets = {path.stem: path.read_text().split() for path in (root / "ImageSets/Main").iterdir()}
+        assert {name: len(names) for name, names in sets.items()} == expected
+        assert sorted(sets["train"] + sets["val"]) == sets["trainval"]
+        names = sorted(sets["trainval"] + sets.get("test", []))
+        for folder in ("JPEGImages", "Annotations"):
+            assert sorted(path.stem for path in (root / folder).iterdir()) == names
 
 
 def test_voc_annotations(generated):
-    devkit = generated("voc") / "VOCdevkit"
+    order = ["name", "pose", "truncated", "difficult", "bndbox"]
+    order_2012 = ["name", "pose", "truncated", "occluded", "bndbox", "difficult"]
     flags, seen = Counter(), set()
-    for path in sorted(devkit.glob("VOC*/Annotations/*.xml")):
+    for path in sorted(generated("voc").glob("VOCdevkit/VOC*/Annotations/*.xml")):
         root = ElementTree.parse(path).getroot()
         year = root.findtext("folder")
         with Image.open(path.parents[1] / "JPEGImages" / root.findtext("filename")) as image:
@@ -222,20 +200,14 @@ def test_voc_annotations(generated):
         assert (root.findtext("size/width"), root.findtext("size/height")) == (str(width), str(height))
         assert 1 <= len(root.findall("object")) <= 4
         for element in root.iter("object"):
-            order = ["name", "pose", "truncated", "difficult", "bndbox"]
-            if year == "VOC2012":
-                order = ["name", "pose", "truncated", "occluded", "bndbox", "difficult"]
-            assert [child.tag for child in element if child.tag != "part"] == order
+            tags = [child.tag for child in element if child.tag != "part"]
+            assert tags == (order_2012 if year == "VOC2012" else order)
             for box in element.iter("bndbox"):
-                left, top, right, bottom = (
-                    int(box.findtext(tag)) for tag in ("xmin", "ymin", "xmax", "ymax")
-                )
+                left, top, right, bottom = (int(side.text) for side in box)
                 assert 1 <= left <= right <= width
                 assert 1 <= top <= bottom <= height
             seen.add((year, element.findtext("name")))
-            for tag in ("truncated", "difficult", "occluded"):
-                flags[tag] += element.findtext(tag) == "1"
-            flags["part"] += element.find("part") is not None
+            flags.update(child.tag for child in element if child.tag == "part" or child.text == "1")
     assert seen == {(year, name) for year in ("VOC2007", "VOC2012") for name in voc_files.CLASSES}
     assert all(flags[tag] >= 2 for tag in ("truncated", "difficult", "occluded", "part"))
     assert flags["difficult"] < flags["truncated"]

@@ -8,13 +8,8 @@ from data_prep.common.boxes import Box
 from data_prep.common.voc_annotation import AnnotatedBox, Annotation, read_annotation
 from data_prep.kitchen.gmu import layout
 from data_prep.kitchen.gmu.calibration_file import read_calibration
-from data_prep.kitchen.gmu.reader import (
-    object_files,
-    read_boxes,
-    read_poses,
-    read_scene,
-    trailing_number,
-)
+from data_prep.kitchen.gmu.pose_file import read_poses, trailing_number
+from data_prep.kitchen.gmu.reader import object_files, read_scene
 
 # Poses
 
@@ -38,19 +33,26 @@ def test_poses_are_found_by_name_or_shape(tmp_path, fields):
         np.testing.assert_allclose(pose.translation, translation)
 
 
+def test_a_scene_of_one_frame_has_its_pose(tmp_path):
+    toy.write_poses(tmp_path / "poses.mat", 1, (7,))
+    assert list(read_poses(tmp_path / "poses.mat")) == [7]
+
+
 @pytest.mark.parametrize(
-    "name",
-    ["rgb_{}.png", "rgb_{}", "gmu_scene_001/Images/rgb_{}.png", "C:\\kitchen\\2\\rgb_{}.PNG", " rgb_{}.png "],
+    ("name", "number"),
+    [
+        ("rgb_12.png", 12),
+        ("rgb_12", 12),
+        ("gmu_scene_001/Images/rgb_12.png", 12),
+        ("C:\\kitchen\\2\\rgb_12.PNG", 12),
+        (" rgb_12.png ", 12),
+        ("rgb.png", None),
+        ("", None),
+        ("scene_3/rgb.png", None),
+    ],
 )
-@pytest.mark.parametrize("numbers", [toy.FRAMES, (7,)])
-def test_image_names_come_with_and_without_folder_and_extension(tmp_path, name, numbers):
-    toy.write_poses(tmp_path / "poses.mat", 1, numbers, name=name)
-    assert list(read_poses(tmp_path / "poses.mat")) == list(numbers)
-
-
-@pytest.mark.parametrize("name", ["rgb.png", "", "scene_3/rgb.png"])
-def test_a_name_without_a_number_has_none(name):
-    assert trailing_number(name) is None
+def test_image_names_come_with_and_without_folder_and_extension(name, number):
+    assert trailing_number(name) == number
 
 
 def test_an_entry_that_is_no_rotation_has_no_pose(tmp_path):
@@ -74,12 +76,10 @@ def test_a_broken_mat_is_an_input_error(tmp_path, cut):
 def test_a_missing_mat_and_one_without_frames_are_input_errors(tmp_path):
     with pytest.raises(InputError, match="no such file"):
         read_poses(tmp_path / "none.mat")
-    savemat(tmp_path / "other.mat", {"poses": 1})
-    with pytest.raises(InputError, match="no variable 'frames'"):
-        read_poses(tmp_path / "other.mat")
-    savemat(tmp_path / "number.mat", {"frames": 1})
-    with pytest.raises(InputError, match="names no frame"):
-        read_poses(tmp_path / "number.mat")
+    for name in ("poses", "frames"):
+        savemat(tmp_path / "other.mat", {name: 1})
+        with pytest.raises(InputError, match="'frames' names no frame"):
+            read_poses(tmp_path / "other.mat")
 
 
 # Pascal VOC
@@ -137,57 +137,6 @@ def test_a_scene_is_read_in_the_frames_order(kitchen):
     assert frame.depth == layout.depth_path(kitchen, 1, 100)
     np.testing.assert_allclose(frame.pose.rotation, toy.pose(1, 100)[0])
     assert [box.name for box in frame.annotation.boxes] == list(toy.OBJECTS)
-
-
-def test_depth_and_pose_are_needed_for_geometry_only(kitchen):
-    layout.pose_path(kitchen, 1).unlink()
-    for number in toy.FRAMES:
-        layout.depth_path(kitchen, 1, number).unlink()
-    assert len(read_scene(kitchen, 1, geometry=False).frames) == len(toy.FRAMES)
-
-
-def _drop_annotations(kitchen):
-    for path in layout.annotations_folder(kitchen, 1).iterdir():
-        path.unlink()
-    layout.annotations_folder(kitchen, 1).rmdir()
-
-
-@pytest.mark.parametrize("named", [True, False])
-def test_a_scene_without_annotations_is_read_from_its_bboxes(kitchen, named):
-    from_xml = read_scene(kitchen, 1).frames
-    _drop_annotations(kitchen)
-    if named:  # the images' names count, not the order
-        boxes = [[(box.name, voc(box.box)) for box in frame.annotation.boxes] for frame in reversed(from_xml)]
-        names = [frame.image.name for frame in reversed(from_xml)]
-        toy.write_bboxes(layout.boxes_path(kitchen, 1), boxes, names)
-    scene = read_scene(kitchen, 1)
-    assert [frame.number for frame in scene.frames] == list(toy.FRAMES)
-    for frame, expected in zip(scene.frames, from_xml, strict=True):
-        assert frame.annotation.boxes == expected.annotation.boxes
-        assert frame.annotation.size is None
-    assert scene.problems == ()
-    assert "scene 1 has no Annotations" in scene.notes[0]
-
-
-def voc(box: Box) -> tuple:
-    return box.left + 1, box.top + 1, box.right, box.bottom
-
-
-def test_bboxes_that_match_no_frames_are_an_input_error(kitchen):
-    _drop_annotations(kitchen)
-    toy.write_bboxes(layout.boxes_path(kitchen, 1), [[("red_bull", (1, 1, 9, 9))]] * 5)
-    with pytest.raises(
-        InputError, match="5 entries that name no image cannot be matched with 12 or 12 frames"
-    ):
-        read_scene(kitchen, 1)
-
-
-def test_a_bbox_without_a_side_is_an_input_error(tmp_path):
-    cell = np.empty((1, 1), dtype=object)
-    cell[0, 0] = np.array([[("red_bull", 3.0)]], dtype=[("category", object), ("top", object)])
-    savemat(tmp_path / "boxes.mat", {"bboxes": cell})
-    with pytest.raises(InputError, match=r"entry 1 has a box that cannot be read \('left'"):
-        read_boxes(tmp_path / "boxes.mat", [[1]])
 
 
 def test_object_files_are_in_numerical_order(kitchen):

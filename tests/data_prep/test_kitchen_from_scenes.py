@@ -1,5 +1,3 @@
-import csv
-import json
 import os
 import shutil
 import subprocess
@@ -10,6 +8,7 @@ from contextlib import suppress
 import numpy as np
 import pytest
 import toy_kitchen as toy
+from build_outputs import facts, manifest
 from PIL import Image
 
 from cld.data import read_split
@@ -18,15 +17,6 @@ from data_prep.kitchen.build_from_scenes import build_from_scenes
 from data_prep.kitchen.gmu import layout
 
 OVERRIDES = ['classes=["coca_cola_glass_bottle","red_bull"]', "scenes=[1,2,3]", "test_scenes=[2]"]
-
-
-def manifest_rows(target) -> list[dict]:
-    with open(target.manifest, newline="") as file:
-        return list(csv.DictReader(file))
-
-
-def facts(target) -> dict:
-    return json.loads(target.report.with_suffix(".json").read_text())
 
 
 def command(kitchen, target, workers) -> list[str]:
@@ -52,7 +42,7 @@ def test_counts_splits_order_and_report(toy_kitchen, toy_settings, target):
     # images, depths, annotations with the empty frames', then poses and objects by scene, and the calibration
     assert info.sources["files"] == 3 * (10 + 10 + 11 + 1 + 2) + 1
     assert info.config["test_scenes"] == [2]
-    rows = manifest_rows(target)
+    rows = manifest(target)
     for split, size in info.sizes.items():
         own = [row for row in rows if row["split"] == split]
         assert [int(row["row"]) for row in own] == list(range(size))
@@ -85,7 +75,7 @@ def test_every_crop_is_its_box_cut_out_and_measured(toy_kitchen, toy_settings, t
     build_from_scenes(toy_kitchen, toy_settings(**crop), workers=1, target=target)
     splits = {name: read_split(target.store, name).images for name in ("train", "val", "test")}
     hidden = []
-    for row in manifest_rows(target):
+    for row in manifest(target):
         left, top, right, bottom = (float(row[side]) for side in ("left", "top", "right", "bottom"))
         view, block = toy.view(int(row["scene"]), int(row["frame"])), toy.OBJECTS[row["class"]]
         assert (left + 1, top + 1, right, bottom) == view.voc_box(block)
@@ -136,7 +126,7 @@ def test_without_geometry_depth_and_poses_are_not_needed(kitchen, toy_settings, 
     layout.calibration_path(kitchen).unlink()
     info = build_from_scenes(kitchen, toy_settings(geometry=False, val_share=0), workers=1, target=target)
     assert info.sizes == {"train": 40, "test": 20}
-    rows = manifest_rows(target)
+    rows = manifest(target)
     assert {row[name] for row in rows for name in ("distance_m", "visible_fraction", "iou_3d")} == {""}
 
 
@@ -144,7 +134,7 @@ def test_objects_without_a_readable_model_have_a_distance_and_no_more(kitchen, t
     (layout.objects_folder(kitchen, 1) / "object4.ply").write_text("ply\n")  # the red bull
     info = build_from_scenes(kitchen, toy_settings(min_iou=0.5, min_visible=0.01), workers=1, target=target)
     assert info.sizes == {"train": 32, "val": 8, "test": 20}  # what is unknown is no reason to drop
-    for row in manifest_rows(target):
+    for row in manifest(target):
         unknown = row["scene"] == "1" and row["class"] == toy.BULL
         assert (row["iou_3d"] == "") == (row["visible_fraction"] == "") == unknown
         view = toy.view(int(row["scene"]), int(row["frame"]))
@@ -165,12 +155,8 @@ def test_filters_names_and_borders(kitchen, toy_settings, target):
     rewrite_boxes(kitchen, 1, 7, [(toy.BULL, (100, 100, 108, 160))])
     rewrite_boxes(kitchen, 1, 8, [(toy.BULL, (1, 1, 40, 60))])
     rewrite_boxes(kitchen, 1, 12, [(toy.COLA, (-4, 11, 60, 400))])
-    names = [
-        ("Coca-Cola", cola),
-        ("redbull", bull),
-        ("kettle", (1, 1, 50, 50)),
-        ("hunts_sauce", (1, 1, 50, 50)),
-    ]
+    names = [("Coca-Cola", cola), ("redbull", bull)]
+    names += [(name, (1, 1, 50, 50)) for name in ("kettle", "hunts_sauce")]
     rewrite_boxes(kitchen, 1, 20, names)
 
     everything = build_from_scenes(kitchen, toy_settings(min_inside=0), workers=1, target=target)
@@ -178,7 +164,7 @@ def test_filters_names_and_borders(kitchen, toy_settings, target):
     report = facts(target)
     assert report["clipped"] == 2
     assert report["problems"]["bad"] == 0
-    row = next(row for row in manifest_rows(target) if (row["scene"], row["frame"]) == ("1", "12"))
+    row = next(row for row in manifest(target) if (row["scene"], row["frame"]) == ("1", "12"))
     assert [row[side] for side in ("left", "top", "right", "bottom")] == ["0", "10", "60", "240"]
     assert report["names"]["renamed"] == {
         "Coca-Cola": {"class": toy.COLA, "count": 1},
@@ -198,32 +184,9 @@ def test_filters_names_and_borders(kitchen, toy_settings, target):
     }
     assert sum(filtered.sizes.values()) == 54 - 16
     assert "| box too small | 1 |" in target.report.read_text()
-    kept = manifest_rows(target)
+    kept = manifest(target)
     assert not {("1", frame) for frame in "34578"} & {(row["scene"], row["frame"]) for row in kept}
     assert ("3", toy.BULL) not in {(row["scene"], row["class"]) for row in kept}
-
-
-@pytest.fixture
-def no_decoding(monkeypatch):
-    def fail(path):
-        raise AssertionError(f"{path} was opened")
-
-    monkeypatch.setattr("data_prep.kitchen.frame_crops.EncodedImage", fail)
-
-
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"classes": [toy.COLA, "rad_bull"]}, "class 'rad_bull' names nothing in GMU_Kitchens; .*: red_bull"),
-        ({"scenes": [1, 2, 3, 4]}, "no folder gmu_scene_004/Images"),
-        ({"val_share": 0.01}, "split 'val' is empty"),
-    ],
-)
-@pytest.mark.usefixtures("no_decoding")
-def test_bad_settings_fail_before_an_image_is_decoded(toy_kitchen, toy_settings, target, changes, message):
-    with pytest.raises(InputError, match=message):
-        build_from_scenes(toy_kitchen, toy_settings(**changes), workers=1, target=target)
-    assert not target.store.exists()
 
 
 def unknown_names(kitchen):
@@ -236,33 +199,38 @@ def empty_test_scene(kitchen):
         rewrite_boxes(kitchen, 2, frame, [])
 
 
+def broken_poses(kitchen):
+    layout.pose_path(kitchen, 2).write_bytes(b"cut")
+
+
+def no_calibration(kitchen):
+    layout.calibration_path(kitchen).unlink()
+
+
 def other_calibration(kitchen):
     published = "".join(f"{key}: {value}\n" for key, value in layout.CALIBRATION.items())
     layout.calibration_path(kitchen).write_text(published)
 
 
 @pytest.mark.parametrize(
-    ("spoil", "message"),
+    ("spoil", "changes", "message"),
     [
-        (unknown_names, r"4 of 56 boxes have unknown names, .*: blender; add each"),
-        (empty_test_scene, r"split 'test' is empty.*'test_scenes'"),
-        (
-            lambda kitchen: layout.pose_path(kitchen, 2).write_bytes(b"cut"),
-            r"scene_2_reconstruct_info_frame_sort\.mat: not readable as a MATLAB file",
-        ),
-        (
-            lambda kitchen: layout.calibration_path(kitchen).unlink(),
-            r"calib_color\.yaml: .*fx: 1047\.76",  # the published values
-        ),
-        (other_calibration, r"calib_color\.yaml: cx, cy \(959\.261, 529\.115\) .* 320×240 frames"),
-        (shutil.rmtree, r"no such folder; fetch GMU Kitchens .*data\.paths\.gmu_kitchens"),
+        (None, {"classes": [toy.COLA, "rad_bull"]}, "class 'rad_bull' names nothing in GMU_.*: red_bull"),
+        (None, {"scenes": [1, 2, 3, 4]}, "no folder gmu_scene_004/Images, gmu_scene_004/Annotations; fetch"),
+        (unknown_names, {}, r"4 of 56 boxes have unknown names, .*: blender; add each"),
+        (empty_test_scene, {}, r"split 'test' is empty.*'test_scenes'"),
+        (broken_poses, {}, r"scene_2_reconstruct_info_frame_sort\.mat: not readable as a MATLAB file"),
+        (no_calibration, {}, r"calib_color\.yaml: .*fx: 1047\.76"),  # the published values
+        (other_calibration, {}, r"calib_color\.yaml: cx, cy \(959\.261, 529\.115\) .* 320×240 frames"),
+        (shutil.rmtree, {}, r"no folder gmu_scene_001/Images, .*; fetch GMU .*data\.paths\.gmu_kitchens"),
     ],
 )
 @pytest.mark.usefixtures("no_decoding")
-def test_bad_scenes_fail_before_an_image_is_decoded(kitchen, toy_settings, target, spoil, message):
-    spoil(kitchen)
+def test_bad_input_fails_before_an_image_is_decoded(kitchen, toy_settings, target, spoil, changes, message):
+    if spoil:
+        spoil(kitchen)
     with pytest.raises(InputError, match=message):
-        build_from_scenes(kitchen, toy_settings(), workers=1, target=target)
+        build_from_scenes(kitchen, toy_settings(**changes), workers=1, target=target)
     assert not target.store.exists()
 
 

@@ -1,6 +1,6 @@
 """A tiny rendering, checked from outside: by the reader of the published files and by its own geometry."""
 
-import hashlib
+import json
 import signal
 import subprocess
 import sys
@@ -20,6 +20,7 @@ from data_prep.kitchen.gmu import layout
 from data_prep.kitchen.gmu.calibration_file import read_calibration
 from data_prep.kitchen.gmu.reader import check_root, object_files, read_poses, read_scene
 from data_prep.kitchen.object_models import projected_box, read_object
+from data_prep.synthetic.generate_command import MARKER
 from data_prep.synthetic.kitchen.render import render_kitchens
 
 N_FRAMES, WIDTH, HEIGHT = 6, 320, 180
@@ -38,9 +39,8 @@ def root(tmp_path_factory):
     return rendered(tmp_path_factory.mktemp("kitchens") / "root", workers=1)
 
 
-def digests(root: Path) -> dict[str, str]:
-    files = sorted(path for path in root.rglob("*") if path.is_file())
-    return {str(path.relative_to(root)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+def contents(root: Path) -> dict[Path, bytes]:
+    return {path.relative_to(root): path.read_bytes() for path in root.rglob("*") if path.is_file()}
 
 
 def test_layout_is_the_published_one_and_its_reader_meets_no_problem(root):
@@ -117,10 +117,10 @@ def test_point_clouds_meet_the_boxes_and_the_depth(root):
 
 def test_same_bytes_with_two_workers_and_others_with_another_seed(tmp_path):
     tiny = {"n_scenes": 2, "frames_per_scene": 4, "width": 64, "height": 36}
-    first = digests(rendered(tmp_path / "first", 1, **tiny))
-    assert digests(rendered(tmp_path / "again", 2, **tiny)) == first
-    other = digests(rendered(tmp_path / "other", 1, **tiny, seed=1))
-    poses = str(layout.pose_path("", 1))
+    first = contents(rendered(tmp_path / "first", 1, **tiny))
+    assert contents(rendered(tmp_path / "again", 2, **tiny)) == first
+    other = contents(rendered(tmp_path / "other", 1, **tiny, seed=1))
+    poses = layout.pose_path(Path(), 1)
     assert first[poses] != other[poses]
 
 
@@ -136,8 +136,8 @@ def test_killed_rendering_leaves_no_root_and_the_next_one_cleans_up(tmp_path):
     process.wait()
     assert partial.exists()
     assert not root.exists()
-    subprocess.run(
-        [*command, "n_scenes=1", "frames_per_scene=4", "width=64"], check=True, capture_output=True
-    )
+    subprocess.run([*command, "n_scenes=1", "frames_per_scene=4"], check=True, capture_output=True)
+    marker = json.loads((root / MARKER).read_text())
+    assert (marker["format"], marker["settings"]["width"]) == ("gmu_kitchens", 64)
     assert layout.images_folder(root, 1).is_dir()
     assert not partial.exists()

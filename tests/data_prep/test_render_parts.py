@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from data_prep.kitchen.gmu import layout
+from data_prep.synthetic.kitchen.clutter import CLUTTER
 from data_prep.synthetic.kitchen.depth_sensor import FAR_M, NEAR_M, sense
 from data_prep.synthetic.kitchen.kitchen_scene import (
     LYING_KITCHENS,
@@ -51,9 +52,9 @@ def test_postures_are_dealt_evenly():
 
 def test_everything_is_placed_and_nothing_stands_in_another():
     kitchen = compose_kitchen(2, 0, np.random.default_rng(0))
-    products = {thing.name for thing in kitchen.things if thing.is_product}
-    assert len(products) == N_PRODUCTS
-    assert len(kitchen.things) == N_PRODUCTS + N_CLUTTER
+    names = [thing.name for thing in kitchen.things]
+    assert len(set(names[:N_PRODUCTS]) & set(layout.INSTANCES)) == N_PRODUCTS
+    assert len(set(names[N_PRODUCTS:]) & set(CLUTTER)) == N_CLUTTER
     for thing in kitchen.things:
         assert thing.mesh.corners[..., 2].min() == pytest.approx(0)
     middles = np.array([thing.mesh.corners[..., :2].mean(axis=(0, 1)) for thing in kitchen.things])

@@ -135,7 +135,6 @@ def write_kitchen(root: Path) -> None:
     """Write scenes 1 to 3 under ``root``, in the upstream layout."""
     info = root / "gmu-kitchens_info"
     (info / "scene_pose_info").mkdir(parents=True)
-    (info / "scene_annotation" / "bboxes").mkdir(parents=True)
     (info / "scene_pose_info" / "calib_color.yaml").write_text(f"fx: {FX}\nfy: {FY}\ncx: {CX}\ncy: {CY}\n")
     for scene in SCALES:
         _write_scene(root, scene)
@@ -163,16 +162,9 @@ def _write_scene(root: Path, scene: int) -> None:
     for number, name in zip((7, 4), OBJECTS, strict=True):
         write_ply(objects / f"object{number}.ply", to_file_world(OBJECTS[name].surface(3000, rng), scene))
     write_poses(info / "scene_pose_info" / f"scene_{scene}_reconstruct_info_frame_sort.mat", scene, numbers)
-    boxes = [
-        [(name, view(scene, number).voc_box(block)) for name, block in OBJECTS.items()] * (number in FRAMES)
-        for number in numbers
-    ]
-    write_bboxes(info / "scene_annotation" / "bboxes" / f"scene_{scene}_annotated_bboxes.mat", boxes)
 
 
-def write_voc(
-    path: Path, boxes: list, size: tuple[int, int] = (WIDTH, HEIGHT), flags: str = "", filename: str = ""
-) -> None:
+def write_voc(path: Path, boxes: list, size: tuple[int, int] = (WIDTH, HEIGHT), flags: str = "") -> None:
     """Write a Pascal-VOC file of (name, (xmin, ymin, xmax, ymax)) boxes."""
     objects = "".join(
         f"<object><name>{escape(name)}</name><pose>Unspecified</pose>{flags}<bndbox><xmin>{xmin}</xmin>"
@@ -180,7 +172,7 @@ def write_voc(
         for name, (xmin, ymin, xmax, ymax) in boxes
     )
     path.write_text(
-        f"<annotation><folder>{path.parent.name}</folder><filename>{filename or path.stem}</filename><size>"
+        f"<annotation><folder>{path.parent.name}</folder><filename>{path.stem}</filename><size>"
         f"<width>{size[0]}</width><height>{size[1]}</height><depth>3</depth></size>{objects}</annotation>"
     )
 
@@ -190,7 +182,6 @@ def write_poses(
     scene: int,
     numbers: tuple[int, ...] = FRAMES,
     fields: tuple[str, ...] = ("unused", "intrinsics", "Rw2c", "Tw2c", "imgName"),
-    name: str = "rgb_{}.png",
 ) -> None:
     """Write a 1×F struct array; four ``fields`` leave the first value out."""
     frames = np.empty((1, len(numbers)), dtype=[(field, object) for field in fields])
@@ -201,27 +192,10 @@ def write_poses(
             np.array([[FX, 0.1, 0.2]]),
             rotation,
             translation[None],
-            name.format(number),
+            f"rgb_{number}.png",
         )
         frames[0, column] = values[-len(fields) :]
     savemat(path, {"frames": frames})
-
-
-def write_bboxes(path: Path, frames: list, names: list[str] | None = None) -> None:
-    """Write a 1×F cell array of 1×K structs, the category in a cell of its own, 1-based inclusive."""
-    sides = [("top", object), ("left", object), ("bottom", object), ("right", object)]
-    dtype = [("category", object), ("label", object), *sides, *([("imgName", object)] if names else [])]
-    cells = np.empty((1, len(frames)), dtype=object)
-    for column, boxes in enumerate(frames):
-        cells[0, column] = np.zeros((0, 0))
-        if boxes:
-            cells[0, column] = structs = np.empty((1, len(boxes)), dtype=dtype)
-            for k, (name, (xmin, ymin, xmax, ymax)) in enumerate(boxes):
-                category = np.empty((1, 1), dtype=object)
-                category[0, 0] = name
-                numbers = (float(value) for value in (ymin, xmin, ymax, xmax))
-                structs[0, k] = (category, float(k), *numbers, *([names[column]] if names else []))
-    savemat(path, {"bboxes": cells})
 
 
 def write_ply(path: Path, points: np.ndarray) -> None:

@@ -7,7 +7,6 @@ Constants and paths only: the reader and the renderer both import them, so neith
     <root>/gmu_scene_00<s>/Annotations/rgb_<frame>.xml      Pascal VOC, 1-based inclusive boxes
     <root>/gmu-kitchens_info/scene_pose_info/calib_color.yaml
     <root>/gmu-kitchens_info/scene_pose_info/scene_<s>_reconstruct_info_frame_sort.mat
-    <root>/gmu-kitchens_info/scene_annotation/bboxes/scene_<s>_annotated_bboxes.mat
     <root>/gmu-kitchens_info/scene_annotation/objects3D/gmu_scene_00<s>/object<id>.ply
 
 ``<frame>`` is not zero-padded and has gaps.
@@ -76,63 +75,58 @@ FRAME_SIZE = (1920, 1080)
 """Width and height of the published frames, in pixels."""
 
 
-def images_folder(root: str | Path, scene: int) -> Path:
+def images_folder(root: Path, scene: int) -> Path:
     """Folder of one scene's colour frames."""
-    return Path(root) / _scene_name(scene) / "Images"
+    return root / _scene_name(scene) / "Images"
 
 
-def image_path(root: str | Path, scene: int, frame: int) -> Path:
+def image_path(root: Path, scene: int, frame: int) -> Path:
     """Colour frame."""
     return images_folder(root, scene) / f"rgb_{frame}.png"
 
 
-def depths_folder(root: str | Path, scene: int) -> Path:
+def depths_folder(root: Path, scene: int) -> Path:
     """Folder of one scene's depth frames."""
-    return Path(root) / _scene_name(scene) / "Depths"
+    return root / _scene_name(scene) / "Depths"
 
 
-def depth_path(root: str | Path, scene: int, frame: int) -> Path:
+def depth_path(root: Path, scene: int, frame: int) -> Path:
     """Depth frame, registered to the colour frame."""
     return depths_folder(root, scene) / f"depth_{frame}.png"
 
 
-def annotations_folder(root: str | Path, scene: int) -> Path:
+def annotations_folder(root: Path, scene: int) -> Path:
     """Folder of one scene's annotations."""
-    return Path(root) / _scene_name(scene) / "Annotations"
+    return root / _scene_name(scene) / "Annotations"
 
 
-def annotation_path(root: str | Path, scene: int, frame: int) -> Path:
+def annotation_path(root: Path, scene: int, frame: int) -> Path:
     """Pascal-VOC annotation of one frame."""
     return annotations_folder(root, scene) / f"rgb_{frame}.xml"
 
 
-def calibration_path(root: str | Path) -> Path:
+def calibration_path(root: Path) -> Path:
     """Calibration of the colour camera, shared by all scenes."""
     return _info(root) / "scene_pose_info" / "calib_color.yaml"
 
 
-def pose_path(root: str | Path, scene: int) -> Path:
+def pose_path(root: Path, scene: int) -> Path:
     """Camera poses of one scene: ``frames``, a 1×F struct array."""
     return _info(root) / "scene_pose_info" / f"scene_{scene}_reconstruct_info_frame_sort.mat"
 
 
-def boxes_path(root: str | Path, scene: int) -> Path:
-    """Boxes of one scene in MATLAB form: ``bboxes``, a 1×F cell array of 1×K structs."""
-    return _info(root) / "scene_annotation" / "bboxes" / f"scene_{scene}_annotated_bboxes.mat"
-
-
-def objects_folder(root: str | Path, scene: int) -> Path:
+def objects_folder(root: Path, scene: int) -> Path:
     """Folder of one scene's object point clouds, in world coordinates."""
     return _info(root) / "scene_annotation" / "objects3D" / _scene_name(scene)
 
 
-def object_path(root: str | Path, scene: int, number: int) -> Path:
+def object_path(root: Path, scene: int, number: int) -> Path:
     """Point cloud of one object. Upstream does not say which class a number stands for."""
     return objects_folder(root, scene) / f"object{number}.ply"
 
 
-def _info(root: str | Path) -> Path:
-    return Path(root) / "gmu-kitchens_info"
+def _info(root: Path) -> Path:
+    return root / "gmu-kitchens_info"
 
 
 def _scene_name(scene: int) -> str:

@@ -1,37 +1,28 @@
 """Annotations of a rendered frame, as a human would draw them: around what is visible of each object."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from scipy import ndimage
 
+from data_prep.common.boxes import from_voc
+from data_prep.common.voc_annotation import AnnotatedBox
 from data_prep.kitchen.gmu.camera import Calibration, Pose, project
 from data_prep.synthetic.kitchen.meshes import Mesh
 from data_prep.synthetic.kitchen.ray_caster import RayCaster, pixel_grid
 
 MIN_VISIBLE_SHARE, MIN_VISIBLE_PX = 0.12, 40
-"""What shows less of itself is not annotated."""
+"""Objects with a smaller visible share, or fewer visible pixels, are not annotated."""
 
 DIFFICULT_SHARE, DIFFICULT_SIDE_PX = 0.5, 10
-"""What shows less of itself, or has a shorter side than this, is annotated as difficult."""
+"""Objects with a smaller visible share, or a shorter side, are annotated as difficult."""
 
 SLACK = 0.05
 """Annotators draw each side up to this share of the object's outside."""
 
 
-@dataclass(frozen=True)
-class AnnotatedObject:
-    """One annotated object: VOC's box (xmin, ymin, xmax, ymax), 1-based and inclusive, and VOC's flags."""
-
-    name: str
-    box: tuple[float, float, float, float]
-    truncated: bool
-    difficult: bool
-
-
 class Silhouette:
-    """One object alone: how much of the picture it would take, nothing before it and no frame around."""
+    """One object alone: the pixels it would cover with nothing in front of it and no frame around it."""
 
     def __init__(self, mesh: Mesh):
         self._caster = RayCaster(mesh)
@@ -56,8 +47,8 @@ def annotate(
     pose: Pose,
     calibration: Calibration,
     rng: np.random.Generator,
-    fractional: bool = False,
-) -> tuple[AnnotatedObject, ...]:
+    fractional: bool,
+) -> tuple[AnnotatedBox, ...]:
     """Annotate one frame.
 
     Args:
@@ -88,5 +79,5 @@ def annotate(
         box = np.round(box, 2) if fractional else np.round(box)
         short = min(columns.stop - columns.start, rows.stop - rows.start)
         difficult = share < DIFFICULT_SHARE or short < DIFFICULT_SIDE_PX
-        found.append(AnnotatedObject(names[index], tuple(box.tolist()), truncated, difficult))
+        found.append(AnnotatedBox(names[index], from_voc(*box.tolist()), truncated, difficult))
     return tuple(found)

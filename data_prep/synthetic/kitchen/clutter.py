@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from data_prep.synthetic.kitchen.label_art import BLACK, STEEL, WHITE, Colour, Label, drawn, hsv, plain
-from data_prep.synthetic.kitchen.meshes import Mesh, base, box, disc, merged, revolution
+from data_prep.synthetic.kitchen.label_art import BLACK, STEEL, WHITE, Colour, Label, hsv, plain
+from data_prep.synthetic.kitchen.meshes import Mesh, base, box, disc, lid, merged, revolution
 
 
 def _colour(rng: np.random.Generator, saturation: float = 0.6) -> Colour:
@@ -38,16 +38,15 @@ def _apple(rng: np.random.Generator) -> Mesh:
 
 
 def _jar(rng: np.random.Generator) -> Mesh:
-    content, lid, band = _colour(rng, 0.8), _colour(rng, 0.7), _colour(rng, 0.3)
+    content, top, band = _colour(rng, 0.8), _colour(rng, 0.7), _colour(rng, 0.3)
 
-    def wrap(label: Label) -> None:
-        label.rectangle((0, 0.35, 1, 0.75), band)
-        label.text((0.3, 0.42, 0.7, 0.66), "preserve", BLACK)
+    wrap = Label(0.22, 0.12, content)
+    wrap.rectangle((0, 0.35, 1, 0.75), band)
+    wrap.text((0.3, 0.42, 0.7, 0.66), "preserve", BLACK)
 
     return merged(
-        revolution([(0.034, 0), (0.036, 0.1), (0.03, 0.115)], drawn(0.22, 0.12, content, wrap, 0.6)),
-        revolution([(0.032, 0.113), (0.032, 0.13)], plain(lid, 0.3)),
-        disc(0.032, 0.13, plain(lid, 0.3)),
+        revolution([(0.034, 0), (0.036, 0.1), (0.03, 0.115)], wrap.surface(0.6)),
+        lid(0.032, 0.113, 0.13, plain(top, 0.3)),
         base(0.034, plain(content, 0.6)),
     )
 
@@ -55,11 +54,11 @@ def _jar(rng: np.random.Generator) -> Mesh:
 def _milk_carton(rng: np.random.Generator) -> Mesh:
     ink = _colour(rng, 0.9)
 
-    def face(label: Label) -> None:
-        label.rectangle((0, 0.55, 1, 1), ink)
-        label.text((0.1, 0.18, 0.9, 0.42), "MILK", ink)
+    face = Label(0.07, 0.2, WHITE)
+    face.rectangle((0, 0.55, 1, 1), ink)
+    face.text((0.1, 0.18, 0.9, 0.42), "MILK", ink)
 
-    paper = drawn(0.07, 0.2, WHITE, face, 0.1)
+    paper = face.surface(0.1)
     return merged(
         box((0.07, 0.07, 0.2), paper, paper, paper, paper, plain(WHITE), plain(WHITE)),
         box((0.07, 0.02, 0.025), plain(ink)).moved((0, 0, 0.2)),
@@ -69,13 +68,13 @@ def _milk_carton(rng: np.random.Generator) -> Mesh:
 def _soup_can(rng: np.random.Generator) -> Mesh:
     upper, lower = _colour(rng, 0.9), _colour(rng, 0.5)
 
-    def wrap(label: Label) -> None:
-        label.rectangle((0, 0.5, 1, 1), lower)
-        label.text((0.3, 0.15, 0.7, 0.45), "Soup", WHITE)
+    wrap = Label(0.21, 0.1, upper)
+    wrap.rectangle((0, 0.5, 1, 1), lower)
+    wrap.text((0.3, 0.15, 0.7, 0.45), "Soup", WHITE)
 
     steel = plain(STEEL, 0.8)
     return merged(
-        revolution([(0.033, 0), (0.033, 0.1)], drawn(0.21, 0.1, upper, wrap, 0.5)),
+        revolution([(0.033, 0), (0.033, 0.1)], wrap.surface(0.5)),
         disc(0.033, 0.1, steel),
         base(0.033, steel),
     )
@@ -84,26 +83,24 @@ def _soup_can(rng: np.random.Generator) -> Mesh:
 def _tea_box(rng: np.random.Generator) -> Mesh:
     paper, ink = _colour(rng, 0.8), _colour(rng, 0.5)
 
-    def face(label: Label) -> None:
-        label.ellipse((0.2, 0.1, 0.8, 0.7), ink)
-        label.text((0.3, 0.72, 0.7, 0.95), "TEA", WHITE)
+    face = Label(0.12, 0.09, paper)
+    face.ellipse((0.2, 0.1, 0.8, 0.7), ink)
+    face.text((0.3, 0.72, 0.7, 0.95), "TEA", WHITE)
 
-    print_ = drawn(0.12, 0.09, paper, face, 0.1)
-    return box((0.12, 0.07, 0.09), print_, plain(paper), print_, plain(paper))
+    return box((0.12, 0.07, 0.09), face.surface(0.1), plain(paper))
 
 
 def _bottle(rng: np.random.Generator) -> Mesh:
     liquid, cap, band = _colour(rng, 0.9), _colour(rng, 0.3), _colour(rng, 0.5)
     body = [(0.03, 0), (0.033, 0.01), (0.033, 0.15), (0.028, 0.175), (0.013, 0.2), (0.013, 0.24)]
 
-    def wrap(label: Label) -> None:
-        label.rectangle((0, 0.45, 1, 0.8), band)
-        label.ellipse((0.38, 0.48, 0.62, 0.77), WHITE)
+    wrap = Label(0.2, 0.25, liquid)
+    wrap.rectangle((0, 0.45, 1, 0.8), band)
+    wrap.ellipse((0.38, 0.48, 0.62, 0.77), WHITE)
 
     return merged(
-        revolution(body, drawn(0.2, 0.25, liquid, wrap, 0.7)),
-        revolution([(0.015, 0.238), (0.015, 0.26)], plain(cap, 0.3)),
-        disc(0.015, 0.26, plain(cap, 0.3)),
+        revolution(body, wrap.surface(0.7)),
+        lid(0.015, 0.238, 0.26, plain(cap, 0.3)),
         base(0.03, plain(liquid, 0.7)),
     )
 
@@ -118,11 +115,8 @@ def _knife_block(rng: np.random.Generator) -> Mesh:
 
 def _kitchen_roll(rng: np.random.Generator) -> Mesh:
     paper = plain(hsv(rng.random(), 0.05, 0.95))
-    return merged(
-        revolution([(0.055, 0), (0.055, 0.23)], paper),
-        disc(0.055, 0.23, paper),
-        revolution([(0.012, 0.2), (0.012, 0.27)], plain(STEEL, 0.8)),
-    )
+    holder = revolution([(0.012, 0.2), (0.012, 0.27)], plain(STEEL, 0.8))
+    return merged(lid(0.055, 0, 0.23, paper), holder)
 
 
 CLUTTER: dict[str, Callable[[np.random.Generator], Mesh]] = {
@@ -140,4 +134,4 @@ CLUTTER: dict[str, Callable[[np.random.Generator], Mesh]] = {
 """By kind: a mesh that stands upright, in colours drawn from the generator."""
 
 STANDING_CLUTTER = ("mug", "bowl", "apple", "knife_block", "kitchen_roll")
-"""The kinds that nobody lays on their side."""
+"""Kinds that always stand upright."""

@@ -8,9 +8,9 @@ import numpy as np
 from PIL import Image
 from scipy.io import savemat
 
+from data_prep.common.voc_annotation import AnnotatedBox
 from data_prep.kitchen.gmu.camera import Calibration, Pose
 from data_prep.synthetic.annotation_xml import annotation_xml, box_tag, size_tag
-from data_prep.synthetic.kitchen.annotation import AnnotatedObject
 
 PNG_LEVEL = 4
 """zlib level: the default, 6, takes two to three times as long and saves nothing."""
@@ -22,9 +22,9 @@ def write_png(path: Path, image: np.ndarray) -> None:
 
 
 def write_annotation(
-    path: Path, filename: str, size: tuple[int, int], objects: Sequence[AnnotatedObject]
+    path: Path, filename: str, size: tuple[int, int], objects: Sequence[AnnotatedBox]
 ) -> None:
-    """Write a frame's Pascal-VOC annotation; ``size`` is (width, height), ``filename`` what the file says."""
+    """Write a frame's Pascal-VOC annotation; ``size`` is (width, height), ``filename`` the tag's content."""
     content = [("folder", "Images"), ("filename", filename), size_tag(*size)]
     for found in objects:
         tags = [
@@ -32,7 +32,7 @@ def write_annotation(
             ("pose", "Unspecified"),
             ("truncated", int(found.truncated)),
             ("difficult", int(found.difficult)),
-            box_tag([f"{value:g}" for value in found.box]),
+            box_tag(*found.box),
         ]
         content.append(("object", tags))
     path.write_bytes(annotation_xml(content, "  "))
@@ -49,7 +49,7 @@ def write_poses(
         frames[0, i] = ((float(i + 1),) if with_first_field else ()) + record
     buffer = io.BytesIO()
     savemat(buffer, {"frames": frames})
-    path.write_bytes(b"MATLAB 5.0 MAT-file".ljust(116) + buffer.getvalue()[116:])  # scipy's header says when
+    path.write_bytes(b"MATLAB 5.0 MAT-file".ljust(116) + buffer.getvalue()[116:])  # scipy's header is dated
 
 
 def write_calibration(path: Path, calibration: Calibration) -> None:

@@ -21,14 +21,14 @@ N_PRODUCTS, N_CLUTTER = 10, 6
 
 WALL_Y, FRONT_Y, FLOOR_Z, CEILING_Z, HALF_LENGTH = 0.32, -0.34, -0.9, 1.5, 2.2
 PLACED_X, PLACED_Y = 0.52, (-0.22, 0.22)
-"""Where products and clutter stand: up to so far from the counter's middle, farther only where it is full."""
+"""Area for products and clutter: half its width, and its range of y; it is widened only where it is full."""
 
 PLACEMENT_TRIES = 400
 PLACEMENT_CHOICES = 6
-"""Of so many free places the one is taken that hides the least; more would make the counter too tidy."""
+"""Free places compared for each thing: the one where it hides least is taken. More would look too tidy."""
 
 LYING_KITCHENS = 3
-"""In so many of the nine kitchens a product lies on its back."""
+"""Number of the nine kitchens in which each product lies on its back."""
 
 TURN_SPREAD = 0.35
 """Standard deviation, in radians, by which things are turned away from facing a wall."""
@@ -53,11 +53,6 @@ class Thing:
     name: str
     mesh: Mesh
 
-    @property
-    def is_product(self) -> bool:
-        """Whether it is one of the annotated instances."""
-        return self.name in INSTANCES
-
 
 @dataclass(frozen=True)
 class Lamp:
@@ -69,7 +64,7 @@ class Lamp:
 
 @dataclass(frozen=True)
 class Kitchen:
-    """All that a kitchen is made of. ``room`` is everything but the things."""
+    """A kitchen: its ``things``, the ``N_PRODUCTS`` products before the clutter, and the ``room`` around."""
 
     room: Mesh
     things: tuple[Thing, ...]
@@ -80,8 +75,8 @@ class Kitchen:
 def compose_kitchen(number: int, seed: int, rng: np.random.Generator) -> Kitchen:
     """Compose kitchen ``number``.
 
-    Materials, and which product is missing, go round with the number; the products' postures are dealt out by
-    ``seed``; all else is drawn from ``rng``.
+    Materials, and which product is missing, cycle with the number; the products' postures come from ``seed``,
+    everything else from ``rng``.
     """
     start = (number * 4) % len(INSTANCES)
     postures = deal_postures(seed)

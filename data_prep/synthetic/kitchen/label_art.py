@@ -4,7 +4,7 @@ Images are uint8 RGB, about one texel a millimetre: at the distances of the demo
 """
 
 import colorsys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
 
 import numpy as np
@@ -70,9 +70,9 @@ class Label:
             y = upper + i * row
             self.rectangle((left + margin, y - row * 0.22, reach, y + row * 0.22), (70, 70, 70))
 
-    def pixels(self) -> np.ndarray:
-        """The label, uint8 (H, W, 3)."""
-        return np.asarray(self._image.resize(self.size, Image.Resampling.BOX))
+    def surface(self, gloss: float) -> Surface:
+        """The label as it is now, printed."""
+        return Surface(np.asarray(self._image.resize(self.size, Image.Resampling.BOX)), gloss)
 
     def _pixels(self, box: Box) -> tuple[float, float, float, float]:
         width, height = self._image.size
@@ -91,15 +91,6 @@ def lattice(columns: int, rows: int) -> list[tuple[float, float]]:
 def plain(colour: Colour, gloss: float = 0.0) -> Surface:
     """A surface of one colour."""
     return Surface(np.full((4, 4, 3), colour, np.uint8), gloss)
-
-
-def drawn(
-    width_m: float, height_m: float, background: Colour, draw: Callable[[Label], None], gloss: float
-) -> Surface:
-    """A surface with the label that ``draw`` draws."""
-    label = Label(width_m, height_m, background)
-    draw(label)
-    return Surface(label.pixels(), gloss)
 
 
 def hsv(hue: float, saturation: float, value: float) -> Colour:

@@ -10,6 +10,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 IDENTITY = np.eye(3)
+SEGMENTS = 28
+"""Flat pieces of a full turn."""
 
 
 @dataclass(frozen=True)
@@ -118,7 +120,11 @@ def quad(
 
 
 def revolution(
-    profile: Sequence[tuple[float, float]], surface: Surface, *, flatten: float = 1.0, segments: int = 28
+    profile: Sequence[tuple[float, float]],
+    surface: Surface,
+    *,
+    flatten: float = 1.0,
+    segments: int = SEGMENTS,
 ) -> Mesh:
     """Surface of revolution about z: ``profile`` lists (radius, height) from the bottom up.
 
@@ -142,14 +148,19 @@ def revolution(
     return _grid(points, normals, uvs, surface)
 
 
-def disc(radius: float, height: float, surface: Surface, segments: int = 28) -> Mesh:
-    """Horizontal disc that faces up: a lid. The image's inscribed ellipse fills it."""
-    angle = np.linspace(0, 2 * np.pi, segments + 1)
+def disc(radius: float, height: float, surface: Surface) -> Mesh:
+    """Horizontal disc that faces up. The image's inscribed ellipse fills it."""
+    angle = np.linspace(0, 2 * np.pi, SEGMENTS + 1)
     rim = np.stack([np.cos(angle), np.sin(angle)], axis=-1)
     ring = np.stack([np.zeros_like(rim), rim])  # centre and rim
-    points = np.concatenate([ring * radius, np.full((2, segments + 1, 1), height)], axis=-1)
+    points = np.concatenate([ring * radius, np.full((2, SEGMENTS + 1, 1), height)], axis=-1)
     normals = np.broadcast_to([0.0, 0.0, 1.0], points.shape)
     return _grid(points[::-1], normals, (ring * [0.5, -0.5] + 0.5)[::-1], surface)
+
+
+def lid(radius: float, bottom: float, top: float, surface: Surface) -> Mesh:
+    """Upright cylinder, closed above and open below."""
+    return merged(revolution([(radius, bottom), (radius, top)], surface), disc(radius, top, surface))
 
 
 def base(radius: float, surface: Surface, *, flatten: float = 1.0) -> Mesh:
@@ -157,10 +168,10 @@ def base(radius: float, surface: Surface, *, flatten: float = 1.0) -> Mesh:
     return revolution([(0.0, 0.0), (radius, 0.0)], surface, flatten=flatten)
 
 
-def pouch(size: Sequence[float], front: Surface, back: Surface, cells: int = 10) -> Mesh:
+def pouch(size: Sequence[float], front: Surface, back: Surface) -> Mesh:
     """Filled bag of ``size`` (width, depth, height): two bulging sides, sealed along the edge."""
     w, d, h = size
-    s = np.linspace(0, 1, cells + 1)
+    s = np.linspace(0, 1, 11)
     u, v = np.meshgrid(s, s[::-1])  # rows from the bottom up
     bulge = ((1 - np.abs(2 * u - 1) ** 2.5) * (1 - np.abs(2 * v - 1) ** 4)) ** 0.6
     sides = []

@@ -7,8 +7,8 @@ two squeezable bottles are alike on purpose, as they are on a real counter.
 from collections.abc import Callable
 from functools import cache
 
-from data_prep.synthetic.kitchen.label_art import BLACK, STEEL, WHITE, Colour, Label, drawn, lattice, plain
-from data_prep.synthetic.kitchen.meshes import Mesh, Surface, base, box, disc, merged, pouch, revolution
+from data_prep.synthetic.kitchen.label_art import BLACK, STEEL, WHITE, Colour, Label, lattice, plain
+from data_prep.synthetic.kitchen.meshes import Mesh, Surface, base, box, disc, lid, merged, pouch, revolution
 
 RED, DARK_RED, YELLOW = (200, 22, 30), (112, 18, 22), (250, 205, 50)
 GREEN, BLUE = (40, 120, 50), (25, 60, 150)
@@ -24,14 +24,14 @@ def product(name: str) -> Mesh:
 
 
 def _coca_cola() -> Mesh:
-    def wrap(label: Label) -> None:
-        for left in (0.0, 0.25, 0.5, 0.75):  # the wave
-            label.polygon([(left, 0.95), (left + 0.25, 0.55), (left + 0.25, 0.72), (left, 1.0)], WHITE)
-        for middle in FRONT_AND_BACK:
-            label.text((middle - 0.17, 0.08, middle + 0.17, 0.56), "Coca-Cola", WHITE)
+    wrap = Label(0.18, 0.07, RED)
+    for left in (0.0, 0.25, 0.5, 0.75):  # the wave
+        wrap.polygon([(left, 0.95), (left + 0.25, 0.55), (left + 0.25, 0.72), (left, 1.0)], WHITE)
+    for middle in FRONT_AND_BACK:
+        wrap.text((middle - 0.17, 0.08, middle + 0.17, 0.56), "Coca-Cola", WHITE)
 
-    def shoulder(label: Label) -> None:
-        label.rectangle((0, 0, 1, 0.4), (120, 138, 128))  # empty glass above the cola
+    shoulder = Label(0.02, 0.09, COLA)
+    shoulder.rectangle((0, 0, 1, 0.4), (120, 138, 128))  # empty glass above the cola
 
     body = [(0.024, 0), (0.030, 0.006), (0.029, 0.03), (0.025, 0.05), (0.029, 0.075)]
     neck = [(0.029, 0.145), (0.024, 0.165), (0.014, 0.195), (0.0125, 0.232)]
@@ -39,36 +39,27 @@ def _coca_cola() -> Mesh:
     return merged(
         base(0.024, plain(COLA, 0.9)),
         revolution(body, plain(COLA, 0.9)),
-        revolution([(0.0295, 0.075), (0.0295, 0.145)], drawn(0.18, 0.07, RED, wrap, 0.3)),
-        revolution(neck, drawn(0.02, 0.09, COLA, shoulder, 0.9)),
-        revolution([(0.0145, 0.230), (0.0145, 0.242)], cap),
-        disc(0.0145, 0.242, cap),
+        revolution([(0.0295, 0.075), (0.0295, 0.145)], wrap.surface(0.3)),
+        revolution(neck, shoulder.surface(0.9)),
+        lid(0.0145, 0.230, 0.242, cap),
     )
 
 
 def _coffee_mate() -> Mesh:
-    def wrap(label: Label) -> None:
-        for x, y in lattice(8, 7):  # coffee beans
-            label.ellipse((x - 0.03, y - 0.05, x + 0.03, y + 0.05), BROWN)
-        for middle in FRONT_AND_BACK:
-            label.ellipse((middle - 0.2, 0.2, middle + 0.2, 0.55), RED, WHITE)
-            label.text((middle - 0.15, 0.25, middle + 0.15, 0.5), "Coffee\nmate", WHITE)
+    wrap = Label(0.26, 0.23, CREAM)
+    for x, y in lattice(8, 7):  # coffee beans
+        wrap.ellipse((x - 0.03, y - 0.05, x + 0.03, y + 0.05), BROWN)
+    for middle in FRONT_AND_BACK:
+        wrap.ellipse((middle - 0.2, 0.2, middle + 0.2, 0.55), RED, WHITE)
+        wrap.text((middle - 0.15, 0.25, middle + 0.15, 0.5), "Coffee\nmate", WHITE)
 
-    body = [
-        (0.04, 0),
-        (0.043, 0.008),
-        (0.043, 0.09),
-        (0.038, 0.14),
-        (0.04, 0.165),
-        (0.032, 0.195),
-        (0.02, 0.21),
-    ]
+    body = [(0.04, 0), (0.043, 0.008), (0.043, 0.09), (0.038, 0.14)]
+    body += [(0.04, 0.165), (0.032, 0.195), (0.02, 0.21)]
     cap = plain(RED, 0.2)
     return merged(
         base(0.04, plain(CREAM, 0.25)),
-        revolution(body, drawn(0.26, 0.23, CREAM, wrap, 0.25)),
-        revolution([(0.023, 0.208), (0.023, 0.245)], cap),
-        disc(0.023, 0.245, cap),
+        revolution(body, wrap.surface(0.25)),
+        lid(0.023, 0.208, 0.245, cap),
     )
 
 
@@ -90,36 +81,28 @@ def _honey_bunches() -> Mesh:
 
 
 def _hunts_sauce() -> Mesh:
-    def wrap(label: Label) -> None:
-        for x, y in lattice(6, 3):  # tomatoes
-            label.ellipse((x - 0.065, y - 0.13, x + 0.065, y + 0.13), (236, 90, 50))
-            label.polygon([(x - 0.04, y - 0.14), (x + 0.04, y - 0.14), (x, y)], GREEN)
-        for middle in FRONT_AND_BACK:
-            label.text((middle - 0.2, 0.3, middle + 0.2, 0.7), "Hunt's", WHITE, DARK_RED)
+    wrap = Label(0.23, 0.1, RED)
+    for x, y in lattice(6, 3):  # tomatoes
+        wrap.ellipse((x - 0.065, y - 0.13, x + 0.065, y + 0.13), (236, 90, 50))
+        wrap.polygon([(x - 0.04, y - 0.14), (x + 0.04, y - 0.14), (x, y)], GREEN)
+    for middle in FRONT_AND_BACK:
+        wrap.text((middle - 0.2, 0.3, middle + 0.2, 0.7), "Hunt's", WHITE, DARK_RED)
 
-    return _can(0.037, 0.11, drawn(0.23, 0.1, RED, wrap, 0.5))
+    return _can(0.037, 0.11, wrap.surface(0.5))
 
 
 def _mahatma_rice() -> Mesh:
-    w, d, h = 0.16, 0.06, 0.23
-
-    def grains(label: Label) -> None:
-        for i in range(420):
+    size = w, _, h = (0.16, 0.06, 0.23)
+    front, back = Label(w, h, (226, 216, 190)), Label(w, h, (226, 216, 190))
+    for label in (front, back):
+        for i in range(420):  # grains
             x, y = (i * 0.6180) % 1, (i * 0.7549) % 1
             label.ellipse((x, y, x + 0.045, y + 0.014), (186, 170, 130) if i % 2 else (252, 250, 244))
-
-    def front(label: Label) -> None:
-        grains(label)
-        label.ellipse((0.12, 0.22, 0.88, 0.62), GREEN, YELLOW)
-        label.text((0.18, 0.28, 0.82, 0.54), "Mahatma\nRICE", WHITE)
-        label.rectangle((0.2, 0.7, 0.8, 0.8), RED)
-
-    def back(label: Label) -> None:
-        grains(label)
-        label.nutrition_facts((0.22, 0.3, 0.78, 0.8))
-
-    bag = (226, 216, 190)
-    return pouch((w, d, h), drawn(w, h, bag, front, 0.35), drawn(w, h, bag, back, 0.35))
+    front.ellipse((0.12, 0.22, 0.88, 0.62), GREEN, YELLOW)
+    front.text((0.18, 0.28, 0.82, 0.54), "Mahatma\nRICE", WHITE)
+    front.rectangle((0.2, 0.7, 0.8, 0.8), RED)
+    back.nutrition_facts((0.22, 0.3, 0.78, 0.8))
+    return pouch(size, front.surface(0.35), back.surface(0.35))
 
 
 def _nature_valley(flavour: str, band: Colour, bars: Callable[[Label, int, int], None]) -> Mesh:
@@ -155,20 +138,20 @@ def _nature_valley_almond() -> Mesh:
 
 
 def _palmolive() -> Mesh:
-    def wrap(label: Label) -> None:
-        for x, y in lattice(5, 5):  # orange slices
-            for radius, colour in ((0.085, WHITE), (0.065, ORANGE), (0.02, WHITE)):
-                label.ellipse((x - radius, y - radius, x + radius, y + radius), colour)
-        for middle in FRONT_AND_BACK:
-            label.rectangle((middle - 0.18, 0.4, middle + 0.18, 0.56), GREEN)
-            label.text((middle - 0.16, 0.41, middle + 0.16, 0.55), "PALMOLIVE", WHITE)
+    wrap = Label(0.24, 0.23, YELLOW)
+    for x, y in lattice(5, 5):  # orange slices
+        for radius, colour in ((0.085, WHITE), (0.065, ORANGE), (0.02, WHITE)):
+            wrap.ellipse((x - radius, y - radius, x + radius, y + radius), colour)
+    for middle in FRONT_AND_BACK:
+        wrap.rectangle((middle - 0.18, 0.4, middle + 0.18, 0.56), GREEN)
+        wrap.text((middle - 0.16, 0.41, middle + 0.16, 0.55), "PALMOLIVE", WHITE)
 
     body = [(0.038, 0), (0.041, 0.008), (0.04, 0.07), (0.036, 0.12)]
     body += [(0.041, 0.165), (0.03, 0.195), (0.014, 0.21)]
     cap = plain(RED, 0.2)
     return merged(
         base(0.038, plain(YELLOW, 0.6), flatten=0.6),
-        revolution(body, drawn(0.24, 0.23, YELLOW, wrap, 0.6), flatten=0.6),
+        revolution(body, wrap.surface(0.6), flatten=0.6),
         revolution([(0.015, 0.208), (0.015, 0.222), (0.008, 0.245)], cap),
         disc(0.008, 0.245, cap),
     )
@@ -187,42 +170,39 @@ def _pop_secret() -> Mesh:
 
 
 def _pringles() -> Mesh:
-    def wrap(label: Label) -> None:
-        for row in range(7):  # stacked crisps
-            y = 0.06 + 0.14 * row
-            label.rectangle((0, y, 1, y + 0.06), (228, 150, 60))
-        for middle in FRONT_AND_BACK:
-            label.ellipse((middle - 0.15, 0.16, middle + 0.15, 0.44), CREAM, BROWN)
-            label.polygon(
-                [(middle - 0.12, 0.34), (middle, 0.29), (middle + 0.12, 0.34), (middle, 0.41)], BROWN
-            )
-            label.ellipse((middle - 0.07, 0.22, middle - 0.03, 0.27), BLACK)
-            label.ellipse((middle + 0.03, 0.22, middle + 0.07, 0.27), BLACK)
-            label.rectangle((middle - 0.2, 0.5, middle + 0.2, 0.64), YELLOW)
-            label.text((middle - 0.19, 0.5, middle + 0.19, 0.64), "Pringles", DARK_RED)
+    wrap = Label(0.24, 0.23, (160, 26, 24))
+    for row in range(7):  # stacked crisps
+        y = 0.06 + 0.14 * row
+        wrap.rectangle((0, y, 1, y + 0.06), (228, 150, 60))
+    for middle in FRONT_AND_BACK:
+        wrap.ellipse((middle - 0.15, 0.16, middle + 0.15, 0.44), CREAM, BROWN)
+        wrap.polygon([(middle - 0.12, 0.34), (middle, 0.29), (middle + 0.12, 0.34), (middle, 0.41)], BROWN)
+        wrap.ellipse((middle - 0.07, 0.22, middle - 0.03, 0.27), BLACK)
+        wrap.ellipse((middle + 0.03, 0.22, middle + 0.07, 0.27), BLACK)
+        wrap.rectangle((middle - 0.2, 0.5, middle + 0.2, 0.64), YELLOW)
+        wrap.text((middle - 0.19, 0.5, middle + 0.19, 0.64), "Pringles", DARK_RED)
 
-    lid = plain(STEEL, 0.4)
+    plastic = plain(STEEL, 0.4)
     return merged(
-        base(0.0375, lid),
-        revolution([(0.0375, 0), (0.0375, 0.232)], drawn(0.24, 0.23, (160, 26, 24), wrap, 0.35)),
-        revolution([(0.039, 0.232), (0.039, 0.245)], lid),
-        disc(0.039, 0.245, lid),
+        base(0.0375, plastic),
+        revolution([(0.0375, 0), (0.0375, 0.232)], wrap.surface(0.35)),
+        lid(0.039, 0.232, 0.245, plastic),
     )
 
 
 def _red_bull() -> Mesh:
-    def wrap(label: Label) -> None:
-        silver = (200, 204, 212)
-        for row in range(4):
-            for column in range(0, 6, 2):
-                left = (column + row % 2) / 6
-                right, top, bottom = left + 1 / 6, row / 4, row / 4 + 0.25
-                label.polygon([(left, top), (right, top), (right, bottom), (left, bottom)], silver)
-        for middle in FRONT_AND_BACK:
-            label.ellipse((middle - 0.12, 0.34, middle + 0.12, 0.66), YELLOW)
-            label.polygon([(middle - 0.2, 0.56), (middle, 0.4), (middle + 0.2, 0.56), (middle, 0.5)], RED)
+    wrap = Label(0.17, 0.12, BLUE)
+    silver = (200, 204, 212)
+    for row in range(4):
+        for column in range(0, 6, 2):
+            left = (column + row % 2) / 6
+            right, top, bottom = left + 1 / 6, row / 4, row / 4 + 0.25
+            wrap.polygon([(left, top), (right, top), (right, bottom), (left, bottom)], silver)
+    for middle in FRONT_AND_BACK:
+        wrap.ellipse((middle - 0.12, 0.34, middle + 0.12, 0.66), YELLOW)
+        wrap.polygon([(middle - 0.2, 0.56), (middle, 0.4), (middle + 0.2, 0.56), (middle, 0.5)], RED)
 
-    return _can(0.0265, 0.135, drawn(0.17, 0.12, BLUE, wrap, 0.5))
+    return _can(0.0265, 0.135, wrap.surface(0.5))
 
 
 def _can(radius: float, height: float, wrap: Surface) -> Mesh:
@@ -247,18 +227,17 @@ def _carton(
 ) -> Mesh:
     """Carton: ``pattern`` in cells of about ``cell`` metres all over, ``brand`` in front and behind."""
 
-    def printed(width: float, height: float, *extra: Callable[[Label], None]) -> Surface:
-        def draw(label: Label) -> None:
-            pattern(label, max(round(width / cell[0]), 1), max(round(height / cell[1]), 1))
-            for part in extra:
-                part(label)
-
-        return drawn(width, height, ground, draw, 0.1)
+    def printed(width: float, height: float) -> Label:
+        label = Label(width, height, ground)
+        pattern(label, max(round(width / cell[0]), 1), max(round(height / cell[1]), 1))
+        return label
 
     w, d, h = size
-    face, end = printed(w, h, brand), printed(w, d)
-    flank = printed(d, h, lambda label: label.nutrition_facts((0.2, 0.5, 0.8, 0.9)))
-    return box(size, face, flank, face, flank, end, end)
+    face, flank, end = printed(w, h), printed(d, h), printed(w, d).surface(0.1)
+    brand(face)
+    flank.nutrition_facts((0.2, 0.5, 0.8, 0.9))
+    front, side = face.surface(0.1), flank.surface(0.1)
+    return box(size, front, side, front, side, end, end)
 
 
 PRODUCTS: dict[str, Callable[[], Mesh]] = {

@@ -7,8 +7,7 @@ path. The same settings give the same bytes on one machine, for any number of wo
 come from generators seeded by (seed, scene) and (seed, scene, frame).
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -22,18 +21,18 @@ from data_prep.synthetic.kitchen import gmu_files
 from data_prep.synthetic.kitchen.annotation import Silhouette, annotate
 from data_prep.synthetic.kitchen.camera_path import camera_path, scaled_calibration, to_reconstruction
 from data_prep.synthetic.kitchen.depth_sensor import sense
-from data_prep.synthetic.kitchen.kitchen_scene import Thing, compose_kitchen
+from data_prep.synthetic.kitchen.kitchen_scene import N_PRODUCTS, compose_kitchen
 from data_prep.synthetic.kitchen.meshes import merged, surface_points
 from data_prep.synthetic.kitchen.ray_caster import RayCaster, pixel_grid, ray_directions
 from data_prep.synthetic.kitchen.shading import Shader, develop, exposures
 
 FIRST_NUMBERS, NUMBER_STEPS = 40, (1, 1, 1, 2, 2, 3, 7)
-"""Frame numbers start below the first and go on by one of the second."""
+"""The first frame's number is below FIRST_NUMBERS, the next adds one of NUMBER_STEPS, drawn at random."""
 
 POINTS_PER_OBJECT = 4000
 POINT_NOISE_M = 0.0005
 ORIGIN_SPREAD = 3.0
-"""The reconstruction's origin lies about so many units from the counter's middle."""
+"""Standard deviation of the reconstruction's origin about the counter's middle, in reconstruction units."""
 
 # How the published files differ between scenes; the reader meets the same here.
 WITHOUT_FIRST_POSE_FIELD = (2, 5, 8)
@@ -44,27 +43,19 @@ ANNOTATED_CLUTTER = {3: 2}
 """By scene: pieces of clutter that are annotated, although none of the 11 instances."""
 
 
-@dataclass(frozen=True)
-class _Job:
-    root: Path
-    settings: Settings
-    scene: int
-
-
 def render_kitchens(root: Path, settings: Settings, workers: int = 1) -> None:
     """Render all scenes into the empty folder ``root``."""
     calibration_path = layout.calibration_path(root)
     calibration_path.parent.mkdir(parents=True)
     gmu_files.write_calibration(calibration_path, scaled_calibration(settings.width, settings.height))
-    jobs = [_Job(root, settings, scene) for scene in layout.SCENES[: settings.n_scenes]]
-    with progress("render kitchens", len(jobs), "scenes") as bar:
-        for _ in ordered_map(_render_scene, jobs, workers, chunk=1):
+    scenes = layout.SCENES[: settings.n_scenes]
+    with progress("render kitchens", len(scenes), "scenes") as bar:
+        for _ in ordered_map(partial(_render_scene, root, settings), scenes, workers, chunk=1):
             bar.advance()
 
 
-def _render_scene(job: _Job) -> None:
+def _render_scene(root: Path, settings: Settings, scene: int) -> None:
     """Write one kitchen recorded along its camera path: frames, annotations, poses and point clouds."""
-    root, settings, scene = job.root, job.settings, job.scene
     size = width, height = settings.width, settings.height
     n_frames = settings.frames_per_scene
     for folder in (layout.images_folder, layout.depths_folder, layout.annotations_folder):
@@ -82,12 +73,8 @@ def _render_scene(job: _Job) -> None:
     axes = Rotation.from_quat(rng.standard_normal(4)).as_matrix()
     reconstruction = -layout.DEPTH_SCALES[scene], axes, ORIGIN_SPREAD * rng.standard_normal(3)
 
-    # products first, then the clutter that is annotated, the rest of it, and the room
-    products = [thing for thing in kitchen.things if thing.is_product]
-    clutter = [thing for thing in kitchen.things if not thing.is_product]
-    annotated = products + clutter[: ANNOTATED_CLUTTER.get(scene, 0)]
-    others = clutter[ANNOTATED_CLUTTER.get(scene, 0) :]
-    parts = [thing.mesh for thing in (*annotated, *others)] + [kitchen.room]
+    annotated = kitchen.things[: N_PRODUCTS + ANNOTATED_CLUTTER.get(scene, 0)]
+    parts = [thing.mesh for thing in kitchen.things] + [kitchen.room]
     part_of = np.repeat(np.arange(len(parts)), [len(part.corners) for part in parts])
     names = [SPELLINGS.get(scene, {}).get(thing.name, thing.name) for thing in annotated]
     silhouettes = [Silhouette(thing.mesh) for thing in annotated]
@@ -95,7 +82,15 @@ def _render_scene(job: _Job) -> None:
     caster = RayCaster(mesh)
     shader = Shader(mesh, caster, kitchen.lamps, kitchen.ambient)
 
-    _write_point_clouds(job, products, *reconstruction)
+    scale, axes, origin = reconstruction
+    for thing in kitchen.things[:N_PRODUCTS]:
+        number = layout.INSTANCES.index(thing.name) + 1
+        cloud_rng = np.random.default_rng([settings.seed, scene, n_frames, number])
+        points, colours = surface_points(thing.mesh, POINTS_PER_OBJECT, cloud_rng)
+        points += POINT_NOISE_M * cloud_rng.standard_normal(points.shape)
+        path = layout.object_path(root, scene, number)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        gmu_files.write_point_cloud(path, scale * points @ axes.T + origin, colours)
     images = [layout.image_path(root, scene, number) for number in numbers]
     gmu_files.write_poses(
         layout.pose_path(root, scene),
@@ -118,17 +113,3 @@ def _render_scene(job: _Job) -> None:
             path = layout.annotation_path(root, scene, number)
             filename = image.name if scene in FILENAME_WITH_SUFFIX else image.stem
             gmu_files.write_annotation(path, filename, size, objects)
-
-
-def _write_point_clouds(
-    job: _Job, products: Sequence[Thing], scale: float, axes: np.ndarray, origin: np.ndarray
-) -> None:
-    """Write each product's point cloud, in world coordinates; its number is its class's, from 1."""
-    for thing in products:
-        number = layout.INSTANCES.index(thing.name) + 1
-        rng = np.random.default_rng([job.settings.seed, job.scene, job.settings.frames_per_scene, number])
-        points, colours = surface_points(thing.mesh, POINTS_PER_OBJECT, rng)
-        points += POINT_NOISE_M * rng.standard_normal(points.shape)
-        path = layout.object_path(job.root, job.scene, number)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        gmu_files.write_point_cloud(path, scale * points @ axes.T + origin, colours)

@@ -11,7 +11,6 @@ import numpy as np
 from data_prep.common.settings import Settings
 from data_prep.synthetic.pictures.class_looks import Look, class_looks
 from data_prep.synthetic.pictures.picture_set import draw_set
-from data_prep.synthetic.pictures.random_numbers import balanced_labels
 
 SIDE = 32
 N_BATCHES = 5
@@ -25,16 +24,14 @@ def write_cifar10(root: Path, settings: Settings, workers: int = 1) -> None:
     folder.mkdir()
     looks = class_looks(10, settings.seed)
     n_each = settings.train // N_BATCHES
-    labels = balanced_labels(settings.train, len(looks), settings.seed, TRAIN)
-    pictures = draw_set(looks, labels, SIDE, settings.seed, TRAIN, workers, "cifar10 train")
+    pictures, labels = draw_set(looks, settings.train, SIDE, settings.seed, TRAIN, workers, "cifar10 train")
     for number in range(N_BATCHES):
         part = slice(number * n_each, (number + 1) * n_each)
         label = f"training batch {number + 1} of {N_BATCHES}"
         content = _batch(label, looks, labels[part], pictures[part], part.start)
         content["labels"] = labels[part].tolist()
         _write_pickle(folder / f"data_batch_{number + 1}", content)
-    labels = balanced_labels(settings.test, len(looks), settings.seed, TEST)
-    pictures = draw_set(looks, labels, SIDE, settings.seed, TEST, workers, "cifar10 test")
+    pictures, labels = draw_set(looks, settings.test, SIDE, settings.seed, TEST, workers, "cifar10 test")
     content = _batch("testing batch 1 of 1", looks, labels, pictures, 0)
     content["labels"] = labels.tolist()
     _write_pickle(folder / "test_batch", content)
@@ -54,16 +51,12 @@ def write_cifar100(root: Path, settings: Settings, workers: int = 1) -> None:
     superclasses = sorted({look.silhouette for look in looks})
     coarse = np.array([superclasses.index(look.silhouette) for look in looks])
     for split, name, n in ((TRAIN, "train", settings.train), (TEST, "test", settings.test)):
-        labels = balanced_labels(n, len(looks), settings.seed, split)
-        pictures = draw_set(looks, labels, SIDE, settings.seed, split, workers, f"cifar100 {name}")
+        pictures, labels = draw_set(looks, n, SIDE, settings.seed, split, workers, f"cifar100 {name}")
         label = f"{name}ing batch 1 of 1"
         content = _batch(label, looks, labels, pictures, 0)
         content |= {"fine_labels": labels.tolist(), "coarse_labels": coarse[labels].tolist()}
         _write_pickle(folder / name, content)
-    meta = {
-        "fine_label_names": [look.name for look in looks],
-        "coarse_label_names": superclasses,
-    }
+    meta = {"fine_label_names": [look.name for look in looks], "coarse_label_names": superclasses}
     _write_pickle(folder / "meta", meta)
 
 

@@ -26,7 +26,7 @@ class Look:
 
     @property
     def name(self) -> str:
-        """What is to be seen, ``disc_stripes``: the demo's pictures show nothing that has another name."""
+        """Silhouette and surface, such as ``disc_stripes``."""
         return f"{self.silhouette}_{self.surface}"
 
 
@@ -42,7 +42,7 @@ def class_looks(n_classes: int, seed: int, per_silhouette: int = 1) -> tuple[Loo
     looks = []
     for label in range(n_classes):
         shape, variant = divmod(label, per_silhouette)
-        # a Latin square: neither half of a look tells the class of many
+        # a Latin square: neither silhouette nor surface alone identifies the class
         surface = surfaces[(shape + 3 * variant) % len(surfaces)]
         looks.append(Look(str(silhouettes[shape]), str(surface), _colours(seed, label)))
     return tuple(looks)

@@ -19,7 +19,7 @@ from data_prep.synthetic.pictures.surfaces import SURFACES, edge, waves
 SMALL = 64
 """Pictures with a side below this are drawn twice as large: their surfaces are too fine to draw directly."""
 TRIES = 12
-"""Places tried for an object of a scene before it may hide another whole."""
+"""Places tried for an object of a scene before it may hide another completely."""
 
 
 @dataclass(frozen=True)
@@ -144,7 +144,7 @@ def _background(width: int, height: int, rng: np.random.Generator) -> np.ndarray
 
 
 def _scatter(canvas: np.ndarray, rng: np.random.Generator) -> None:
-    """Small plain things of no class."""
+    """Add a few small plain objects of no class."""
     height, width = canvas.shape[:2]
     for _ in range(rng.integers(0, 3)):
         colour = (rng.uniform(), rng.uniform(0.2, 0.9), rng.uniform(0.2, 0.95))

@@ -8,29 +8,37 @@ from cld.runtime.progress import progress
 from data_prep.common.parallel import ordered_map
 from data_prep.synthetic.pictures.class_looks import Look
 from data_prep.synthetic.pictures.drawing import draw_picture
-from data_prep.synthetic.pictures.random_numbers import Stream, generator
+from data_prep.synthetic.pictures.random_numbers import Stream, balanced_labels, generator
 
 CHUNK = 25
 """Pictures that a worker draws at a time."""
 
 
 def draw_set(
-    looks: Sequence[Look], labels: np.ndarray, side: int, seed: int, split: int, workers: int, title: str
-) -> np.ndarray:
-    """Pictures of the classes ``labels`` (N,), as uint8 (N, side, side, 3).
+    looks: Sequence[Look], n: int, side: int, seed: int, split: int, workers: int, title: str
+) -> tuple[np.ndarray, np.ndarray]:
+    """Draw ``n`` pictures of classes that look like ``looks``, about as many of each.
 
     Args:
         looks: of each class.
+        n: number of pictures.
+        side: of a picture, in pixels.
+        seed: of all random numbers.
         split: sets of another number show other pictures.
+        workers: processes that draw.
         title: the set's name in the progress report.
+
+    Returns:
+        Pictures uint8 (n, side, side, 3) and labels int64 (n,).
     """
+    labels = balanced_labels(n, len(looks), seed, split)
     jobs = [(looks[label], side, (seed, Stream.PICTURE, split, i)) for i, label in enumerate(labels)]
-    pictures = np.empty((len(jobs), side, side, 3), np.uint8)
-    with progress(title, len(jobs), "pictures") as bar:
+    pictures = np.empty((n, side, side, 3), np.uint8)
+    with progress(title, n, "pictures") as bar:
         for i, picture in enumerate(ordered_map(_draw, jobs, workers, CHUNK)):
             pictures[i] = picture
             bar.advance()
-    return pictures
+    return pictures, labels
 
 
 def _draw(job: tuple[Look, int, tuple[int, ...]]) -> np.ndarray:

@@ -121,7 +121,7 @@ SILHOUETTES: dict[str, Silhouette] = {
         np.array([[0.3, -1], [-0.6, 0.2], [-0.05, 0.2], [-0.3, 1], [0.65, -0.3], [0.1, -0.3]])
     ),
 }
-"""What a class can look like from afar, by name."""
+"""The outlines of classes, by name."""
 
 
 def pebble(x: np.ndarray, y: np.ndarray) -> np.ndarray:

@@ -7,7 +7,7 @@ import numpy as np
 from data_prep.common.settings import Settings
 from data_prep.synthetic.pictures.class_looks import class_looks
 from data_prep.synthetic.pictures.picture_set import draw_set
-from data_prep.synthetic.pictures.random_numbers import Stream, balanced_labels, generator
+from data_prep.synthetic.pictures.random_numbers import Stream, generator
 
 SIDE = 96
 N_CLASSES = 10
@@ -27,8 +27,8 @@ def write_stl10(root: Path, settings: Settings, workers: int = 1) -> None:
         ("test", TEST, settings.test, N_CLASSES),
         ("unlabeled", UNLABELLED, settings.unlabelled, N_UNLABELLED_CLASSES),
     ):
-        labels = balanced_labels(n, n_classes, settings.seed, split)
-        pictures = draw_set(looks, labels, SIDE, settings.seed, split, workers, f"stl10 {name}")
+        title = f"stl10 {name}"
+        pictures, labels = draw_set(looks[:n_classes], n, SIDE, settings.seed, split, workers, title)
         pictures.transpose(0, 3, 2, 1).tofile(folder / f"{name}_X.bin")  # plane by plane, column by column
         if split != UNLABELLED:
             (labels + 1).astype(np.uint8).tofile(folder / f"{name}_y.bin")

@@ -95,4 +95,4 @@ SURFACES: dict[str, Surface] = {
     "halves": _halves,
     "blotches": _blotches,
 }
-"""What a class can look like from nearby, by name."""
+"""The patterns of classes, by name."""

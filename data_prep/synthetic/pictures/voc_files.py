@@ -1,11 +1,9 @@
 """Write scenes as PASCAL VOC 2007 and 2012 are published.
 
-The names of VOC's classes are a closed list, so here they stand for what the pictures do not show: each for
-one kind of drawn object.
+VOC's class names are fixed, so each stands for one kind of drawn object.
 """
 
-from dataclasses import dataclass
-from itertools import cycle
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -36,18 +34,6 @@ SMALL = 1200
 """Pixels of a box, below which half of the objects are difficult."""
 
 
-@dataclass(frozen=True)
-class _Job:
-    """One picture to draw, with an object of ``first_label`` in it."""
-
-    looks: tuple[Look, ...]
-    folder: Path
-    name: str
-    first_label: int
-    year: int
-    numbers: tuple[int, ...]
-
-
 def write_voc(root: Path, settings: Settings, workers: int = 1) -> None:
     """Write ``VOCdevkit/VOC2007/`` and, without a test set, ``VOCdevkit/VOC2012/`` into ``root``."""
     looks = class_looks(len(CLASSES), settings.seed)
@@ -61,12 +47,10 @@ def write_voc(root: Path, settings: Settings, workers: int = 1) -> None:
         # every class comes first in some picture, so that none is missing even from a small set
         order = generator(settings.seed, Stream.LABELS, year).permutation(len(CLASSES))
         names = sorted((*sets["trainval"], *sets.get("test", ())))
-        jobs = [
-            _Job(looks, folder, name, label, year, (settings.seed, Stream.PICTURE, year, i))
-            for i, (name, label) in enumerate(zip(names, cycle(order.tolist()), strict=False))
-        ]
+        jobs = [(i, name, int(order[i % len(order)])) for i, name in enumerate(names)]
+        write = partial(_write_picture, folder, year, looks, settings.seed)
         with progress(f"voc {year}", len(jobs), "pictures") as bar:
-            for _ in ordered_map(_write_picture, jobs, workers):
+            for _ in ordered_map(write, jobs, workers):
                 bar.advance()
 
 
@@ -92,39 +76,50 @@ def _halves(names: list[str]) -> dict[str, list[str]]:
     return {"train": sorted(names[:middle]), "val": sorted(names[middle:]), "trainval": sorted(names)}
 
 
-def _write_picture(job: _Job) -> None:
-    """Draw a scene, and write it with its annotation, the nearest objects first."""
-    rng = generator(*job.numbers)
+def _write_picture(
+    folder: Path, year: int, looks: tuple[Look, ...], seed: int, job: tuple[int, str, int]
+) -> None:
+    """Draw a scene, and write it with its annotation, the nearest objects first.
+
+    Args:
+        folder: of the year.
+        year: 2007 or 2012.
+        looks: of the classes.
+        seed: of all random numbers.
+        job: the picture's index and name, and the class of one object in it.
+    """
+    index, name, first_label = job
+    rng = generator(seed, Stream.PICTURE, year, index)
     width, height = SIZES[rng.integers(len(SIZES))]
     found: list[Drawn] = []
     while not found:  # an object may lie all but outside the picture
-        labels = [job.first_label, *rng.integers(len(CLASSES), size=rng.integers(0, 4)).tolist()]
-        image, found = draw_scene(job.looks, labels, width, height, rng)
-    path = job.folder / "JPEGImages" / f"{job.name}.jpg"
+        labels = [first_label, *rng.integers(len(CLASSES), size=rng.integers(0, 4)).tolist()]
+        image, found = draw_scene(looks, labels, width, height, rng)
+    path = folder / "JPEGImages" / f"{name}.jpg"
     Image.fromarray(image).save(path, quality=int(rng.integers(75, 93)))
-    challenge = 2007 if job.year == 2007 else 2008
+    challenge = 2007 if year == 2007 else 2008
     source = [
         ("database", f"The VOC{challenge} Database"),
         ("annotation", f"PASCAL VOC{challenge}"),
         ("image", "drawn"),
     ]
     content = [
-        ("folder", f"VOC{job.year}"),
+        ("folder", f"VOC{year}"),
         ("filename", path.name),
         ("source", source),
         size_tag(width, height),
         ("segmented", 0),
-        *(("object", _object_tags(drawn, job.year, rng)) for drawn in reversed(found)),
+        *(("object", _object_tags(drawn, year, rng)) for drawn in reversed(found)),
     ]
-    (job.folder / "Annotations" / f"{job.name}.xml").write_bytes(annotation_xml(content, "\t"))
+    (folder / "Annotations" / f"{name}.xml").write_bytes(annotation_xml(content, "\t"))
 
 
 def _object_tags(drawn: Drawn, year: int, rng: np.random.Generator) -> list[tuple[str, object]]:
-    """The elements of an object; they stand in another order in 2012. Boxes are 1-based and inclusive."""
+    """The elements of an object; they stand in another order in 2012."""
     left, top, right, bottom = drawn.box
     is_small = (right - left) * (bottom - top) < SMALL and rng.uniform() < 0.5
     has_head = drawn.label == PERSON and rng.uniform() < 0.7
-    box = box_tag((left + 1, top + 1, right, bottom))
+    box = box_tag(*drawn.box)
     difficult = ("difficult", int(drawn.visible * drawn.inside < DIFFICULT_BELOW or is_small))
     occluded = ("occluded", int(drawn.visible < 0.95))
     tags = [
@@ -134,6 +129,6 @@ def _object_tags(drawn: Drawn, year: int, rng: np.random.Generator) -> list[tupl
         *([difficult, box] if year == 2007 else [occluded, box, difficult]),
     ]
     if has_head:
-        head = box_tag((left + 1, top + 1, right, top + max((bottom - top) // 3, 1)))
+        head = box_tag(left, top, right, top + max((bottom - top) // 3, 1))
         tags.append(("part", [("name", "head"), head]))
     return tags
