@@ -144,20 +144,24 @@ class BuildRecord:
     def write_manifest_and_report(
         self, names: Mapping[str, Sequence[str]], labels: Mapping[str, np.ndarray], classes: Sequence[str]
     ) -> None:
-        """Write what goes beside the store; notes the classes that a labelled split has no image of.
+        """Write what goes beside the store, and note missing classes.
 
         Args:
             names: by split, in the manifest's order: each image's name upstream.
             labels: by split, int64 (N,), -1 where an image has none.
             classes: names, in the order of the labels.
         """
+        self.note_missing_classes(labels, classes)
+        write_manifest(self.target.manifest, names, labels, classes)
+        write_report(self.target.report, self.facts("built", classes, labels))
+
+    def note_missing_classes(self, labels: Mapping[str, np.ndarray], classes: Sequence[str]) -> None:
+        """Note the classes that a labelled split has no image of."""
         for split, values in labels.items():
             present = set(values[values >= 0].tolist())
             missing = [name for label, name in enumerate(classes) if label not in present]
             if present and missing:
                 self.notes.append(f"split {split} has no image of {some(missing, NAMES_SHOWN)}")
-        write_manifest(self.target.manifest, names, labels, classes)
-        write_report(self.target.report, self.facts("built", classes, labels))
 
     def description(self, classes: Sequence[str]) -> dict:
         """The fields of :class:`cld.data.Description` that all builders fill alike."""
