@@ -85,19 +85,13 @@ def test_a_job_without_a_lock_runs_while_its_log_grows(job):
     assert (silent.state, silent.error) == (State.STOPPED, "no sign of life for 5 min")
 
 
-def test_a_lock_that_is_renewed_is_a_run_at_work_whatever_an_earlier_start_printed(job):
-    write(job.lock, json.dumps({"host": "n1", "process": 7, "token": "t"}), age_s=10)
-    write(job.log, PROGRESS + OOM_KILL, age_s=1000)
-    assert look(job, {}, NOW).state == State.RUNNING
-    write(job.log, PROGRESS + OOM_KILL, age_s=5)  # since then
-    assert look(job, {}, NOW).state == State.FAILED
-
-
-def test_a_run_that_was_killed_is_stopped_as_soon_as_its_lock_is_stale(job):
+def test_a_run_whose_lock_is_renewed_runs_and_one_that_was_killed_is_stopped_once_its_lock_is_stale(job):
     write(job.log, PROGRESS, age_s=10)
-    write(job.lock, "", age_s=10)
+    write(job.lock, json.dumps({"host": "n1", "process": 7, "token": "t"}), age_s=10)
     assert look(job, {}, NOW).state == State.RUNNING
     assert look(job, {}, NOW + STALE_S).state == State.STOPPED
+    write(job.log, PROGRESS + OOM_KILL, age_s=10)
+    assert look(job, {}, NOW + STALE_S).state == State.FAILED
 
 
 @pytest.mark.parametrize("printed", [PROGRESS + STOPPED, PROGRESS + STOPPED + CANCELLED, "interrupted\n"])
