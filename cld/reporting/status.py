@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from cld.command_arguments import add_results_arguments
-from cld.config import load_dataset, load_preset, load_source
+from cld.config import load_dataset, load_source
 from cld.evaluation.protocol_names import STORE_PROTOCOLS, partial_path
 from cld.reporting.durations import duration
 from cld.reporting.job_status import Job, JobStatus, State, look, slurm_queue
@@ -49,7 +49,6 @@ def main() -> None:
     shown.add_argument("--failed", action="store_true", help="only what has failed, and why")
     shown.add_argument("--json", action="store_true", help="everything, for programs")
     args = parser.parse_args()
-    load_preset(args.preset)
     wanted = needed_runs(requested_tables(None, args.preset), args.preset, with_evaluations=True)
     if args.run:
         wanted = _of_run(wanted, args.run)

@@ -106,16 +106,13 @@ class Claim:
 class Table:
     """A table file at a preset's scale; ``note`` says what that scale changed, where it did.
 
-    ``metric`` and ``dataset`` are the defaults of its cells. A place of the grid that has no cell does not
-    apply. ``best`` says among which cells the best number is sought: ``column``, ``row``, ``table`` (of a
-    row group, where there are some) or ``none``.
+    A place of the grid that has no cell does not apply. ``best`` says among which cells the best number is
+    sought: ``column``, ``row``, ``table`` (of a row group, where there are some) or ``none``.
     """
 
     name: str
     title: str
     caption: str
-    metric: str
-    dataset: str
     row_header: str
     note: str
     best: str
@@ -140,19 +137,6 @@ class Table:
 def table_names() -> list[str]:
     """The tables that have a file."""
     return sorted(path.stem for path in (CONFIG / "tables").glob("table_*.yaml"))
-
-
-def require_tables(names: Iterable[str]) -> None:
-    """Refuse tables that have no file, named on a command line.
-
-    Raises:
-        InputError: names the first, and those that exist.
-    """
-    for name in names:
-        if name not in table_names():
-            raise InputError(
-                f"--tables {name}: there is no such file; tables that exist: {', '.join(table_names())}"
-            )
 
 
 def load_table(name: str, preset: str) -> Table:
@@ -207,8 +191,6 @@ def load_table(name: str, preset: str) -> Table:
         name=name,
         title=spec["title"],
         caption=spec["caption"],
-        metric=spec["metric"],
-        dataset=spec["dataset"],
         row_header=spec.get("row_header", ""),
         note=scale.get("note", ""),
         best=spec.get("best", "column"),
