@@ -35,7 +35,7 @@ rule figure_a1:
         caption=lambda wildcards: targets.report_caption(wildcards.preset, "fig_a1"),
     shell:
         "python -m cld.runtime.warm figure-a1 --preset {wildcards.preset} --root {params.root} --store {input.store}"
-        " --manifest {input.manifest} --figures {output.png} {output.pdf}"
+        " --manifest {input.manifest} --figure {output.png} {output.pdf}"
         " --csv {output.csv} > {log} 2>&1"
 
 
