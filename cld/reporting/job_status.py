@@ -20,7 +20,6 @@ TAIL = 1 << 16
 N_LINES = 5
 
 # As the programs print them.
-_RESUMED = re.compile(r"resumed from ")
 _STOPPED = re.compile(r"stopped: .* is saved in |interrupted$")
 # Of an InputError, see cld.runtime.errors: it names its own fix.
 _OWN_ERROR = re.compile(r"error: ")
@@ -162,11 +161,9 @@ def _tail(log: Path) -> tuple[str, ...]:
 
 
 def _end(lines: Sequence[str]) -> Sequence[str]:
-    """The lines behind the last one that shows the program at work: how it ended, if it did."""
-    for number in reversed(range(len(lines))):
-        if is_progress_line(lines[number]) or _RESUMED.match(lines[number]):
-            return lines[number + 1 :]
-    return lines
+    """The lines after the last one of progress: how the program ended, if it did."""
+    at_work = [number for number, line in enumerate(lines) if is_progress_line(line)]
+    return lines[at_work[-1] + 1 :] if at_work else lines
 
 
 def _modified(path: Path) -> float | None:

@@ -217,12 +217,8 @@ def test_gaps_are_marked_and_counted():
     assert files["html"].count('class="missing"') == 2
     assert "k-means beats spectral at 10 groups: **not checked**; 1 of its cells missing" in files["md"]
     assert "Partial" not in rendered()[2]["md"]
-
-
-def test_a_cell_of_some_of_its_seeds_says_so():
     table, cells = made()
-    cell = table.cell("10", "kmeans")
-    cells["10", "kmeans"] = summarise(cell, "demo", [score(50.0, 0)])
+    cells["10", "kmeans"] = summarise(table.cell("10", "kmeans"), "demo", [score(50.0, 0)])
     text = files_of(table, cells)["md"]
     assert "50.0 (1 of 2 seeds)" in text and "Partial: of 12 cells 1 of fewer seeds" in text
 

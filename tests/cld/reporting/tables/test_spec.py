@@ -64,21 +64,14 @@ def test_a_preset_may_scale_rows_and_says_so(load):
     assert load(presets={"paper": scale}).note == ""
 
 
-def test_cells_that_ask_the_same_share_the_run(load):
-    table = load()
+def test_cells_that_ask_the_same_share_the_run_and_a_reference_may_need_none(load):
+    table = load(seeds=[7], references=[{"key": "chance", "label": "chance", "protocol": "chance"}])
     assert set(table.cell("10", "b").runs("demo")) == set(table.cell("64", "b").runs("demo"))
     assert not set(table.cell("10", "a").runs("demo")) & set(table.cell("64", "a").runs("demo"))
-
-
-def test_a_reference_may_need_no_run(load):
-    table = load(references=[{"key": "chance", "label": "chance", "protocol": "chance"}])
+    assert [run["seed"] for run in table.cell("10", "a").runs("demo").values()] == [7]
     cell = table.cell("reference", "chance")
     assert cell.runs("demo") == {}
     assert cell.scores("demo") == ["demo/scores/kitchen_hc/chance.json"]
-
-
-def test_seeds_of_a_table_replace_the_presets(load):
-    assert [r["seed"] for r in load(seeds=[7]).cell("10", "a").runs("demo").values()] == [7]
 
 
 GROUPS = [{"key": "k", "label": "kitchen"}, {"key": "c", "label": "CIFAR-10", "dataset": "cifar10"}]
@@ -184,14 +177,11 @@ def test_the_tables_of_the_supplement_are_whole(name):
         assert tuple(table.cell(row, column.key).published for column in table.columns) == values
 
 
-def test_table_a1_varies_groups_and_clustering():
+def test_the_runs_of_the_supplement_vary_what_their_tables_say():
     for (row, column), cell in spec.load_table("table_a1", "paper").cells.items():
         for run in cell.runs("paper").values() if row != spec.REFERENCE_ROW else []:
             assert (run["cld"]["n_groups"], run["cld"]["clustering"]) == (int(row), column)
             assert run["optimiser"]["epochs"] == 80
-
-
-def test_table_a2_switches_one_component_at_a_time():
     table = spec.load_table("table_a2", "paper")
     runs = [next(iter(table.cell(row.key, "cifar10").runs("paper").values())) for row in table.rows[1:]]
     switches = [(run["cld"]["subspace"], run["cld"]["cross_augmentation"]) for run in runs]
@@ -240,13 +230,10 @@ def test_the_methods_have_every_dataset_and_protocol():
         ({"rows": [{"key": "a", "groups": ["x"]}], "row_groups": GROUPS}, "unknown key 'rows.a.groups.x'"),
         ({"presets": {"demo": {"drop": ["65"]}}}, "unknown key 'presets.demo.drop.65'; did you mean"),
         ({"presets": {"demo": {"drop": ["a", "b"]}}}, "presets.demo.drop leaves no cell"),
-        ({"presets": {"demo": {"drops": ["a"]}}}, "did you mean 'presets.demo.drop'?"),
         (
             {"claims": [{"text": "t"}]},
             "claims.0: {'text': 't'} is not valid under any of the given schemas; it is one claim",
         ),
-        ({"claims": [{"text": "t", "better": "10/a"}]}, "than"),
-        ({"claims": [{"text": "t", "beter": "10/a"}]}, "did you mean 'claims.0.better'?"),
         (
             {"claims": [{"text": "t", "better": "10/a", "than": "10/c"}]},
             "unknown key 'claims.0.10/c'; did you mean 'claims.0.10/b'",
@@ -260,7 +247,6 @@ def test_the_methods_have_every_dataset_and_protocol():
         ),
         ({"rows": [{"key": "a"}, {"key": "a"}]}, "rows: key 'a' occurs twice"),
         ({"rows": [{"key": "reference"}]}, "rows.0.key: 'reference' should not be valid"),
-        ({"rows": [{"key": "../x"}]}, "rows.0.key"),
         ({"rows": [{"key": 10}]}, "quote numbers"),
         ({"cells": {"64/c": {"cld.n_iters": 9}}}, "unknown key 'cells.64/c'"),
         ({"presets": {"demo": {"rows": {"11": {}}}}}, "unknown key 'presets.demo.rows.11'"),
@@ -274,16 +260,16 @@ def test_mistakes_name_the_key(load, changes, message):
     assert "\n" not in str(error.value)
 
 
-def test_a_setting_that_does_not_exist_names_the_cell(load):
-    table = load(cells={"10/a": {"cld.n_itres": 1}})
-    with pytest.raises(InputError, match=r"table_t.yaml: cell 10/a: unknown key 'cld.n_itres'; did you mean"):
-        table.cell("10", "a").runs("demo")
-
-
-def test_more_groups_than_the_batch_holds_names_the_cell(load):
-    table = load(cells={"10/a": {"cld.n_groups": 1000}})
-    with pytest.raises(InputError, match=r"cell 10/a: cld.n_groups 1000 exceeds optimiser.batch_size"):
-        table.cell("10", "a").runs("demo")
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ({"cld.n_itres": 1}, "table_t.yaml: cell 10/a: unknown key 'cld.n_itres'; did you mean"),
+        ({"cld.n_groups": 1000}, "cell 10/a: cld.n_groups 1000 exceeds optimiser.batch_size"),
+    ],
+)
+def test_a_setting_that_cannot_be_names_the_cell(load, setting, message):
+    with pytest.raises(InputError, match=message):
+        load(cells={"10/a": setting}).cell("10", "a").runs("demo")
 
 
 def test_a_cell_that_does_not_exist_names_those_that_do(load):
