@@ -99,14 +99,6 @@ def test_a_run_at_work_shows_its_epoch_speed_and_the_time_left_and_then_that_it_
     assert stopped.last_lines[-1].startswith("stopped: step ")
 
 
-def test_a_run_that_failed_shows_its_own_error(results, tiny_run, tiny_store):
-    run = results.add(tiny_run(overrides={"optimiser.batch_size": 64}))
-    assert results.start(run, tiny_store).wait() == 2
-    found, _ = results.run(run)
-    assert found.state == State.FAILED
-    assert found.error.startswith("error: ") and "do not fill a batch of 64" in found.error
-
-
 def test_the_time_left_is_that_of_the_last_epochs_speed(results, tiny_run):
     now = time.time()
     run = results.add(tiny_run(overrides={"optimiser.epochs": 5000}))

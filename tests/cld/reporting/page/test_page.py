@@ -30,6 +30,9 @@ def test_a_complete_table_is_all_there(complete, table):
     assert page["is_generated"]
     assert page["from"] == "1 November 2026, 10:00 UTC"
     assert page["versions"] == ["0.1.0 (1a2b3c4d)"]
+    dataset = page["datasets"][0]
+    assert dataset["facts"] == ["images: 32×32", "file: x.h5"]
+    assert dataset["files"] == [{"label": "card.md", "href": "stores/kitchen_hc.card.md"}]
     assert {cell["status"] for cell in page["cells"].values()} == {"present"}
     assert [file["href"] for file in page["tables"][0]["files"]] == [
         "tables/table_a1.csv",
@@ -101,7 +104,7 @@ def test_an_empty_folder_gives_a_page_of_commands(tmp_path, table):
     assert html.count(">missing<") >= len(table.cells)
 
 
-def test_what_is_missing_says_how_far_it_is(partial, table):
+def test_a_partial_table_shows_how_far_it_is_and_marks_numbers_of_several_versions(partial, table):
     runs = list(table.cell("128", "kmeans").runs("demo"))
     write(partial / f"demo/runs/{runs[0]}/checkpoint.pt", "weights")
     write(partial / f"demo/runs/{runs[1]}/partial.pt", "weights")
@@ -109,10 +112,7 @@ def test_what_is_missing_says_how_far_it_is(partial, table):
     assert page["n_present"] == 2
     stages = [run["stage"] for run in page["cells"]["table_a1/128/kmeans"]["runs"]]
     assert stages[:2] == ["trained", "begun"]
-
-
-def test_numbers_of_several_versions_are_marked(partial, table):
-    (shown,) = gathered(partial, table)["tables"]
+    (shown,) = page["tables"]
     assert [entry["version"] for entry in shown["versions"]] == ["0.1.0 (1a2b3c4d)", "0.2.0"]
     marks = {place["key"]: place["marks"] for row in shown["rows"] for place in row["places"]}
     assert marks[KEY] == "a"
@@ -169,17 +169,10 @@ def test_figures_beyond_the_supplements_are_shown_by_their_names(complete, table
     assert figures["fig_a1"]["title"] == "Figure A.1"
     assert figures["fig_a1"]["picture"]["width"] == 1200
     assert figures["fig_a1"]["picture"]["height"] == 240
-    write(complete / "demo/figures/own_choice.png", "")
     (complete / "demo/figures/own_choice.png").write_bytes(
         (complete / "demo/figures/fig_a1.png").read_bytes()
     )
     assert gathered(complete, table)["figures"][-1]["title"] == "own choice"
-
-
-def test_a_dataset_shows_its_card(complete, table):
-    dataset = gathered(complete, table)["datasets"][0]
-    assert dataset["facts"] == ["images: 32×32", "file: x.h5"]
-    assert dataset["files"] == [{"label": "card.md", "href": "stores/kitchen_hc.card.md"}]
 
 
 def test_links_lead_from_wherever_the_page_lies(complete, table, tmp_path):

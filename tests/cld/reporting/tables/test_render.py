@@ -11,12 +11,11 @@ from statistics import fmean, stdev
 
 import numpy as np
 import pytest
+import results_tree
 from hypothesis import given
 from hypothesis import strategies as st
 from matplotlib.image import imread
 
-from cld.evaluation.protocol_names import METRICS
-from cld.evaluation.statistics import packed_hits
 from cld.reporting.tables import render, tables_command
 from cld.reporting.tables.cell import available_cells, built_cells, summarise
 from cld.reporting.tables.spec import load_table, table_names
@@ -24,22 +23,11 @@ from cld.runtime.errors import InputError
 from cld.runtime.files import write_json
 
 CODE = {"version": "0.1.0", "commit": "89abcdef01234567", "dirty": True}
+OLDER = {**CODE, "commit": "fedcba9876543210"}
 
 
-def score(value, seed=0, commit=CODE["commit"]):
-    hits = packed_hits(np.arange(100) < value)
-    return {
-        "run": f"r{seed}",
-        "seed": seed,
-        "metrics": {metric: value for metrics in METRICS.values() for metric in metrics},
-        "settings": {"k": 1},
-        "details": {"n": 100, "hits": {"top1": hits}},
-        "provenance": {
-            "code": {**CODE, "commit": commit},
-            "trained_by": None,
-            "data_checksum": "0123456789abcdef",
-        },
-    }
+def score(value, seed=0, code=CODE):
+    return results_tree.score(value, seed, f"r{seed}", code=code)
 
 
 def made(name="table_a1", preset="demo", without=(), value=lambda number: 40 + number):
@@ -226,8 +214,8 @@ def test_gaps_are_marked_and_counted():
 def test_a_table_of_several_code_versions_names_them_and_their_cells():
     table, cells = made()
     trained_before = score(50.0)
-    trained_before["provenance"]["trained_by"] = {**CODE, "commit": "fedcba9876543210"}
-    for other in (score(50.0, commit="fedcba9876543210"), trained_before):
+    trained_before["provenance"]["trained_by"] = OLDER
+    for other in (score(50.0, code=OLDER), trained_before):
         cells["64", "kmeans"] = summarise(table.cell("64", "kmeans"), "demo", [other])
         files = files_of(table, cells)
         for kind in ("md", "tex", "html"):
