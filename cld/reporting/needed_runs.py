@@ -30,7 +30,7 @@ def needed_runs(tables: Iterable[Table], preset: str, with_evaluations: bool) ->
     found, scores = Needed(), []
     for table in tables:
         for (row, column), cell in table.cells.items():
-            runs = cell.runs(preset)
+            runs = cell.runs
             found.runs.update(runs)
             for run in runs:
                 found.serves.setdefault(run, []).append(f"{table.name}/{row}/{column}")

@@ -174,11 +174,11 @@ class Targets:
     def cell_scores(self, preset: str, table: str, row: str, column: str) -> list[str]:
         """The scores that a cell averages."""
         cell = tables(preset)[table].cell(row, column)
-        return [f"{self.results}/{path}" for path in cell.scores(preset)]
+        return [f"{self.results}/{path}" for path in cell.scores]
 
     def table_cells(self, preset: str, table: str) -> list[str]:
         """The cells of a table."""
-        return [f"{self.results}/{cell.path(preset)}" for cell in tables(preset)[table].cells.values()]
+        return [f"{self.results}/{cell.path}" for cell in tables(preset)[table].cells.values()]
 
     def available_tables(self, preset: str) -> list[str]:
         """The tables whose datasets can be made, fetched or asked for."""
@@ -191,14 +191,14 @@ class Targets:
     def retrieval_checkpoints(self, preset: str) -> list[str]:
         """The two runs that Figure A.3 compares: NPID and NPID + CLD, of Table A.3."""
         table = tables(preset)["table_a3"]
-        compared = [next(iter(table.cell(row, "npid_top1").runs(preset))) for row in RETRIEVAL_ROWS]
+        compared = [next(iter(table.cell(row, "npid_top1").runs)) for row in RETRIEVAL_ROWS]
         return [self.path(preset, "runs", run, "checkpoint.pt") for run in compared]
 
     def choice_scores(self, preset: str) -> list[str]:
         """Scores of the label-free choice of λ: those of NPID + CLD in Table A.3, labelled and not."""
         table = tables(preset)["table_a3"]
         cells = [table.cell(row.key, "npid_top1") for row in table.rows if row.key != "0"]
-        names = [run for cell in cells for run in cell.runs(preset)]
+        names = [run for cell in cells for run in cell.runs]
         return [self.score(preset, run, by) for run in names for by in ("unsupervised", cells[0].protocol)]
 
     def check(self, preset: str) -> None:

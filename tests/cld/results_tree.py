@@ -63,7 +63,7 @@ def write_run(folder: Path, run: str, config: dict, epochs: int = 3) -> None:
 
 def write_cell(results: Path, cell: Cell, value: float, code: dict = CODE) -> None:
     """A built cell of the demo with all that it was made of; a seed's value is one above the last one's."""
-    folder, runs = results / "demo", cell.runs("demo")
+    folder, runs = results / "demo", cell.runs
     subjects = runs or {None: None}
     scores = []
     for offset, (run, config) in enumerate(subjects.items()):
@@ -71,7 +71,7 @@ def write_cell(results: Path, cell: Cell, value: float, code: dict = CODE) -> No
             write_run(folder, run, config)
         scores.append(score(value + offset, config and config["seed"], run, cell.protocol, code))
         write(folder / f"scores/{run or cell.dataset}/{cell.protocol}.json", json.dumps(scores[-1]))
-    write(results / cell.path("demo"), json.dumps(summarise(cell, "demo", scores)))
+    write(results / cell.path, json.dumps(summarise(cell, scores)))
 
 
 def write_table(results: Path, table: Table) -> None:

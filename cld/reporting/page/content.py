@@ -88,7 +88,7 @@ def _built_cells(files: PresetFiles, table: Table) -> dict[Place, dict]:
     """The contents of a table's cell files, of those cells that have one."""
     built = {}
     for place, cell in table.cells.items():
-        path = files.results / cell.path(files.preset)
+        path = files.results / cell.path
         if path.exists():
             built[place] = read_json(path, f"delete it, then {SNAKEMAKE} {shlex.quote(str(path))}")
     return built

@@ -4,6 +4,7 @@ import difflib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import combinations
 
 from cld.config import CONFIG, display_path, load_preset, load_run, read_yaml, validate
@@ -31,6 +32,7 @@ class Cell:
     supplement prints nothing.
     """
 
+    preset: str = field(repr=False)
     table: str
     row: str
     column: str
@@ -47,21 +49,24 @@ class Cell:
         """The cell's place in its file, for messages."""
         return f"config/tables/{self.table}.yaml: cell {self.row}/{self.column}"
 
-    def path(self, preset: str) -> str:
+    @property
+    def path(self) -> str:
         """The cell's file, relative to the results folder."""
-        return f"{preset}/cells/{self.table}/{self.row}/{self.column}.json"
+        return f"{self.preset}/cells/{self.table}/{self.row}/{self.column}.json"
 
-    def runs(self, preset: str) -> dict[str, dict]:
+    @cached_property
+    def runs(self) -> dict[str, dict]:
         """Resolved configurations of the runs it averages, by run id; empty if it needs no network."""
         if self.protocol in STORE_PROTOCOLS:
             return {}
-        config = load_run(preset, self.dataset, self.method, self.seeds[0], self.overrides, self.where)
+        config = load_run(self.preset, self.dataset, self.method, self.seeds[0], self.overrides, self.where)
         configs = ({**config, "seed": seed} for seed in self.seeds)
         return {run_id(config): config for config in configs}
 
-    def scores(self, preset: str) -> list[str]:
+    @property
+    def scores(self) -> list[str]:
         """The score files it averages, relative to the results folder."""
-        return [score_path(preset, name, self.protocol) for name in self.runs(preset) or [self.dataset]]
+        return [score_path(self.preset, name, self.protocol) for name in self.runs or [self.dataset]]
 
 
 @dataclass(frozen=True)
@@ -110,6 +115,7 @@ class Table:
     sought: ``column``, ``row``, ``table`` (of a row group, where there are some) or ``none``.
     """
 
+    preset: str = field(repr=False)
     name: str
     title: str
     caption: str
@@ -167,7 +173,7 @@ def load_table(name: str, preset: str) -> Table:
             setting |= {"seeds": (), "overrides": {}}
         else:
             setting |= {"seeds": seeds}
-        made = Cell(name, row, column, published=published, **setting)
+        made = Cell(preset, name, row, column, published=published, **setting)
         if made.metric not in METRICS[made.protocol]:
             measures = ", ".join(METRICS[made.protocol])
             raise InputError(
@@ -188,6 +194,7 @@ def load_table(name: str, preset: str) -> Table:
         place = REFERENCE_ROW, entry["key"]
         cells[place] = cell(*place, [entry])
     return Table(
+        preset=preset,
         name=name,
         title=spec["title"],
         caption=spec["caption"],

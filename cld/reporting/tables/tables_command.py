@@ -6,7 +6,7 @@ from pathlib import Path
 from cld.command_arguments import add_results_arguments
 from cld.reporting.needed_runs import requested_tables
 from cld.reporting.tables.cell import available_cells, built_cells
-from cld.reporting.tables.render import FOLDER, FOLDER_NOW, KINDS, write
+from cld.reporting.tables.render import FOLDER_NOW, KINDS, write
 from cld.runtime.progress import progress
 
 
@@ -21,14 +21,14 @@ def main() -> None:
     tables = requested_tables(args.tables, preset)
     if not args.now:
         for table in tables:
-            write(table, built_cells(table, preset, results), preset, results, FOLDER)
+            write(table, built_cells(table, results), results)
         return
     folder, lines = Path(results) / preset / FOLDER_NOW, []
     with progress("render", len(tables), "tables") as bar:
         for table in tables:
-            cells = available_cells(table, preset, results)
+            cells = available_cells(table, results)
             if cells:
-                write(table, cells, preset, results, FOLDER_NOW)
+                write(table, cells, results, FOLDER_NOW)
             else:  # tables of an earlier call, whose scores are gone
                 for kind in KINDS:
                     (folder / f"{table.name}.{kind}").unlink(missing_ok=True)

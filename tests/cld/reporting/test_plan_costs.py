@@ -89,7 +89,7 @@ def test_damaged_benchmarks_are_passed_over(tmp_path):
 
 def test_the_plan_shows_what_exists_and_what_each_run_serves(tmp_path):
     table = load_table("table_a1", "demo")
-    runs = table.cells["10", "kmeans"].runs("demo")
+    runs = table.cells["10", "kmeans"].runs
     done, partial, *_ = runs
     for name, file in ((done, "checkpoint.pt"), (partial, "partial.pt")):
         folder = tmp_path / "demo/runs" / name
@@ -100,7 +100,7 @@ def test_the_plan_shows_what_exists_and_what_each_run_serves(tmp_path):
     of = {line.split()[0]: line for line in lines if line.startswith("  kitchen_hc")}
     assert " trained " in of[done] and " begun " in of[partial]
     assert "table_a1/10/kmeans" in of[done]
-    assert len(of) == len({run for cell in table.cells.values() for run in cell.runs("demo")})
+    assert len(of) == len({run for cell in table.cells.values() for run in cell.runs})
     assert any(line.startswith(f"{len(of) - 1} runs to train") for line in lines)
     assert any("runs without an estimate" in line for line in lines)  # no store yet
     assert any("evaluations without a recorded time are not in these hours" in line for line in lines)
@@ -109,7 +109,7 @@ def test_the_plan_shows_what_exists_and_what_each_run_serves(tmp_path):
 def test_what_was_recorded_calibrates_the_plan(tmp_path, tiny_store):
     folder = tmp_path / "demo"
     table = load_table("table_a1", "demo")
-    name, config = next(iter(table.cells["10", "kmeans"].runs("demo").items()))
+    name, config = next(iter(table.cells["10", "kmeans"].runs.items()))
     for path, text in {
         "stores/kitchen_hc.h5": tiny_store.read_bytes(),
         f"runs/{name}/checkpoint.pt": b"",

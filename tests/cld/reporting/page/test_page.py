@@ -44,8 +44,8 @@ def test_a_complete_table_is_all_there(complete, table):
 def test_a_cell_tells_number_runs_curves_cost_and_configuration(complete, table):
     page = gathered(complete, table)
     cell = page["cells"][KEY]
-    runs = table.cell("10", "kmeans").runs("demo")
-    built = read_json(complete / table.cell("10", "kmeans").path("demo"), "")
+    runs = table.cell("10", "kmeans").runs
+    built = read_json(complete / table.cell("10", "kmeans").path, "")
     assert cell["value"] == built["value"]
     assert cell["text"] == f"{built['value']:.1f} ± {built['std']:.1f}"
     assert cell["published"] == "78.9"
@@ -82,10 +82,10 @@ def test_the_cost_of_a_run_that_cells_share_counts_once(complete, table):
     twice = replace(table, name="table_twin", cells=twins)
     once = gathered(complete, table)["cost"]
     for cell in twice.cells.values():
-        original = complete / table.cells[cell.row, cell.column].path("demo")
-        write(complete / cell.path("demo"), original.read_text())
+        original = complete / table.cells[cell.row, cell.column].path
+        write(complete / cell.path, original.read_text())
     assert gathered(complete, table, twice)["cost"] == once
-    runs = {run for cell in table.cells.values() for run in cell.runs("demo")}
+    runs = {run for cell in table.cells.values() for run in cell.runs}
     assert once["n_runs"] == len(runs)
     assert math.isclose(once["train_s"], 26.4 * len(runs))
 
@@ -105,7 +105,7 @@ def test_an_empty_folder_gives_a_page_of_commands(tmp_path, table):
 
 
 def test_a_partial_table_shows_how_far_it_is_and_marks_numbers_of_several_versions(partial, table):
-    runs = list(table.cell("128", "kmeans").runs("demo"))
+    runs = list(table.cell("128", "kmeans").runs)
     write(partial / f"demo/runs/{runs[0]}/checkpoint.pt", "weights")
     write(partial / f"demo/runs/{runs[1]}/partial.pt", "weights")
     page = gathered(partial, table)
@@ -127,9 +127,7 @@ def test_a_cell_of_other_runs_than_the_table_asks_for_is_outdated(partial, table
     assert page["cells"][KEY]["status"] == "outdated"
     assert page["n_outdated"] == 1
     assert not page["tables"][0]["has_best"]  # only one cell is left to compare
-    assert [run["run"] for run in page["cells"][KEY]["runs"]] == list(
-        cell.runs("demo")
-    )  # those it was made of
+    assert [run["run"] for run in page["cells"][KEY]["runs"]] == list(cell.runs)  # those it was made of
 
 
 def test_the_best_stand_out_and_claims_are_held_against_the_numbers(partial, table):
@@ -144,7 +142,7 @@ def test_the_best_stand_out_and_claims_are_held_against_the_numbers(partial, tab
 
 
 def test_a_damaged_cell_is_one_line_with_its_fix(partial, table):
-    path = partial / table.cell("10", "kmeans").path("demo")
+    path = partial / table.cell("10", "kmeans").path
     path.write_text("{")
     with pytest.raises(InputError, match=rf"{path}: .*delete it, then snakemake --cores 2"):
         gathered(partial, table)

@@ -70,7 +70,7 @@ def test_a_click_on_a_cell_shows_where_its_number_comes_from(opened, complete_pa
     cell(page, SECOND).click()
     dialog = page.locator("dialog[open]")
     text = dialog.inner_text()
-    runs = table.cell("10", "kmeans").runs("demo")
+    runs = table.cell("10", "kmeans").runs
     built = read_json(complete_page.parent / "cells" / f"{SECOND}.json", "")
     assert dialog.locator(".number").inner_text() == f"{built['value']:.1f} ± {built['std']:.1f} %"
     for part in (

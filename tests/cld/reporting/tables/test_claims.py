@@ -13,7 +13,7 @@ KEYS = "abcd"
 def table():
     columns = [Axis("x", "X")]
     rows = [Axis(key, key.upper()) for key in KEYS]
-    return Table("t", "T", "C.", "row", "", "column", rows, columns, [], [], {})
+    return Table("demo", "t", "T", "C.", "row", "", "column", rows, columns, [], [], {})
 
 
 def cell(hits, seeds=(0, 1), data="d", with_hits=True):

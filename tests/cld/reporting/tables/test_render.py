@@ -33,27 +33,27 @@ def score(value, seed=0, code=CODE):
 def made(name="table_a1", preset="demo", without=(), value=lambda number: 40 + number):
     table = load_table(name, preset)
     cells = {
-        key: summarise(cell, preset, [score(value(number), seed) for seed in cell.seeds or (None,)])
+        key: summarise(cell, [score(value(number), seed) for seed in cell.seeds or (None,)])
         for number, (key, cell) in enumerate(table.cells.items())
         if key not in without
     }
     return table, cells
 
 
-def files_of(table, cells, preset="demo"):
-    return render.render(table, cells, render.view(table, cells, preset), "results")
+def files_of(table, cells):
+    return render.render(table, cells, render.view(table, cells), "results")
 
 
 @cache
 def rendered(name="table_a1", preset="demo", without=()):
     table, cells = made(name, preset, without)
-    return table, cells, files_of(table, cells, preset)
+    return table, cells, files_of(table, cells)
 
 
 @given(st.lists(st.floats(0, 100), min_size=1, max_size=5))
 def test_a_cell_is_the_mean_over_seeds(values):
     cell = load_table("table_a1", "demo").cell("10", "kmeans")
-    summary = summarise(cell, "demo", [score(value, seed) for seed, value in enumerate(values)])
+    summary = summarise(cell, [score(value, seed) for seed, value in enumerate(values)])
     assert summary["value"] == pytest.approx(fmean(values), abs=1e-4)
     assert summary["n_seeds"] == len(values)
     if len(values) > 1:
@@ -68,7 +68,7 @@ def test_a_score_without_the_metric_names_the_cell():
     with pytest.raises(
         InputError, match=r"cell 0\.25/npid_top5: the score of r0 has no metric top5, only top1"
     ):
-        summarise(cell, "demo", [{**score(1.0), "metrics": {"top1": 1.0}}])
+        summarise(cell, [{**score(1.0), "metrics": {"top1": 1.0}}])
 
 
 def test_csv_is_tidy_and_complete():
@@ -206,7 +206,7 @@ def test_gaps_are_marked_and_counted():
     assert "k-means beats spectral at 10 groups: **not checked**; 1 of its cells missing" in files["md"]
     assert "Partial" not in rendered()[2]["md"]
     table, cells = made()
-    cells["10", "kmeans"] = summarise(table.cell("10", "kmeans"), "demo", [score(50.0, 0)])
+    cells["10", "kmeans"] = summarise(table.cell("10", "kmeans"), [score(50.0, 0)])
     text = files_of(table, cells)["md"]
     assert "50.0 (1 of 2 seeds)" in text and "Partial: of 12 cells 1 of fewer seeds" in text
 
@@ -216,7 +216,7 @@ def test_a_table_of_several_code_versions_names_them_and_their_cells():
     trained_before = score(50.0)
     trained_before["provenance"]["trained_by"] = OLDER
     for other in (score(50.0, code=OLDER), trained_before):
-        cells["64", "kmeans"] = summarise(table.cell("64", "kmeans"), "demo", [other])
+        cells["64", "kmeans"] = summarise(table.cell("64", "kmeans"), [other])
         files = files_of(table, cells)
         for kind in ("md", "tex", "html"):
             assert "Mixed code versions: 0.1.0 (89abcdef, changed) in 1" in files[kind]
@@ -226,21 +226,21 @@ def test_a_table_of_several_code_versions_names_them_and_their_cells():
 
 def test_available_cells_come_from_the_scores_that_exist(tmp_path):
     table = load_table("table_a1", "demo")
-    for seed, path in enumerate(table.cell("10", "kmeans").scores("demo")):
+    for seed, path in enumerate(table.cell("10", "kmeans").scores):
         write_json(tmp_path / path, score(50.0 + seed, seed))
     # a cell's file may be of other settings
-    write_json(tmp_path / table.cell("64", "kmeans").path("demo"), {"value": 99.0})
-    cells = available_cells(table, "demo", tmp_path)
+    write_json(tmp_path / table.cell("64", "kmeans").path, {"value": 99.0})
+    cells = available_cells(table, tmp_path)
     assert cells.keys() == {("10", "kmeans")}
     assert (cells["10", "kmeans"]["value"], cells["10", "kmeans"]["n_seeds"]) == (50.5, 2)
     with pytest.raises(InputError, match="build that cell first, or render with cld tables --now"):
-        built_cells(table, "demo", tmp_path)
+        built_cells(table, tmp_path)
 
 
 @pytest.mark.parametrize(("name", "without"), [("table_a3", {("0", "moco_top1")}), ("table_folder", set())])
 def test_all_files_are_written_and_the_picture_shows_the_table(tmp_path, name, without):
     table, cells = made(name, without=without)
-    render.write(table, cells, "demo", tmp_path)
+    render.write(table, cells, tmp_path)
     folder = tmp_path / "demo/tables"
     assert {path.name for path in folder.iterdir()} == {f"{name}.{kind}" for kind in render.KINDS}
     picture = imread(folder / f"{name}.png")[:, :, :3]
@@ -252,12 +252,12 @@ def test_all_files_are_written_and_the_picture_shows_the_table(tmp_path, name, w
     )
     assert edge.min() == 1  # nothing is cut off
     before = (folder / f"{name}.png").read_bytes()
-    render.write(table, cells, "demo", tmp_path)
+    render.write(table, cells, tmp_path)
     assert (folder / f"{name}.png").read_bytes() == before
 
 
 def test_tables_now_renders_what_there_is_and_deletes_what_is_gone(tmp_path, monkeypatch, capsys):
-    path = tmp_path / load_table("table_a1", "demo").cell("10", "spectral").scores("demo")[0]
+    path = tmp_path / load_table("table_a1", "demo").cell("10", "spectral").scores[0]
     write_json(path, score(50.0))
     stale = tmp_path / "demo/tables_now/table_a2.md"
     stale.parent.mkdir(parents=True)
