@@ -30,11 +30,10 @@ def needed_runs(tables: Iterable[Table], preset: str, with_evaluations: bool) ->
     found, scores = Needed(), []
     for table in tables:
         for (row, column), cell in table.cells.items():
-            runs = cell.runs
-            found.runs.update(runs)
-            for run in runs:
+            found.runs.update(cell.runs)
+            for run in cell.runs:
                 found.serves.setdefault(run, []).append(f"{table.name}/{row}/{column}")
-            scores += [score_path(preset, name, cell.protocol) for name in runs or [cell.dataset]]
+            scores += cell.scores
     if with_evaluations:
         found.runs.update(runs_of_evaluations(preset))
         scores += scores_of_evaluations(preset)
