@@ -227,6 +227,5 @@ def report_caption(preset: str, name: str) -> dict:
         title, caption = (figures_of_supplement[name][key] for key in ("title", "caption"))
     else:
         title, caption = table.title, table.caption
-    datasets = {cell.dataset for cell in table.cells.values()} if table else {"kitchen_hc"}
-    generated = any(is_generated(preset, dataset) for dataset in datasets)
+    generated = table.is_generated if table else is_generated(preset, "kitchen_hc")
     return {"title": title, "caption": caption.strip(), "generated": generated}

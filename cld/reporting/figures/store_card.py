@@ -77,7 +77,6 @@ def text(path: str | Path, info: StoreInfo, figure: str, score: Mapping | None) 
         unlabelled = [n - int(counts[split].sum()) for split, n in info.sizes.items()]
         rows += [("(no label)", *unlabelled)] if any(unlabelled) else []
     rows.append(("all", *(int(sum(row[1 + i] for row in rows)) for i in range(len(counts)))))
-    sources = info.sources if isinstance(info.sources, Mapping) else {"source": info.sources}
     return "\n".join(
         [
             *lines,
@@ -87,7 +86,7 @@ def text(path: str | Path, info: StoreInfo, figure: str, score: Mapping | None) 
             table(("class", *counts), rows),
             "## Sources",
             "",
-            table(("what", "value"), sources.items()),
+            table(("what", "value"), info.sources.items()),
             "## Configuration",
             "",
             table(("setting", "value"), ((key, json.dumps(value)) for key, value in info.config.items())),

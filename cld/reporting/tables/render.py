@@ -9,7 +9,7 @@ from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
-from cld.config import is_generated, load_preset
+from cld.config import load_preset
 from cld.reporting.tables.claims import check, signed
 from cld.reporting.tables.picture import draw
 from cld.reporting.tables.spec import REFERENCE_ROW, Axis, Cell, Place, Table
@@ -167,7 +167,7 @@ def view(table: Table, cells: Mapping[Place, dict]) -> dict:
     ``cells`` may lack some of the table's: their places are marked.
     """
     best = best_places(table, cells)
-    generated = any(is_generated(table.preset, cell.dataset) for cell in table.cells.values())
+    generated = table.is_generated
     metrics = dict.fromkeys(METRICS[cell.metric] for cell in table.cells.values())
 
     def entry(row: Axis, column: str) -> dict:
@@ -195,7 +195,7 @@ def view(table: Table, cells: Mapping[Place, dict]) -> dict:
             {"label": reference.label, **entry(Axis(REFERENCE_ROW, ""), reference.key)}
             for reference in table.references
         ],
-        "published": _has_published(table),
+        "published": table.has_published,
         "best": bool(best),
         "is_long": len(table.rows) + len({row.group for row in table.rows}) > LONG,
         "checks_title": f"Checks of claims{', on demo numbers' * generated}:",
@@ -221,10 +221,6 @@ def _numbers(cell: Mapping | None, asked: Cell | None) -> dict:
     }
 
 
-def _has_published(table: Table) -> bool:
-    return any(cell.published is not None for cell in table.cells.values())
-
-
 def _lacks_seeds(cell: Mapping, asked: Cell) -> bool:
     return cell["configuration"] is not None and cell["n_seeds"] < len(asked.seeds)
 
@@ -243,7 +239,7 @@ def _notes(table: Table, cells: Mapping[Place, dict], has_best: bool) -> list[st
         meaning.append(f"Ours: mean ± standard deviation over {' or '.join(map(str, seeds))} seeds.")
     elif seeds:
         meaning.append("Ours: one seed.")
-    if _has_published(table):
+    if table.has_published:
         meaning.append("Published: the authors' number; difference: ours less published.")
     if has_best:
         meaning.append("Bold: the best.")

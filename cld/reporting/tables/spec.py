@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import combinations
 
-from cld.config import CONFIG, display_path, load_preset, load_run, read_yaml, validate
+from cld.config import CONFIG, display_path, is_generated, load_preset, load_run, read_yaml, validate
 from cld.evaluation.protocol_names import METRICS, STORE_PROTOCOLS
 from cld.run_id import run_id
 from cld.runtime.errors import InputError
@@ -127,6 +127,16 @@ class Table:
     references: list[Axis]
     claims: list[Claim]
     cells: dict[Place, Cell] = field(repr=False)
+
+    @property
+    def is_generated(self) -> bool:
+        """Whether it has numbers of generated data: a demo's."""
+        return any(is_generated(self.preset, cell.dataset) for cell in self.cells.values())
+
+    @property
+    def has_published(self) -> bool:
+        """Whether the supplement prints any of its numbers."""
+        return any(cell.published is not None for cell in self.cells.values())
 
     def cell(self, row: str, column: str) -> Cell:
         """The cell at a row and column key.
