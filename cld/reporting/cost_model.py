@@ -1,8 +1,7 @@
 """How much a pre-training has to compute, and how long that takes."""
 
 import json
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from functools import cache
 from statistics import median
 
@@ -13,43 +12,17 @@ from cld.config import load_dataset, load_method, load_source
 from cld.models.backbones import build_backbone
 
 
-@dataclass(frozen=True)
-class Record:
-    """A pre-training that was done: its multiply-accumulate operations, and its wall time in seconds."""
-
-    macs: float
-    seconds: float
-
-
-@dataclass(frozen=True)
 class CostModel:
     """Seconds of a pre-training from its multiply-accumulate operations.
 
-    Attributes:
-        macs_per_s: median of the records; without any, what the preset assumes.
-        n_records: how many there are.
-        typical, worst: by which factor the model was off, each record predicted from the others; None with
-            fewer than two.
+    Args:
+        speeds: multiply-accumulates a second of each pre-training that is recorded; their median counts.
+        assumed: the speed where none is recorded.
     """
 
-    macs_per_s: float
-    n_records: int
-    typical: float | None = None
-    worst: float | None = None
-
-    @classmethod
-    def calibrated(cls, records: Iterable[Record], assumed: float) -> "CostModel":
-        """From records, or from an assumed speed where there are none."""
-        speeds = [record.macs / record.seconds for record in records if record.seconds > 0]
-        if not speeds:
-            return cls(assumed, 0)
-        if len(speeds) == 1:
-            return cls(speeds[0], 1)
-        off = []
-        for i, speed in enumerate(speeds):
-            ratio = median(speeds[:i] + speeds[i + 1 :]) / speed
-            off.append(max(ratio, 1 / ratio))
-        return cls(median(speeds), len(speeds), median(off), max(off))
+    def __init__(self, speeds: Sequence[float], assumed: float):
+        self.speeds = speeds
+        self.macs_per_s = median(speeds) if speeds else assumed
 
     def seconds(self, macs: float | None) -> float | None:
         """Of so much work; None where it is not known."""
@@ -57,13 +30,13 @@ class CostModel:
 
     def __str__(self) -> str:
         speed = f"{self.macs_per_s:.2g} multiply-accumulates a second"
-        if not self.n_records:
+        if not self.speeds:
             return f"assumed: {speed}; no run is recorded yet"
-        measured = f"{speed}, from {self.n_records} recorded run(s)"
-        if self.typical is None:
+        measured = f"{speed}, from {len(self.speeds)} recorded run(s)"
+        if len(self.speeds) == 1:
             return measured
-        off = f"off by a factor of {self.typical:.2f} (median) and {self.worst:.2f} (worst)"
-        return f"{measured}, each predicted from the others: {off}"
+        off = sorted(max(self.macs_per_s / speed, speed / self.macs_per_s) for speed in self.speeds)
+        return f"{measured}, which differ from it by a factor of {median(off):.2f} (median) to {off[-1]:.2f}"
 
 
 def run_macs(run: Mapping, side: int | None, n_images: int | None) -> float | None:

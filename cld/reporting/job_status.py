@@ -3,16 +3,16 @@
 import re
 import subprocess
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
 from cld.reporting.durations import duration
 from cld.runtime.lock import STALE_S, lock_holder
-from cld.runtime.progress import Reported, reported
+from cld.runtime.progress import is_progress_line
 
-#: Seconds without a sign of life after which a job that holds no lock counts as stopped. Programs print their
-#: progress every 10 s, but not while they load data or compile.
+#: Seconds without a sign of life after which a job counts as stopped. Programs print their progress every
+#: 10 s, but not while they load data or compile.
 SILENT_AFTER_S = 300
 #: Bytes at a log's end that are read: hours of progress lines.
 TAIL = 1 << 16
@@ -20,7 +20,6 @@ TAIL = 1 << 16
 N_LINES = 5
 
 # As the programs print them.
-_RESUMED = re.compile(r"resumed from ")
 _STOPPED = re.compile(r"stopped: .* is saved in |interrupted$")
 # Of an InputError, see cld.runtime.errors: it names its own fix.
 _OWN_ERROR = re.compile(r"error: ")
@@ -82,7 +81,7 @@ class JobStatus:
         when: when it was done, or gave its last sign of life, in seconds since 1970.
         slurm_job: in which it is queued or runs.
         error: why it failed or was stopped, where that is known.
-        lines: the end of its log.
+        last_lines: of its log, until it is done.
     """
 
     job: Job
@@ -90,34 +89,11 @@ class JobStatus:
     when: float | None = None
     slurm_job: str | None = None
     error: str | None = None
-    lines: Sequence[str] = field(default=(), repr=False)
-
-    @property
-    def progress(self) -> Reported | None:
-        """The last line of progress on the job as a whole."""
-        found = (reported(line) for line in reversed(self.lines))
-        return next((line for line in found if line and line.label == self.job.name), None)
-
-    @property
-    def last_lines(self) -> list[str]:
-        """The lines that a person is shown."""
-        return [line for line in self.lines if line.strip()][-N_LINES:]
-
-    def as_json(self) -> dict[str, object]:
-        """The status as plain values."""
-        return {
-            "name": self.job.name,
-            "state": str(self.state),
-            "when": self.when,
-            "slurm_job": self.slurm_job,
-            "error": self.error,
-            "log": str(self.job.log),
-            "lines": self.last_lines,
-        }
+    last_lines: Sequence[str] = ()
 
 
 def look(job: Job, queue: Mapping[str, tuple[str, str]], now: float) -> JobStatus:
-    """How far a job is.
+    """How far a job is. A process that was killed counts as running until its lock is stale.
 
     Args:
         queue: see :func:`slurm_queue`.
@@ -129,25 +105,24 @@ def look(job: Job, queue: Mapping[str, tuple[str, str]], now: float) -> JobStatu
     last = max((when for path in (job.log, *job.files) if (when := _modified(path))), default=None)
     slurm_job, in_queue = queue.get(job.comment, (None, None))
     holder = lock_holder(job.lock) if job.lock else None
-
-    def status(state: State, error: str | None = None) -> JobStatus:
-        return JobStatus(job, state, last, slurm_job, error, lines)
-
+    end = _end(lines)
+    error = error_of(end)
     if in_queue:
-        return status(State.RUNNING if in_queue == "RUNNING" else State.QUEUED)
-    last_words = _last_words(lines)
-    was_stopped, error = any(map(_STOPPED.match, last_words)), error_of(last_words)
-    # what an earlier start printed does not count
-    has_ended = (was_stopped or error) and not (holder and holder["heartbeat"] > (_modified(job.log) or 0))
-    if has_ended:
-        return status(State.STOPPED) if was_stopped else status(State.FAILED, error)
-    if holder and now - holder["heartbeat"] < STALE_S:
-        return status(State.RUNNING)
-    if last is None:
-        return status(State.NOT_BEGUN)
-    if not holder and now - last <= SILENT_AFTER_S:
-        return status(State.RUNNING)
-    return status(State.STOPPED, f"no sign of life for {duration(now - last)}")
+        state, error = (State.RUNNING if in_queue == "RUNNING" else State.QUEUED), None
+    elif holder and now - holder["heartbeat"] < STALE_S:
+        state, error = State.RUNNING, None
+    elif any(map(_STOPPED.match, end)):
+        state, error = State.STOPPED, None
+    elif error:
+        state = State.FAILED
+    elif last is None:
+        state = State.NOT_BEGUN
+    elif not holder and now - last <= SILENT_AFTER_S:
+        state = State.RUNNING
+    else:
+        state, error = State.STOPPED, f"no sign of life for {duration(now - last)}"
+    shown = [line for line in lines if line.strip()][-N_LINES:]
+    return JobStatus(job, state, last, slurm_job, error, shown)
 
 
 def error_of(lines: Iterable[str]) -> str | None:
@@ -185,12 +160,10 @@ def _tail(log: Path) -> tuple[str, ...]:
         return ()
 
 
-def _last_words(lines: Sequence[str]) -> Sequence[str]:
-    """The lines behind the last one that shows the program at work: how it ended, if it did."""
-    for number in reversed(range(len(lines))):
-        if reported(lines[number]) or _RESUMED.match(lines[number]):
-            return lines[number + 1 :]
-    return lines
+def _end(lines: Sequence[str]) -> Sequence[str]:
+    """The lines after the last one of progress: how the program ended, if it did."""
+    at_work = [number for number, line in enumerate(lines) if is_progress_line(line)]
+    return lines[at_work[-1] + 1 :] if at_work else lines
 
 
 def _modified(path: Path) -> float | None:

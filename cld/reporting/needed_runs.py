@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from cld.config import is_available, load_config, load_preset, load_run
 from cld.evaluation.protocol_names import RUN_PROTOCOLS, SEMISUP_PERCENT, STORE_PROTOCOLS
-from cld.reporting.tables.spec import Table, load_table, require_tables, score_path, table_names
+from cld.reporting.tables.spec import Table, load_table, score_path, table_names
 from cld.run_id import run_id
 
 
@@ -30,11 +30,10 @@ def needed_runs(tables: Iterable[Table], preset: str, with_evaluations: bool) ->
     found, scores = Needed(), []
     for table in tables:
         for (row, column), cell in table.cells.items():
-            runs = cell.runs(preset)
-            found.runs.update(runs)
-            for run in runs:
+            found.runs.update(cell.runs)
+            for run in cell.runs:
                 found.serves.setdefault(run, []).append(f"{table.name}/{row}/{column}")
-            scores += [score_path(preset, name, cell.protocol) for name in runs or [cell.dataset]]
+            scores += cell.scores
     if with_evaluations:
         found.runs.update(runs_of_evaluations(preset))
         scores += scores_of_evaluations(preset)
@@ -53,9 +52,9 @@ def requested_tables(names: Sequence[str] | None, preset: str) -> list[Table]:
     """The tables of these names; without any, all whose datasets are available.
 
     Raises:
-        InputError: there is no such table.
+        InputError: there is no such table or preset.
     """
-    require_tables(names or [])
+    load_preset(preset)
     tables = [load_table(name, preset) for name in names or table_names()]
     return tables if names else available_tables(tables, load_config()["data"]["paths"])
 

@@ -3,7 +3,6 @@
 import argparse
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
@@ -13,22 +12,12 @@ from cld.command_arguments import add_results_arguments
 from cld.config import load_dataset, load_preset
 from cld.data import read_info
 from cld.data.decoding import view_side
-from cld.reporting.cost_model import CostModel, Record, n_images, run_macs
+from cld.reporting.cost_model import CostModel, n_images, run_macs
 from cld.reporting.durations import duration
 from cld.reporting.needed_runs import needed_runs, requested_tables
 from cld.reporting.recorded_times import evaluation_seconds, job_seconds
 from cld.reporting.tables.spec import Table
 from cld.training.run_folder import TRAINED, stage
-
-
-@dataclass(frozen=True)
-class PlannedRun:
-    """A run, what it serves, how far it is and how many seconds it will take (None: not known)."""
-
-    name: str
-    serves: list[str]
-    stage: str
-    seconds: float | None
 
 
 def main() -> None:
@@ -37,7 +26,6 @@ def main() -> None:
     add_results_arguments(parser)
     parser.add_argument("--tables", nargs="*", help="files of config/tables; default: all that are available")
     args = parser.parse_args()
-    load_preset(args.preset)
     tables = requested_tables(args.tables, args.preset)
     print("\n".join(report(tables, args.preset, Path(args.results), with_evaluations=not args.tables)))
 
@@ -51,17 +39,13 @@ def report(tables: list[Table], preset: str, results: Path, with_evaluations: bo
     folder, cluster = results / preset, load_preset(preset)["cluster"]
     wanted = needed_runs(tables, preset, with_evaluations)
     seconds, speed = estimates(preset, folder, wanted.runs, cluster["macs_per_s"])
-    planned = [
-        PlannedRun(
-            name, wanted.serves.get(name, ["all_evaluations"]), stage(folder / "runs" / name), seconds[name]
-        )
-        for name in wanted.runs
-    ]
-    lines = [f"{len(planned)} runs of preset {preset}, each trained once for all the cells it serves:", ""]
-    width = max((len(run.name) for run in planned), default=0)
-    for run in planned:
-        cost = "" if run.stage == TRAINED else "?" if run.seconds is None else duration(run.seconds)
-        lines.append(f"  {run.name:<{width}}  {run.stage:<9}  {cost:>9}  {_shown(run.serves)}")
+    stages = {run: stage(folder / "runs" / run) for run in wanted.runs}
+    lines = [f"{len(stages)} runs of preset {preset}, each trained once for all the cells it serves:", ""]
+    width = max(map(len, stages), default=0)
+    for run, so_far in stages.items():
+        cost = "" if so_far == TRAINED else "?" if seconds[run] is None else duration(seconds[run])
+        cells = _shown(wanted.serves.get(run, ["all_evaluations"]))
+        lines.append(f"  {run:<{width}}  {so_far:<9}  {cost:>9}  {cells}")
 
     of_protocol = evaluation_seconds(folder)
     missing = [score for score in wanted.scores if not (results / score).is_file()]
@@ -71,8 +55,8 @@ def report(tables: list[Table], preset: str, results: Path, with_evaluations: bo
         each = of_protocol.get(protocol)
         lines.append(f"  {protocol:<20} {n:>5}  " + (f"{each:.0f} s each" if each else "not recorded yet"))
 
-    left = [run for run in planned if run.stage != TRAINED]
-    known = [run.seconds for run in left if run.seconds is not None]
+    left = [run for run, so_far in stages.items() if so_far != TRAINED]
+    known = [seconds[run] for run in left if seconds[run] is not None]
     recorded = [of_protocol[Path(score).stem] for score in missing if Path(score).stem in of_protocol]
     total, evaluating, jobs = sum(known), sum(recorded), cluster["parallel_jobs"]
     hours = f"{total / 3600:,.1f} {cluster['device']}-hours of training"
@@ -112,14 +96,14 @@ def estimates(
         n, side = images(run["dataset"], tuple(run["train_on"]))
         return run_macs(run, side, n or n_images(preset, run))
 
-    records = []
+    speeds = []
     for path in (folder / "runs").glob("*/checkpoint.pt"):
         config = path.with_name("config.yaml")
         seconds = job_seconds(folder / f"benchmarks/pretrain/{path.parent.name}.tsv")
         if seconds and config.is_file():
             work = macs(yaml.safe_load(config.read_text(encoding="utf-8")))
-            records += [Record(work, seconds)] if work else []
-    model = CostModel.calibrated(records, assumed)
+            speeds += [work / seconds] if work else []
+    model = CostModel(speeds, assumed)
     return {name: model.seconds(macs(run)) for name, run in runs.items()}, model
 
 

@@ -8,14 +8,11 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from rich.console import Console
-from rich.text import Text
-
 from cld.command_arguments import add_results_arguments
-from cld.config import load_dataset, load_preset, load_source
+from cld.config import load_dataset, load_source
 from cld.evaluation.protocol_names import STORE_PROTOCOLS, partial_path
 from cld.reporting.durations import duration
 from cld.reporting.job_status import Job, JobStatus, State, look, slurm_queue
@@ -23,50 +20,21 @@ from cld.reporting.needed_runs import Needed, needed_runs, requested_tables
 from cld.runtime.errors import InputError
 from cld.training.run_folder import log_rows
 
-#: At most so many jobs of a state are listed, unless all are asked for.
+#: At most so many jobs of a state are listed, unless ``--run`` chooses some.
 N_LISTED = 10
-_COLOURS = {
-    State.DONE: "green",
-    State.RUNNING: "cyan",
-    State.QUEUED: "blue",
-    State.STOPPED: "yellow",
-    State.FAILED: "bold red",
-    State.NOT_BEGUN: "dim",
-}
-#: Of the jobs that one file takes, the one in the first of these states counts.
-_PRECEDENCE = (
-    State.FAILED,
-    State.RUNNING,
-    State.QUEUED,
-    State.STOPPED,
-    State.NOT_BEGUN,
-    State.DONE,
-)
 
 
 @dataclass(frozen=True)
 class Pace:
-    """How far and how fast a pre-training is; what is not known is None.
+    """How far and how fast a pre-training was at its last whole epoch.
 
-    Attributes:
-        seconds_left: where it runs.
-        seconds: that training took, where it is done.
+    ``images_per_s`` is None before the first epoch's end; ``seconds_left`` is that of a run at work.
     """
 
-    epochs: int | None
+    epochs: int
     n_epochs: int
     images_per_s: float | None = None
     seconds_left: float | None = None
-    seconds: float | None = None
-
-
-@dataclass(frozen=True)
-class Status:
-    """How far runs (each with its pace), scores and stores are."""
-
-    runs: list[tuple[JobStatus, Pace]]
-    scores: list[JobStatus]
-    stores: list[JobStatus]
 
 
 def main() -> None:
@@ -76,27 +44,29 @@ def main() -> None:
     """
     parser = argparse.ArgumentParser(prog="cld status", description=main.__doc__)
     add_results_arguments(parser)
-    parser.add_argument("--tables", nargs="*", help="files of config/tables; default: all that are available")
-    parser.add_argument("--run", help="only runs with this in their names, and their scores")
+    parser.add_argument("--run", help="everything of the runs with this in their names")
     shown = parser.add_mutually_exclusive_group()
-    shown.add_argument("--all", action="store_true", help="list everything, done and not begun, too")
     shown.add_argument("--failed", action="store_true", help="only what has failed, and why")
     shown.add_argument("--json", action="store_true", help="everything, for programs")
     args = parser.parse_args()
-    load_preset(args.preset)
-    wanted = needed_runs(requested_tables(args.tables, args.preset), args.preset, not args.tables)
+    wanted = needed_runs(requested_tables(None, args.preset), args.preset, with_evaluations=True)
     if args.run:
         wanted = _of_run(wanted, args.run)
-    now = time.time()
-    status = gather(Path(args.results), args.preset, wanted, slurm_queue(), now)
+    now, folder = time.time(), Path(args.results) / args.preset
+    queue = slurm_queue()
+    found = {
+        kind: [look(job, queue, now) for job in jobs] for kind, jobs in needed_jobs(folder, wanted).items()
+    }
+    paces = {
+        status.job.name: pace(status.state, folder, status.job.name, wanted.runs[status.job.name], now)
+        for status in found["runs"]
+    }
+    if args.json:
+        text = json.dumps(as_json(found, paces), indent=2)
+    else:
+        text = "\n".join(report(found, paces, now, bool(args.run), args.failed))
     try:
-        if args.json:
-            print(json.dumps(as_json(status), indent=2))
-        else:
-            console = Console(highlight=False, soft_wrap=True)
-            for line, style in report(status, now, args.all or bool(args.run), args.failed):
-                console.print(Text(line, style))
-        sys.stdout.flush()
+        print(text, flush=True)
     except BrokenPipeError:  # | head
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
@@ -109,88 +79,57 @@ def _of_run(wanted: Needed, part: str) -> Needed:
     """
     runs = {name: config for name, config in wanted.runs.items() if part in name}
     if not runs:
-        raise InputError(f"--run {part}: no needed run has this in its name; cld status --all lists them")
+        raise InputError(f"--run {part}: no needed run has this in its name; cld plan lists them")
     scores = [score for score in wanted.scores if Path(score).parent.name in runs]
     return replace(wanted, runs=runs, scores=scores)
 
 
-def gather(
-    results: Path, preset: str, wanted: Needed, queue: Mapping[str, tuple[str, str]], now: float
-) -> Status:
-    """Look at everything that is needed.
+def needed_jobs(folder: Path, wanted: Needed) -> dict[str, list[Job]]:
+    """The jobs that make what is needed: ``runs``, ``sources``, ``stores``, ``scores``, and ``trials``.
+
+    Trials are those of a semi-supervised grid that have begun and whose score does not exist yet.
 
     Args:
-        results: the results folder.
-        queue: see :func:`cld.reporting.job_status.slurm_queue`.
-        now: in seconds since 1970.
+        folder: the preset's results.
     """
-    folder = results / preset
-
-    def status_of(jobs: Sequence[Job]) -> JobStatus:
-        """Of the jobs that one file takes, the last of which writes it, the status that counts."""
-        last = look(jobs[-1], queue, now)
-        if last.state == State.DONE:
-            return last
-        found = [last, *(look(job, queue, now) for job in jobs[:-1])]
-        return min(found, key=lambda status: _PRECEDENCE.index(status.state))
-
-    runs = []
-    for name, config in wanted.runs.items():
-        found = look(run_job(folder, name), queue, now)
-        runs.append((found, pace(found, folder / "runs" / name, config, now)))
-    trial_logs = [path.stem for path in (folder / "logs/evaluate").glob("*.semisup_*.lr*.log")]
-    scores = [status_of(score_jobs(results / score, trial_logs)) for score in wanted.scores]
-    stores = [
-        status_of(store_jobs(folder, preset, dataset)) for dataset in _datasets(wanted.runs, wanted.scores)
-    ]
-    return Status(runs, scores, stores)
-
-
-def run_job(folder: Path, run: str) -> Job:
-    """The pre-training of a run; ``folder`` is the preset's, here and below."""
-    own = folder / "runs" / run
-    return Job(
-        run,
-        own / "checkpoint.pt",
-        folder / f"logs/pretrain/{run}.log",
-        (own / "log.csv", own / "partial.pt"),
-        lock=own / "training.lock",
-        comment=f"rule_pretrain_wildcards_{folder.name}_{run}",
-    )
-
-
-def score_jobs(score: Path, trial_logs: Iterable[str]) -> list[Job]:
-    """The jobs that a score takes: the trials of its grid that have begun, then the one that writes it.
-
-    Args:
-        score: ``<results>/<preset>/scores/<subject>/<protocol>.json``.
-        trial_logs: ``<subject>.<protocol>.<trial>`` of all trials that have begun.
-    """
-    name, prefix = f"{score.parent.name}/{score.stem}", f"{score.parent.name}.{score.stem}"
-    outputs = {prefix: score}
-    for log in trial_logs:
-        if log.startswith(f"{prefix}."):
-            outputs[log] = score.with_suffix("") / f"{log.removeprefix(f'{prefix}.')}.json"
-    logs = score.parents[2] / "logs/evaluate"
-    jobs = [Job(name, path, logs / f"{log}.log", (partial_path(path),)) for log, path in outputs.items()]
-    return jobs[::-1]
+    preset, logs = folder.name, folder / "logs"
+    jobs: dict[str, list[Job]] = {kind: [] for kind in ("runs", "sources", "stores", "scores", "trials")}
+    for run in wanted.runs:
+        own = folder / "runs" / run
+        jobs["runs"].append(
+            Job(
+                run,
+                own / "checkpoint.pt",
+                logs / f"pretrain/{run}.log",
+                (own / "log.csv", own / "partial.pt"),
+                lock=own / "training.lock",
+                comment=f"rule_pretrain_wildcards_{preset}_{run}",
+            )
+        )
+    datasets = _datasets(wanted)
+    for source in dict.fromkeys(load_dataset(preset, dataset)["source"] for dataset in datasets):
+        is_generated = load_source(preset, source)["generate"] is not None
+        files = folder / "data" / (source if is_generated else f"{source}.json")
+        rule = "generate" if is_generated else "fetch"
+        jobs["sources"].append(Job(f"data/{source}", files, logs / f"{rule}/{source}.log"))
+    for dataset in datasets:
+        jobs["stores"].append(Job(dataset, folder / f"stores/{dataset}.h5", logs / f"store/{dataset}.log"))
+    for score in (folder.parent / score for score in wanted.scores):
+        subject, protocol = score.parent.name, score.stem
+        log = logs / f"evaluate/{subject}.{protocol}.log"
+        jobs["scores"].append(Job(f"{subject}/{protocol}", score, log, (partial_path(score),)))
+        if protocol.startswith("semisup_") and not score.exists():
+            for log in sorted((logs / "evaluate").glob(f"{subject}.{protocol}.lr*.log")):
+                trial = log.stem.removeprefix(f"{subject}.{protocol}.")
+                output = score.with_suffix("") / f"{trial}.json"
+                jobs["trials"].append(Job(f"{subject}/{protocol}/{trial}", output, log))
+    return jobs
 
 
-def store_jobs(folder: Path, preset: str, dataset: str) -> list[Job]:
-    """The jobs that a store takes: the one for its source's files first."""
-    source = load_dataset(preset, dataset)["source"]
-    files, logs = folder / "data" / source, folder / "logs"
-    if load_source(preset, source)["generate"] is not None:
-        first = Job(dataset, files, logs / f"generate/{source}.log")
-    else:
-        first = Job(dataset, files.with_name(f"{source}.json"), logs / f"fetch/{source}.log")
-    return [first, Job(dataset, folder / f"stores/{dataset}.h5", logs / f"store/{dataset}.log")]
-
-
-def _datasets(runs: Mapping[str, Mapping], scores: Iterable[str]) -> list[str]:
+def _datasets(wanted: Needed) -> list[str]:
     """The datasets that runs learn from and scores are of."""
-    found = [run["dataset"] for run in runs.values()]
-    for score in map(Path, scores):
+    found = [run["dataset"] for run in wanted.runs.values()]
+    for score in map(Path, wanted.scores):
         if score.stem.startswith("detection_"):
             found.append(score.stem.removeprefix("detection_"))
         elif score.stem in STORE_PROTOCOLS:
@@ -198,115 +137,110 @@ def _datasets(runs: Mapping[str, Mapping], scores: Iterable[str]) -> list[str]:
     return list(dict.fromkeys(found))
 
 
-def pace(status: JobStatus, folder: Path, config: Mapping, now: float) -> Pace:
-    """How far and how fast a run is, from its ``log.csv`` and the last line of progress in its job's log."""
+def pace(state: State, folder: Path, run: str, config: Mapping, now: float) -> Pace:
+    """How far and how fast a run is, by its ``log.csv``; ``folder`` is the preset's."""
     n_epochs, batch_size = config["optimiser"]["epochs"], config["optimiser"]["batch_size"]
-    try:
-        rows = [
-            (int(row["epoch"]), int(row["step"]), float(row["images_per_s"]), float(row["ended"]))
-            for row in log_rows(folder / "log.csv")
-        ]
-    except (KeyError, TypeError, ValueError):  # of another version
-        rows = []
-    if status.state == State.DONE:
-        # each epoch alone: a run that was stopped in between has waited, too
-        seconds = sum(step / epoch * batch_size / speed for epoch, step, speed, _ in rows if speed)
-        return Pace(n_epochs, n_epochs, seconds=seconds if rows else None)
-    epoch, step, speed, when = rows[-1] if rows else (0, 0, None, None)
-    steps_per_epoch = step / epoch if epoch else None
-    line = status.progress
-    if line and line.seconds_left and line.done > step:
-        steps_per_epoch, step, when = line.total / n_epochs, line.done, status.when
-        speed = (line.total - line.done) * batch_size / line.seconds_left
-    if not steps_per_epoch:
-        return Pace(None, n_epochs)
+    rows = log_rows(folder / "runs" / run / "log.csv")
+    if not rows:
+        return Pace(0, n_epochs)
+    epoch, step, speed, ended = (float(rows[-1][key]) for key in ("epoch", "step", "images_per_s", "ended"))
     left = None
-    if speed and status.state == State.RUNNING:
-        left = max((steps_per_epoch * n_epochs - step) * batch_size / speed - max(now - when, 0), 0)
-    return Pace(int(step / steps_per_epoch), n_epochs, speed, left)
+    if state == State.RUNNING and speed:
+        left = max((n_epochs / epoch - 1) * step * batch_size / speed - (now - ended), 0)
+    return Pace(int(epoch), n_epochs, speed, left)
 
 
-def as_json(status: Status) -> dict[str, list]:
-    """A status as plain values."""
-    return {
-        "runs": [found.as_json() | vars(speed) for found, speed in status.runs],
-        "scores": [found.as_json() for found in status.scores],
-        "stores": [found.as_json() for found in status.stores],
-    }
+def as_json(found: Mapping[str, Sequence[JobStatus]], paces: Mapping[str, Pace]) -> dict[str, list[dict]]:
+    """Statuses by kind as plain values; those of runs with their paces."""
+
+    def plain(status: JobStatus) -> dict[str, object]:
+        return {
+            "name": status.job.name,
+            "state": str(status.state),
+            "when": status.when,
+            "slurm_job": status.slurm_job,
+            "error": status.error,
+            "log": str(status.job.log),
+            "lines": status.last_lines,
+        }
+
+    values = {kind: [plain(status) for status in statuses] for kind, statuses in found.items()}
+    values["runs"] = [run | asdict(paces[run["name"]]) for run in values["runs"]]
+    return values
 
 
 def report(
-    status: Status, now: float, everything: bool = False, only_failed: bool = False
-) -> Iterator[tuple[str, str]]:
-    """A status for people: lines, each with its style.
+    found: Mapping[str, Sequence[JobStatus]],
+    paces: Mapping[str, Pace],
+    now: float,
+    everything: bool = False,
+    only_failed: bool = False,
+) -> Iterator[str]:
+    """Statuses for people, line by line.
 
     Args:
+        found: by kind, see :func:`needed_jobs`.
+        paces: of the runs, by name.
         now: in seconds since 1970.
         everything: list what is done and what is not begun, too.
-        only_failed: only what has failed.
+        only_failed: list only what has failed.
     """
-    rows = [*status.runs, *((found, None) for found in [*status.stores, *status.scores])]
-    yield f"{len(status.runs)} runs: {_counts(found for found, _ in status.runs)}", "bold"
-    yield f"{len(status.stores)} stores: {_counts(status.stores)}", ""
-    yield f"{len(status.scores)} scores: {_counts(status.scores)}", ""
-    for protocol in sorted({score.job.output.stem for score in status.scores}):
-        scores = [score for score in status.scores if score.job.output.stem == protocol]
-        yield f"  {protocol}: {_counts(scores)}", ""
-    shown = [State.RUNNING, State.QUEUED, State.STOPPED]
-    shown += [State.DONE, State.NOT_BEGUN] if everything else []
-    for state in [] if only_failed else shown:
-        alike = [row for row in rows if row[0].state == state]
-        if alike:
-            yield f"\n{state.capitalize()}", _COLOURS[state]
-            yield from _listed(alike, now, len(alike) if everything else N_LISTED)
-    yield from _failures([found for found, _ in rows if found.state == State.FAILED], now)
+    for kind, statuses in found.items():
+        if statuses:
+            yield f"{len(statuses)} {kind}: {_counts(statuses)}"
+    for protocol in sorted({score.job.output.stem for score in found["scores"]}):
+        yield f"  {protocol}: {_counts(s for s in found['scores'] if s.job.output.stem == protocol)}"
+    states = [State.RUNNING, State.QUEUED, State.STOPPED]
+    states += [State.DONE, State.NOT_BEGUN] if everything else []
+    by_state = {
+        state: [status for statuses in found.values() for status in statuses if status.state == state]
+        for state in State
+    }
+    for state in [] if only_failed else states:
+        alike = by_state[state]
+        listed = alike if everything else alike[:N_LISTED]
+        if listed:
+            yield f"\n{state.capitalize()}"
+            yield from (_line(status, paces.get(status.job.name), now) for status in listed)
+        if len(alike) > len(listed):
+            yield f"  and {len(alike) - len(listed)} more (--json lists all)"
+    if by_state[State.FAILED]:
+        yield "\nFailed"
+        yield from _failures(by_state[State.FAILED], now)
 
 
-def _counts(found: Iterable[JobStatus]) -> str:
-    counts = Counter(status.state for status in found)
+def _counts(statuses: Iterable[JobStatus]) -> str:
+    counts = Counter(status.state for status in statuses)
     return ", ".join(f"{counts[state]} {state}" for state in State if counts[state])
 
 
-def _listed(
-    rows: Sequence[tuple[JobStatus, Pace | None]], now: float, n_listed: int
-) -> Iterator[tuple[str, str]]:
-    """Jobs of one state, one a line."""
-    width = max(len(found.job.name) for found, _ in rows[:n_listed])
-    for found, speed in rows[:n_listed]:
-        columns = "  ".join(filter(None, _columns(found, speed, now)))
-        yield f"  {found.job.name:<{width}}  {columns}".rstrip(), ""
-    if len(rows) > n_listed:
-        yield f"  and {len(rows) - n_listed} more (--all)", "dim"
+def _line(status: JobStatus, speed: Pace | None, now: float) -> str:
+    """A job that has not failed."""
+    columns = [f"  {status.job.name}"]
+    if speed and status.state != State.NOT_BEGUN:
+        columns.append(f"epoch {speed.epochs}/{speed.n_epochs}")
+    if speed and speed.seconds_left is not None:
+        columns += [f"{speed.images_per_s:,.0f} images/s", f"{duration(speed.seconds_left)} left"]
+    if status.state in (State.DONE, State.STOPPED):
+        columns.append(f"{duration(now - status.when)} ago")
+    if status.slurm_job:
+        columns.append(f"Slurm job {status.slurm_job}")
+    if status.error:
+        columns.append(status.error)
+    return "  ".join(columns)
 
 
-def _columns(found: JobStatus, speed: Pace | None, now: float) -> Iterator[str]:
-    """What is printed of a job beside its name."""
-    if speed and found.state != State.NOT_BEGUN:
-        yield f"epoch {'?' if speed.epochs is None else speed.epochs}/{speed.n_epochs}"
-    if speed and found.state == State.RUNNING:
-        yield f"{speed.images_per_s:,.0f} images/s" if speed.images_per_s else ""
-        yield f"{duration(speed.seconds_left)} left" if speed.seconds_left is not None else "starting"
-    if speed and speed.seconds is not None:
-        yield f"trained for {duration(speed.seconds)}"
-    if found.state in (State.DONE, State.STOPPED) and found.when is not None:
-        yield f"{duration(max(now - found.when, 0))} ago"
-    yield f"Slurm job {found.slurm_job}" if found.slurm_job else ""
-    yield found.error or ""
-
-
-def _failures(failed: Sequence[JobStatus], now: float) -> Iterator[tuple[str, str]]:
+def _failures(failed: Iterable[JobStatus], now: float) -> Iterator[str]:
     """What has failed: of those with the same error the first in full, of the others the names."""
-    if failed:
-        yield "\nFailed", _COLOURS[State.FAILED]
     alike: dict[str, list[JobStatus]] = {}
-    for found in failed:
-        # names of runs differ, and numbers of jobs, steps and dates
-        alike.setdefault(re.sub(r"[\w.]+-[\w.-]+-s\d+-\w{8}|\d+", "", found.error), []).append(found)
+    for status in failed:
+        # names of runs differ, and numbers of jobs, steps and dates: all words with a digit
+        alike.setdefault(re.sub(r"\S*\d\S*", "", status.error), []).append(status)
     for first, *others in alike.values():
-        yield f"  {first.job.name}  {duration(max(now - first.when, 0))} ago", ""
-        yield f"    {first.error}", "yellow"
-        yield from ((f"    | {line}", "dim") for line in first.last_lines)
-        yield f"    {first.job.log}", "dim"
+        yield f"  {first.job.name}  {duration(now - first.when)} ago"
+        yield f"    {first.error}"
+        yield from (f"    | {line}" for line in first.last_lines)
+        yield f"    {first.job.log}"
         if others:
-            yield f"    and likewise {len(others)} more:", ""
-            yield from ((f"      {other.job.name}", "") for other in others)
+            yield f"    and likewise {len(others)} more:"
+            yield from (f"      {other.job.name}" for other in others)

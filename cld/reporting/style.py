@@ -1,18 +1,22 @@
 """The look of every figure, and how it is saved."""
 
+import argparse
 from collections.abc import Iterable
 from pathlib import Path
 
 import matplotlib
 import numpy as np
+import pandas as pd
 
 matplotlib.use("agg")
 
 from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 
 from cld.config import is_generated, load_preset
-from cld.runtime.files import atomic_path
+from cld.runtime.files import atomic_path, write_text
 
 #: Two-column width of the paper, in inches.
 TEXT_WIDTH = 6.9
@@ -51,12 +55,36 @@ def dataset_name(dataset: str) -> str:
     return DATASET_NAMES.get(dataset, dataset)
 
 
+def evenly_spaced(n: int, most: int) -> np.ndarray:
+    """Indices of at most ``most`` of ``n`` things, evenly, with the first and the last: int64, ascending."""
+    return np.linspace(0, n - 1, min(n, most)).round().astype(int)
+
+
+def outline(axis: Axes, box: Iterable[float], colour: str, **look: object) -> None:
+    """Draw the outline of a box: left, top, right, bottom."""
+    left, top, right, bottom = box
+    axis.add_patch(Rectangle((left, top), right - left, bottom - top, fill=False, edgecolor=colour, **look))
+
+
 def strip(images: np.ndarray, n: int) -> np.ndarray:
     """Images (m, S, S, 3), m at most ``n``, side by side with white gaps: (S, n (S + 2), 3)."""
     size = images.shape[1]
     row = np.full((size, n, size + 2, 3), 255, dtype=np.uint8)
     row[:, : len(images), :size] = images.transpose(1, 0, 2, 3)
     return row.reshape(size, -1, 3)
+
+
+def add_output_arguments(parser: argparse.ArgumentParser) -> None:
+    """``--figure`` and ``--csv`` of a command that draws a figure."""
+    parser.add_argument("--figure", nargs="+", required=True, help="files to write, .png or .pdf")
+    parser.add_argument("--csv", help="file for what is drawn, as numbers")
+
+
+def save_outputs(args: argparse.Namespace, figure: Figure, numbers: pd.DataFrame) -> None:
+    """Save a figure and its numbers where :func:`add_output_arguments` says."""
+    save(figure, args.figure)
+    if args.csv:
+        write_text(args.csv, numbers.to_csv(index=False))
 
 
 def save(figure: Figure, paths: Iterable[str | Path]) -> None:

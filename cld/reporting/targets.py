@@ -21,7 +21,7 @@ from cld.config import (
     unknown_key,
 )
 from cld.reporting.needed_runs import available_tables, needed_runs
-from cld.reporting.tables.spec import Table, load_table, table_names
+from cld.reporting.tables.spec import Table, load_table, score_path, table_names
 from cld.run_id import overrides_of
 from cld.runtime.errors import InputError
 
@@ -30,8 +30,6 @@ IMPORTED = "imported-"  # a run's name begins with it if others trained its netw
 TABLE_OF_FIGURE = {"fig_a2": "table_negatives", "fig_a3": "table_a3", "fig_choice": "table_a3"}
 #: Rows of Table A.3 whose NPID runs Figure A.3 compares: alone, and with CLD at its best weight.
 RETRIEVAL_ROWS = ("0", "0.25")
-#: Suffixes of a semi-supervised trial's files.
-TRIAL_FILES = {"reports": "json", "networks": "pt"}
 #: Titles and captions of figures.
 CAPTIONS = Path(__file__).parent / "page" / "captions.yaml"
 WHERE = "config/config.yaml"
@@ -93,13 +91,9 @@ class Targets:
         """A path under a preset's results."""
         return "/".join([self.results, preset, *parts])
 
-    def checkpoint(self, preset: str, run: str) -> str:
-        """A run's checkpoint."""
-        return self.path(preset, "runs", run, "checkpoint.pt")
-
     def score(self, preset: str, subject: str, protocol: str) -> str:
         """A run's or a store's score by one protocol."""
-        return self.path(preset, "scores", subject, f"{protocol}.json")
+        return f"{self.results}/{score_path(preset, subject, protocol)}"
 
     # Upstream files and stores
 
@@ -170,18 +164,21 @@ class Targets:
         grid = load_protocol(preset, "semisup")
         folder = self.path(preset, "scores", run, f"semisup_{percent}")
         trials = [f"{folder}/lr{lr}-head{factor}" for lr in grid["lr"] for factor in grid["head_multiplier"]]
-        return {kind: [f"{trial}.{suffix}" for trial in trials] for kind, suffix in TRIAL_FILES.items()}
+        return {
+            "reports": [f"{trial}.json" for trial in trials],
+            "networks": [f"{trial}.pt" for trial in trials],
+        }
 
     # Cells, tables and figures
 
     def cell_scores(self, preset: str, table: str, row: str, column: str) -> list[str]:
         """The scores that a cell averages."""
         cell = tables(preset)[table].cell(row, column)
-        return [f"{self.results}/{path}" for path in cell.scores(preset)]
+        return [f"{self.results}/{path}" for path in cell.scores]
 
     def table_cells(self, preset: str, table: str) -> list[str]:
         """The cells of a table."""
-        return [f"{self.results}/{cell.path(preset)}" for cell in tables(preset)[table].cells.values()]
+        return [f"{self.results}/{cell.path}" for cell in tables(preset)[table].cells.values()]
 
     def available_tables(self, preset: str) -> list[str]:
         """The tables whose datasets can be made, fetched or asked for."""
@@ -194,14 +191,14 @@ class Targets:
     def retrieval_checkpoints(self, preset: str) -> list[str]:
         """The two runs that Figure A.3 compares: NPID and NPID + CLD, of Table A.3."""
         table = tables(preset)["table_a3"]
-        compared = [next(iter(table.cell(row, "npid_top1").runs(preset))) for row in RETRIEVAL_ROWS]
-        return [self.checkpoint(preset, run) for run in compared]
+        compared = [next(iter(table.cell(row, "npid_top1").runs)) for row in RETRIEVAL_ROWS]
+        return [self.path(preset, "runs", run, "checkpoint.pt") for run in compared]
 
     def choice_scores(self, preset: str) -> list[str]:
         """Scores of the label-free choice of λ: those of NPID + CLD in Table A.3, labelled and not."""
         table = tables(preset)["table_a3"]
         cells = [table.cell(row.key, "npid_top1") for row in table.rows if row.key != "0"]
-        names = [run for cell in cells for run in cell.runs(preset)]
+        names = [run for cell in cells for run in cell.runs]
         return [self.score(preset, run, by) for run in names for by in ("unsupervised", cells[0].protocol)]
 
     def check(self, preset: str) -> None:
@@ -222,20 +219,13 @@ class Targets:
                 )
 
 
-def report_caption(preset: str, title: str, caption: str, datasets: set[str]) -> dict:
-    """What ``snakemake --report`` prints with a table or figure."""
-    generated = any(is_generated(preset, dataset) for dataset in datasets)
+def report_caption(preset: str, name: str) -> dict:
+    """What ``snakemake --report`` prints with a table or figure: ``title``, ``caption``, ``generated``."""
+    table = tables(preset).get(TABLE_OF_FIGURE.get(name, name))
+    figures_of_supplement = read_yaml(CAPTIONS)
+    if name in figures_of_supplement:
+        title, caption = (figures_of_supplement[name][key] for key in ("title", "caption"))
+    else:
+        title, caption = table.title, table.caption
+    generated = table.is_generated if table else is_generated(preset, "kitchen_hc")
     return {"title": title, "caption": caption.strip(), "generated": generated}
-
-
-def table_caption(preset: str, table: str) -> dict:
-    """What ``snakemake --report`` prints with a table."""
-    spec = tables(preset)[table]
-    return report_caption(preset, spec.title, spec.caption, {cell.dataset for cell in spec.cells.values()})
-
-
-def figure_caption(preset: str, figure: str) -> dict:
-    """What ``snakemake --report`` prints with a figure."""
-    table = TABLE_OF_FIGURE.get(figure)
-    dataset = tables(preset)[table].dataset if table else "kitchen_hc"
-    return report_caption(preset, **read_yaml(CAPTIONS)[figure], datasets={dataset})

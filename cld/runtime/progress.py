@@ -5,7 +5,6 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Protocol
 
 from rich import progress as rich_progress
@@ -66,27 +65,13 @@ def _bar(label: str, total: int, unit: str, done: int) -> Iterator[Progress]:
         yield Bar()
 
 
-@dataclass(frozen=True)
-class Reported:
-    """A progress line of a log file: ``done`` of ``total`` units, and the time left if known."""
-
-    label: str
-    done: int
-    total: int
-    seconds_left: float | None
-
-
-def reported(line: str) -> Reported | None:
-    """Parse a line of a log file; None if it is not a line of :func:`progress`."""
-    match = _LINE.match(line)
-    if not match:
-        return None
-    label, done, total, _, left = match.groups()
-    return Reported(label, int(done), int(total), float(left) if left else None)
-
-
 #: As ``_Lines`` prints it.
-_LINE = re.compile(r"(.+): (\d+)/(\d+) (\S.*) \([\d.]+ \4/s(?:, (\d+) s left)?\)")
+_LINE = re.compile(r".+: \d+/\d+ (\S.*) \([\d.]+ \1/s(, \d+ s left)?\)")
+
+
+def is_progress_line(line: str) -> bool:
+    """Whether a line of a log file is one of :func:`progress`."""
+    return _LINE.match(line) is not None
 
 
 class _Lines:

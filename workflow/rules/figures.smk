@@ -32,10 +32,10 @@ rule figure_a1:
         runtime=10,
     params:
         root=lambda wildcards: TARGETS.upstream(wildcards.preset, "gmu_kitchens"),
-        caption=lambda wildcards: targets.figure_caption(wildcards.preset, "fig_a1"),
+        caption=lambda wildcards: targets.report_caption(wildcards.preset, "fig_a1"),
     shell:
         "python -m cld.runtime.warm figure-a1 --preset {wildcards.preset} --root {params.root} --store {input.store}"
-        " --manifest {input.manifest} --figures {output.png} {output.pdf}"
+        " --manifest {input.manifest} --figure {output.png} {output.pdf}"
         " --csv {output.csv} > {log} 2>&1"
 
 
@@ -57,7 +57,7 @@ rule figure_a2:
         mem_mb=500,
         runtime=5,
     params:
-        caption=lambda wildcards: targets.figure_caption(wildcards.preset, "fig_a2"),
+        caption=lambda wildcards: targets.report_caption(wildcards.preset, "fig_a2"),
     shell:
         "python -m cld.runtime.warm figure-a2 --preset {wildcards.preset} --table {input}"
         " --figure {output.png} {output.pdf} --csv {output.csv} > {log} 2>&1"
@@ -83,7 +83,7 @@ rule figure_a3:
         mem_mb=8000,
         runtime=60,
     params:
-        caption=lambda wildcards: targets.figure_caption(wildcards.preset, "fig_a3"),
+        caption=lambda wildcards: targets.report_caption(wildcards.preset, "fig_a3"),
     shell:
         "python -m cld.runtime.warm figure-a3 --store {input.store} --checkpoints {input.checkpoints}"
         " --labels NPID NPID+CLD --figure {output.png} {output.pdf} --csv {output.csv} > {log} 2>&1"
@@ -112,7 +112,7 @@ rule figure_choice:
         mem_mb=500,
         runtime=5,
     params:
-        caption=lambda wildcards: targets.figure_caption(wildcards.preset, "fig_choice"),
+        caption=lambda wildcards: targets.report_caption(wildcards.preset, "fig_choice"),
     shell:
         "python -m cld.runtime.warm figure-choice --key cld.weight --scores {input.scores}"
         " --figure {output.png} {output.pdf} --csv {output.csv} > {log} 2>&1"

@@ -57,7 +57,7 @@ rule table:
         runtime=5,
     params:
         table=lambda wildcards: repr(targets.tables(wildcards.preset)[wildcards.table]),
-        caption=of(targets.table_caption, "table"),
+        caption=of(targets.report_caption, "table"),
         results=lambda wildcards, output: Path(output[0]).parents[2],
     shell:
         "python -m cld.runtime.warm tables --preset {wildcards.preset} --tables {wildcards.table}"

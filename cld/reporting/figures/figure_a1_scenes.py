@@ -4,17 +4,24 @@ import argparse
 import textwrap
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.patches import Rectangle
 from PIL import Image
 
 from cld.data import read_info, read_split
-from cld.reporting.style import COLOURS, TEXT_WIDTH, caption, plt, save, strip
+from cld.reporting.style import (
+    COLOURS,
+    TEXT_WIDTH,
+    add_output_arguments,
+    caption,
+    evenly_spaced,
+    outline,
+    plt,
+    save_outputs,
+    strip,
+)
 from cld.runtime.errors import InputError
-from cld.runtime.files import write_text
 
 N_SCENES = 2
 N_VIEWS = 4  # of each scene, spread over the camera's path
@@ -33,8 +40,7 @@ def pick_views(manifest: pd.DataFrame) -> pd.DataFrame:
     for scene in scenes[:N_SCENES]:
         frames = train[train["scene"] == scene][["scene", "frame", "image"]].drop_duplicates()
         frames = frames.sort_values("frame")
-        spaced = np.linspace(0, len(frames) - 1, min(N_VIEWS, len(frames))).round().astype(int)
-        views.append(frames.iloc[spaced])
+        views.append(frames.iloc[evenly_spaced(len(frames), N_VIEWS)])
     return pd.concat(views) if views else train[["scene", "frame", "image"]]
 
 
@@ -96,9 +102,8 @@ def _draw_view(axis: Axes, path: Path, boxes: pd.DataFrame) -> None:
         ) from None
     axis.imshow(image)
     for box in boxes.itertuples():
-        edge = COLOURS[box.label % len(COLOURS)]
-        size = box.right - box.left, box.bottom - box.top
-        axis.add_patch(Rectangle((box.left, box.top), *size, fill=False, edgecolor=edge, linewidth=0.9))
+        corners = (box.left, box.top, box.right, box.bottom)
+        outline(axis, corners, COLOURS[box.label % len(COLOURS)], linewidth=0.9)
 
 
 def main() -> None:
@@ -108,11 +113,9 @@ def main() -> None:
     parser.add_argument("--root", required=True, help="the scenes' folder")
     parser.add_argument("--store", required=True)
     parser.add_argument("--manifest", required=True)
-    parser.add_argument("--figures", nargs="+", required=True, help="files to write, .png or .pdf")
-    parser.add_argument("--csv", help="file for what is shown: the manifest's lines of views and crops")
+    add_output_arguments(parser)
     args = parser.parse_args()
     heading = caption("Figure A.1: scenes and the crops of Kitchen-HC", args.preset, "kitchen_hc")
     manifest = pd.read_csv(args.manifest)
-    if args.csv:
-        write_text(args.csv, shown_table(manifest, len(read_info(args.store).classes)).to_csv(index=False))
-    save(draw(manifest, Path(args.root), args.store, heading), args.figures)
+    shown = shown_table(manifest, len(read_info(args.store).classes))
+    save_outputs(args, draw(manifest, Path(args.root), args.store, heading), shown)

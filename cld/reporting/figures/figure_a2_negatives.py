@@ -7,10 +7,9 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from cld.reporting.figures.panels import draw_panel, panels_figure
-from cld.reporting.style import caption, dataset_name, save
+from cld.reporting.style import add_output_arguments, caption, dataset_name, save_outputs
 from cld.reporting.tables.spec import load_table
 from cld.runtime.errors import InputError
-from cld.runtime.files import write_text
 
 TABLE = "table_negatives"
 #: Columns of the table, what they are called, colour and marker.
@@ -51,8 +50,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="cld figure-a2", description=main.__doc__)
     parser.add_argument("--preset", required=True)
     parser.add_argument("--table", required=True, help="CSV of the table of negatives")
-    parser.add_argument("--figure", nargs="+", required=True, help="files to write, .png or .pdf")
-    parser.add_argument("--csv", required=True, help="the numbers that are drawn")
+    add_output_arguments(parser)
     args = parser.parse_args()
     table = pd.read_csv(args.table, dtype={"row": str})
     table = table[table["column"].isin(list(SCORES)) & table["value"].notna()]
@@ -65,5 +63,4 @@ def main() -> None:
     dataset = table["dataset"].iloc[0]
     title = f"Figure A.2: MoCo with queues of several sizes on {dataset_name(dataset)}"
     kept = table[["negatives", "column", "value", "std", "n_seeds", "preset", "dataset"]]
-    write_text(args.csv, kept.to_csv(index=False))
-    save(draw(table, caption(title, args.preset, dataset)), args.figure)
+    save_outputs(args, draw(table, caption(title, args.preset, dataset)), kept)

@@ -16,13 +16,11 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.patches import Rectangle
 
 from cld.data import StoreInfo, read_info, read_labels, thumbnails
 from cld.evaluation.retrieval import Retrieval, retrieve
-from cld.reporting.style import TEXT_WIDTH, caption, plt, save
+from cld.reporting.style import TEXT_WIDTH, add_output_arguments, caption, outline, plt, save_outputs
 from cld.runtime.errors import InputError
-from cld.runtime.files import write_text
 
 N_HITS = 8
 RIGHT, WRONG = "#2fbf71", "#b3122a"  # a light green and a dark red: apart in grey, too
@@ -32,7 +30,7 @@ HEAD, FOOT = 0.42, 0.17  # heights above and below the pictures, in inches
 MORE_HEAD = 0.12  # for the second line of a warning
 
 
-def choose_queries(n_right: np.ndarray, labels: np.ndarray, n: int, seed: int) -> np.ndarray:
+def choose_queries(n_right: np.ndarray, labels: np.ndarray, n: int) -> np.ndarray:
     """The queries to show, in the order of the rows: from the first method's fewest right hits to its most.
 
     The images are ranked by their number of right hits, in random order where it is the same; the ranks are
@@ -43,9 +41,8 @@ def choose_queries(n_right: np.ndarray, labels: np.ndarray, n: int, seed: int) -
         n_right: (N,), how many of an image's hits by the first method are right.
         labels: (N,).
         n: rows, at most N.
-        seed: of the random order.
     """
-    shuffled = np.random.default_rng(seed).permutation(len(n_right))
+    shuffled = np.random.default_rng(0).permutation(len(n_right))
     ranked = shuffled[np.argsort(n_right[shuffled], kind="stable")]
     chosen: list[int] = []
     for middle in ((np.arange(n) + 0.5) * len(ranked) / n).astype(int):
@@ -122,14 +119,15 @@ def draw(
     side = info.image_size or SIDE
     queries = shown.drop_duplicates("place")
     pictures = thumbnails(store, splits[0], queries["query"].to_numpy(), side)
-    _head(axis, "query", NAME + 0.5)
+    head_style = {"ha": "center", "va": "bottom", "fontsize": 6.5}
+    axis.text(NAME + 0.5, -0.12, "query", **head_style)
     for row, (picture, name) in enumerate(zip(pictures, queries["query_class"], strict=True)):
         middle = (row + 0.5) * step
         axis.text(NAME - 0.15, middle, _wrapped(name), ha="right", va="center", fontsize=5.5)
         _show(axis, picture, NAME, row * step, "black")
     for start, (method, share) in zip(starts, shares.items(), strict=True):
         title = f"{method}   ({share:.0f} % of the first {k} hits right, over all queries)"
-        _head(axis, title, start + k * step / 2)
+        axis.text(start + k * step / 2, -0.12, title, **head_style)
         hits = shown[shown["method"] == method]
         pictures = thumbnails(store, splits[1], hits["hit"].to_numpy(), side)
         for hit, picture in zip(hits.itertuples(), pictures, strict=True):
@@ -138,15 +136,10 @@ def draw(
     return figure
 
 
-def _head(axis: Axes, text: str, x: float) -> None:
-    axis.text(x, -0.12, text, ha="center", va="bottom", fontsize=6.5)
-
-
 def _show(axis: Axes, picture: np.ndarray, left: float, top: float, colour: str) -> None:
     extent = (left, left + 1, top + 1, top)
     axis.imshow(picture, extent=extent, interpolation="lanczos", aspect="auto")
-    outline = Rectangle((left, top), 1, 1, fill=False, edgecolor=colour, linewidth=1.3, joinstyle="miter")
-    axis.add_patch(outline)
+    outline(axis, (left, top, left + 1, top + 1), colour, linewidth=1.3, joinstyle="miter")
 
 
 def _wrapped(name: str) -> str:
@@ -164,10 +157,8 @@ def main() -> None:
     parser.add_argument("--queries", type=int, default=8, help="rows")
     parser.add_argument("--split", default="test", help="the queries' (default: %(default)s)")
     parser.add_argument("--from", dest="source", default="train", help="the hits' (default: %(default)s)")
-    parser.add_argument("--seed", type=int, default=0, help="which of equally good queries are shown")
     parser.add_argument("--device", help="cpu, cuda, ...; default: the fastest there is")
-    parser.add_argument("--figure", nargs="+", required=True, help="files to write, .png or .pdf")
-    parser.add_argument("--csv", help="file for the queries and hits that are shown")
+    add_output_arguments(parser)
     args = parser.parse_args()
     if len(set(args.labels)) < 2:
         raise InputError(f"--labels {' '.join(args.labels)}: name the two methods differently")
@@ -181,9 +172,7 @@ def main() -> None:
         for label, checkpoint in zip(args.labels, args.checkpoints, strict=True)
     }
     n_right = found[args.labels[0]].is_right.sum(axis=1)
-    queries = choose_queries(n_right, labels[0], args.queries, args.seed)
+    queries = choose_queries(n_right, labels[0], args.queries)
     shown = hits_table(queries, found, labels, info.classes)
-    if args.csv:
-        write_text(args.csv, shown.to_csv(index=False))
     shares = {label: 100 * method.is_right.mean() for label, method in found.items()}
-    save(draw(args.store, info, (args.split, args.source), shown, shares), args.figure)
+    save_outputs(args, draw(args.store, info, (args.split, args.source), shown, shares), shown)

@@ -17,9 +17,8 @@ from scipy.stats import spearmanr
 from cld.config import flat
 from cld.evaluation.compare import read_score
 from cld.reporting.figures.panels import draw_panel, panels_figure
-from cld.reporting.style import caption, dataset_name, save
+from cld.reporting.style import add_output_arguments, caption, dataset_name, save_outputs
 from cld.runtime.errors import InputError
-from cld.runtime.files import write_text
 
 LABEL_FREE = {"view_nmi": "NMI of two views' groups", "view_retrieval": "views that find each other"}
 #: In print; other keys stand as they are.
@@ -48,9 +47,9 @@ def tabulate(scores: Sequence[dict], key: str, metric: str) -> pd.DataFrame:
             f"every run needs two scores, by unsupervised and by one other protocol; not so: {lonely}"
         )
     for what in ("preset", "dataset"):
-        _require_alike(scores, what, [score[what] for score in scores])
-    _require_alike(scores, "protocol", [score["protocol"] for score in sides[1]])
-    _require_alike(scores, "number of groups", [score["settings"]["groups"] for score in sides[0]])
+        _require_alike(what, [score[what] for score in scores])
+    _require_alike("protocol", [score["protocol"] for score in sides[1]])
+    _require_alike("number of groups", [score["settings"]["groups"] for score in sides[0]])
     rows = []
     for run, score in free.items():
         configuration = flat(score["details"]["configuration"])
@@ -70,7 +69,7 @@ def tabulate(scores: Sequence[dict], key: str, metric: str) -> pd.DataFrame:
     return table.sort_values(["value", "seed"], ignore_index=True)
 
 
-def _require_alike(scores: Sequence[dict], what: str, values: Sequence[object]) -> None:
+def _require_alike(what: str, values: Sequence[object]) -> None:
     if len(set(values)) > 1:
         shown = ", ".join(sorted(set(map(str, values))))
         raise InputError(f"the scores differ in their {what} ({shown}); score all runs alike")
@@ -109,8 +108,7 @@ def main() -> None:
     parser.add_argument("--key", required=True, help="what varies: a key of config/run.yaml, e.g. cld.weight")
     parser.add_argument("--scores", nargs="+", required=True, help="two score files a run")
     parser.add_argument("--metric", default="top1", help="of the labelled score (default: %(default)s)")
-    parser.add_argument("--figure", nargs="+", required=True, help="files to write, .png or .pdf")
-    parser.add_argument("--csv", required=True, help="the numbers, one row a run")
+    add_output_arguments(parser)
     args = parser.parse_args()
     scores = [read_score(path) for path in args.scores]
     table = tabulate(scores, args.key, args.metric)
@@ -118,6 +116,6 @@ def main() -> None:
     preset, dataset = scores[0]["preset"], scores[0]["dataset"]
     title = f"Choosing {KEYS.get(args.key, args.key)} without labels on {dataset_name(dataset)}"
     columns = {"value": args.key, "labelled": f"{protocol}_{args.metric}"}
-    write_text(args.csv, table.rename(columns=columns).to_csv(index=False))
     name = " ".join(SHOWN.get(word, word) for word in (protocol, args.metric))
-    save(draw(table, args.key, name, caption(title, preset, dataset)), args.figure)
+    figure = draw(table, args.key, name, caption(title, preset, dataset))
+    save_outputs(args, figure, table.rename(columns=columns))

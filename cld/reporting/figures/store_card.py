@@ -14,13 +14,12 @@ from pathlib import Path
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.patches import Rectangle
 from PIL import Image
 
 from cld.config import is_generated, load_preset
 from cld.data import EncodedImages, StoreInfo, read_info, thumbnails
 from cld.data.store_format import open_store
-from cld.reporting.style import COLOURS, TEXT_WIDTH, plt, save, strip
+from cld.reporting.style import COLOURS, TEXT_WIDTH, evenly_spaced, outline, plt, save, strip
 from cld.runtime.files import write_text
 from cld.runtime.markdown import table
 
@@ -71,13 +70,13 @@ def text(path: str | Path, info: StoreInfo, figure: str, score: Mapping | None) 
         ]
     what = "Objects" if info.has_objects else "Images"
     rows = [
-        (name, *(int(counts[split][label]) for split in counts)) for label, name in enumerate(info.classes)
+        (name, *(int(of_split[label]) for of_split in counts.values()))
+        for label, name in enumerate(info.classes)
     ]
     if not info.has_objects:
         unlabelled = [n - int(counts[split].sum()) for split, n in info.sizes.items()]
         rows += [("(no label)", *unlabelled)] if any(unlabelled) else []
     rows.append(("all", *(int(sum(row[1 + i] for row in rows)) for i in range(len(counts)))))
-    sources = info.sources if isinstance(info.sources, Mapping) else {"source": info.sources}
     return "\n".join(
         [
             *lines,
@@ -87,7 +86,7 @@ def text(path: str | Path, info: StoreInfo, figure: str, score: Mapping | None) 
             table(("class", *counts), rows),
             "## Sources",
             "",
-            table(("what", "value"), sources.items()),
+            table(("what", "value"), info.sources.items()),
             "## Configuration",
             "",
             table(("setting", "value"), ((key, json.dumps(value)) for key, value in info.config.items())),
@@ -117,21 +116,16 @@ def _sample_rows(path: str | Path, info: StoreInfo) -> dict[str, tuple[str, np.n
     """By the name of a row: the split and the images that are shown in it, evenly spread over the class."""
     with open_store(path) as store:
         labels = {split: store[split]["labels"][:] for split in info.sizes}
-    shown = np.unique(np.linspace(0, len(info.classes) - 1, MAX_CLASSES).round().astype(int))
     rows = {}
-    for label in shown:
-        own = np.flatnonzero(labels["train"] == label)
-        if len(own):
-            rows[info.classes[label]] = "train", _spread(own)
+    for label in evenly_spaced(len(info.classes), MAX_CLASSES):
+        rows[info.classes[label]] = "train", np.flatnonzero(labels["train"] == label)
     for split, values in labels.items():
-        unlabelled = np.flatnonzero(values < 0)
-        if len(unlabelled):
-            rows[f"(no label, {split})"] = split, _spread(unlabelled)
-    return rows
-
-
-def _spread(rows: np.ndarray) -> np.ndarray:
-    return rows[np.unique(np.linspace(0, len(rows) - 1, N_SAMPLES).round().astype(int))]
+        rows[f"(no label, {split})"] = split, np.flatnonzero(values < 0)
+    return {
+        name: (split, own[evenly_spaced(len(own), N_SAMPLES)])
+        for name, (split, own) in rows.items()
+        if len(own)
+    }
 
 
 def _draw_samples(
@@ -157,11 +151,9 @@ def _draw_scenes(figure: Figure, path: str | Path, info: StoreInfo) -> None:
         objects = images.objects.of(row)
         for box, label in zip(objects.boxes, objects.labels, strict=True):
             colour = COLOURS[label % len(COLOURS)]
-            left, top, right, bottom = box
-            outline = Rectangle((left, top), right - left, bottom - top, fill=False, edgecolor=colour)
-            axis.add_patch(outline)
+            outline(axis, box, colour)
             back = {"facecolor": "white", "alpha": 0.7, "edgecolor": "none", "pad": 0.6}
-            axis.text(left, top, info.classes[label], fontsize=5, va="top", clip_on=True, bbox=back)
+            axis.text(*box[:2], info.classes[label], fontsize=5, va="top", clip_on=True, bbox=back)
         axis.axis("off")
 
 

@@ -19,9 +19,9 @@ def cell_content(
 ) -> dict:
     """A cell of the page, whether it is ``built`` or not; adds its runs to ``runs``."""
     preset = files.preset
-    expected = cell.runs(preset)
-    file = files.results / cell.path(preset)
-    path = cell.path(preset).removeprefix(f"{preset}/")
+    expected = cell.runs
+    file = files.results / cell.path
+    path = cell.path.removeprefix(f"{preset}/")
     scores = {score["run"] or cell.dataset: score for score in built["scores"]} if built else {}
     is_outdated = bool(scores) and set(scores) != set(expected or [cell.dataset])
     for run in dict.fromkeys([*expected, *scores]):

@@ -57,7 +57,7 @@ def gather(files: PresetFiles, tables: Sequence[Table]) -> dict:
     return {
         "preset": preset,
         "scale": load_preset(preset)["title"],
-        "is_generated": any(is_generated(preset, dataset) for dataset in datasets),
+        "is_generated": any(table.is_generated for table in tables),
         "built": _day(provenance()["date"]),
         "code": code_version(provenance()["code"]),
         "versions": _tally(run["version"] for cell in present for run in cell["runs"]),
@@ -88,7 +88,7 @@ def _built_cells(files: PresetFiles, table: Table) -> dict[Place, dict]:
     """The contents of a table's cell files, of those cells that have one."""
     built = {}
     for place, cell in table.cells.items():
-        path = files.results / cell.path(files.preset)
+        path = files.results / cell.path
         if path.exists():
             built[place] = read_json(path, f"delete it, then {SNAKEMAKE} {shlex.quote(str(path))}")
     return built
@@ -121,14 +121,14 @@ def _table(
         "caption": table.caption,
         "note": table.note,
         "metrics": list(dict.fromkeys(cell["metric"] for cell in cells.values())),
-        "is_generated": any(cell["is_generated"] for cell in cells.values()),
+        "is_generated": table.is_generated,
         "row_header": table.row_header,
         "columns": [column.label for column in table.columns],
         "rows": [line(row, [at(row.key, column.key) for column in table.columns]) for row in table.rows],
         "references": [line(reference, [at(REFERENCE_ROW, reference.key)]) for reference in table.references],
         "checks": [asdict(check(claim, current, table)) for claim in table.claims],
         "has_best": bool(best),
-        "has_published": any(cell["published"] is not None for cell in cells.values()),
+        "has_published": table.has_published,
         "versions": [{"mark": mark, "version": version} for version, mark in marks.items()],
         "n_cells": len(cells),
         "n_present": len(built),

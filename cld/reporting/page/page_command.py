@@ -6,7 +6,6 @@ from pathlib import Path
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from cld.command_arguments import add_results_arguments
-from cld.config import load_preset
 from cld.reporting.durations import duration
 from cld.reporting.needed_runs import requested_tables
 from cld.reporting.page.content import gather
@@ -28,7 +27,6 @@ def main() -> None:
         "--now", action="store_true", help="as in cld tables; a page is always of what exists"
     )
     args = parser.parse_args()
-    load_preset(args.preset)
     tables = requested_tables(args.tables, args.preset)
     out = args.out or Path(args.results) / args.preset / "index.html"
     write_text(out, render(gather(PresetFiles(args.results, args.preset, out), tables)))

@@ -10,7 +10,7 @@ from cld.runtime.errors import InputError
 from cld.runtime.files import read_json, write_json
 
 
-def summarise(cell: Cell, preset: str, scores: list[dict]) -> dict:
+def summarise(cell: Cell, scores: list[dict]) -> dict:
     """A cell's number from its scores, in percent: mean and sample deviation over seeds.
 
     Of each score it keeps what :func:`cld.evaluation.statistics.one_metric` returns, which suffices to
@@ -38,38 +38,38 @@ def summarise(cell: Cell, preset: str, scores: list[dict]) -> dict:
         "value": round(mean, 4),
         "std": None if deviation is None else round(deviation, 4),
         "n_seeds": len(kept),
-        "preset": preset,
-        "scale": load_preset(preset)["title"],
-        "generated": is_generated(preset, cell.dataset),
+        "preset": cell.preset,
+        "scale": load_preset(cell.preset)["title"],
+        "generated": is_generated(cell.preset, cell.dataset),
         "dataset": cell.dataset,
         "scores": kept,
         "settings": scores[0]["settings"],
-        "configuration": next(iter(cell.runs(preset).values()), None),
+        "configuration": next(iter(cell.runs.values()), None),
         "overrides": dict(cell.overrides),
     }
 
 
-def built_cells(table: Table, preset: str, results: str | Path) -> dict[Place, dict]:
+def built_cells(table: Table, results: str | Path) -> dict[Place, dict]:
     """All of a table's cells, from their files.
 
     Raises:
         InputError: one is missing.
     """
     fix = "build that cell first, or render with cld tables --now"
-    return {place: read_json(Path(results) / cell.path(preset), fix) for place, cell in table.cells.items()}
+    return {place: read_json(Path(results) / cell.path, fix) for place, cell in table.cells.items()}
 
 
-def available_cells(table: Table, preset: str, results: str | Path) -> dict[Place, dict]:
+def available_cells(table: Table, results: str | Path) -> dict[Place, dict]:
     """The cells that have at least one score, computed from the scores that exist.
 
     Cells' files are not read: their paths do not tell whether they still are what the table asks for.
     """
     cells = {}
     for place, cell in table.cells.items():
-        paths = [Path(results) / name for name in cell.scores(preset)]
+        paths = [Path(results) / name for name in cell.scores]
         scores = [read_json(path, "evaluate that run again") for path in paths if path.exists()]
         if scores:
-            cells[place] = summarise(cell, preset, scores)
+            cells[place] = summarise(cell, scores)
     return cells
 
 
@@ -85,4 +85,4 @@ def main() -> None:
     args = parser.parse_args()
     cell = load_table(args.table, args.preset).cell(args.row, args.column)
     scores = [read_json(path, "evaluate that run again") for path in args.scores]
-    write_json(args.out, summarise(cell, args.preset, scores))
+    write_json(args.out, summarise(cell, scores))

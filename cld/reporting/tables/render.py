@@ -9,7 +9,7 @@ from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
-from cld.config import is_generated, load_preset
+from cld.config import load_preset
 from cld.reporting.tables.claims import check, signed
 from cld.reporting.tables.picture import draw
 from cld.reporting.tables.spec import REFERENCE_ROW, Axis, Cell, Place, Table
@@ -152,7 +152,7 @@ def tidy_csv(table: Table, cells: Mapping[Place, dict], results: str | Path) -> 
     for place, cell in cells.items():
         away = difference(cell)
         own = {
-            "cell": f"{results}/{table.cells[place].path(cell['preset'])}",
+            "cell": f"{results}/{table.cells[place].path}",
             "difference": None if away is None else round(away, 4),
             "best": int(place in best),
             "code": "; ".join(sorted(_versions(cell))),
@@ -161,21 +161,22 @@ def tidy_csv(table: Table, cells: Mapping[Place, dict], results: str | Path) -> 
     return text.getvalue()
 
 
-def view(table: Table, cells: Mapping[Place, dict], preset: str) -> dict:
+def view(table: Table, cells: Mapping[Place, dict]) -> dict:
     """What the templates and the picture show: nothing but texts, in the order they are printed.
 
     ``cells`` may lack some of the table's: their places are marked.
     """
     best = best_places(table, cells)
-    generated = any(is_generated(preset, cell.dataset) for cell in table.cells.values())
+    generated = table.is_generated
     metrics = dict.fromkeys(METRICS[cell.metric] for cell in table.cells.values())
 
     def entry(row: Axis, column: str) -> dict:
         place = row.key, column
         return {**_numbers(cells.get(place), table.cells.get(place)), "best": place in best}
 
+    scale = load_preset(table.preset)["title"]
     return {
-        "title": f"{table.title}{' (demo: generated data)' * generated}, {load_preset(preset)['title']}",
+        "title": f"{table.title}{' (demo: generated data)' * generated}, {scale}",
         "warning": DEMO_WARNING * generated,
         "caption": f"{table.caption} In percent ({', '.join(metrics)}).",
         "row_header": table.row_header,
@@ -194,12 +195,12 @@ def view(table: Table, cells: Mapping[Place, dict], preset: str) -> dict:
             {"label": reference.label, **entry(Axis(REFERENCE_ROW, ""), reference.key)}
             for reference in table.references
         ],
-        "published": _has_published(table),
+        "published": table.has_published,
         "best": bool(best),
         "is_long": len(table.rows) + len({row.group for row in table.rows}) > LONG,
         "checks_title": f"Checks of claims{', on demo numbers' * generated}:",
         "checks": [check(claim, cells, table) for claim in table.claims],
-        "notes": _notes(table, cells, preset, bool(best)),
+        "notes": _notes(table, cells, bool(best)),
     }
 
 
@@ -220,15 +221,11 @@ def _numbers(cell: Mapping | None, asked: Cell | None) -> dict:
     }
 
 
-def _has_published(table: Table) -> bool:
-    return any(cell.published is not None for cell in table.cells.values())
-
-
 def _lacks_seeds(cell: Mapping, asked: Cell) -> bool:
     return cell["configuration"] is not None and cell["n_seeds"] < len(asked.seeds)
 
 
-def _notes(table: Table, cells: Mapping[Place, dict], preset: str, has_best: bool) -> list[str]:
+def _notes(table: Table, cells: Mapping[Place, dict], has_best: bool) -> list[str]:
     """The footnotes: the preset's own, gaps, what the numbers are, and where they come from."""
     notes = [table.note] if table.note else []
     missing = len(table.cells) - len(cells)
@@ -242,7 +239,7 @@ def _notes(table: Table, cells: Mapping[Place, dict], preset: str, has_best: boo
         meaning.append(f"Ours: mean ± standard deviation over {' or '.join(map(str, seeds))} seeds.")
     elif seeds:
         meaning.append("Ours: one seed.")
-    if _has_published(table):
+    if table.has_published:
         meaning.append("Published: the authors' number; difference: ours less published.")
     if has_best:
         meaning.append("Bold: the best.")
@@ -258,7 +255,7 @@ def _notes(table: Table, cells: Mapping[Place, dict], preset: str, has_best: boo
         runs = {score["run"] for cell in cells.values() for score in cell["scores"]} - {None}
         stores = ", ".join(f"{name} ({' and '.join(sorted(sums))})" for name, sums in data.items())
         versions = ", ".join(sorted(set().union(*map(_versions, cells.values()))))
-        notes.append(f"Preset {preset}, data of {stores}, {len(runs)} runs, code {versions}.")
+        notes.append(f"Preset {table.preset}, data of {stores}, {len(runs)} runs, code {versions}.")
     return notes
 
 
@@ -291,12 +288,10 @@ def render(table: Table, cells: Mapping[Place, dict], shown: Mapping, results: s
     return {"csv": tidy_csv(table, cells, results), **files}
 
 
-def write(
-    table: Table, cells: Mapping[Place, dict], preset: str, results: str | Path, folder: str = FOLDER
-) -> None:
+def write(table: Table, cells: Mapping[Place, dict], results: str | Path, folder: str = FOLDER) -> None:
     """Write the table's files, of :data:`KINDS`, to a folder of the preset's."""
-    path = Path(results) / preset / folder / f"{table.name}.csv"
-    shown = view(table, cells, preset)
+    path = Path(results) / table.preset / folder / f"{table.name}.csv"
+    shown = view(table, cells)
     for kind, text in render(table, cells, shown, results).items():
         write_text(path.with_suffix(f".{kind}"), text)
     draw(shown, path.with_suffix(".png"))

@@ -4,9 +4,10 @@ import difflib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import combinations
 
-from cld.config import CONFIG, display_path, load_preset, load_run, read_yaml, validate
+from cld.config import CONFIG, display_path, is_generated, load_preset, load_run, read_yaml, validate
 from cld.evaluation.protocol_names import METRICS, STORE_PROTOCOLS
 from cld.run_id import run_id
 from cld.runtime.errors import InputError
@@ -31,6 +32,7 @@ class Cell:
     supplement prints nothing.
     """
 
+    preset: str = field(repr=False)
     table: str
     row: str
     column: str
@@ -47,21 +49,24 @@ class Cell:
         """The cell's place in its file, for messages."""
         return f"config/tables/{self.table}.yaml: cell {self.row}/{self.column}"
 
-    def path(self, preset: str) -> str:
+    @property
+    def path(self) -> str:
         """The cell's file, relative to the results folder."""
-        return f"{preset}/cells/{self.table}/{self.row}/{self.column}.json"
+        return f"{self.preset}/cells/{self.table}/{self.row}/{self.column}.json"
 
-    def runs(self, preset: str) -> dict[str, dict]:
+    @cached_property
+    def runs(self) -> dict[str, dict]:
         """Resolved configurations of the runs it averages, by run id; empty if it needs no network."""
         if self.protocol in STORE_PROTOCOLS:
             return {}
-        config = load_run(preset, self.dataset, self.method, self.seeds[0], self.overrides, self.where)
+        config = load_run(self.preset, self.dataset, self.method, self.seeds[0], self.overrides, self.where)
         configs = ({**config, "seed": seed} for seed in self.seeds)
         return {run_id(config): config for config in configs}
 
-    def scores(self, preset: str) -> list[str]:
+    @property
+    def scores(self) -> list[str]:
         """The score files it averages, relative to the results folder."""
-        return [score_path(preset, name, self.protocol) for name in self.runs(preset) or [self.dataset]]
+        return [score_path(self.preset, name, self.protocol) for name in self.runs or [self.dataset]]
 
 
 @dataclass(frozen=True)
@@ -106,16 +111,14 @@ class Claim:
 class Table:
     """A table file at a preset's scale; ``note`` says what that scale changed, where it did.
 
-    ``metric`` and ``dataset`` are the defaults of its cells. A place of the grid that has no cell does not
-    apply. ``best`` says among which cells the best number is sought: ``column``, ``row``, ``table`` (of a
-    row group, where there are some) or ``none``.
+    A place of the grid that has no cell does not apply. ``best`` says among which cells the best number is
+    sought: ``column``, ``row``, ``table`` (of a row group, where there are some) or ``none``.
     """
 
+    preset: str = field(repr=False)
     name: str
     title: str
     caption: str
-    metric: str
-    dataset: str
     row_header: str
     note: str
     best: str
@@ -124,6 +127,16 @@ class Table:
     references: list[Axis]
     claims: list[Claim]
     cells: dict[Place, Cell] = field(repr=False)
+
+    @property
+    def is_generated(self) -> bool:
+        """Whether it has numbers of generated data: a demo's."""
+        return any(is_generated(self.preset, cell.dataset) for cell in self.cells.values())
+
+    @property
+    def has_published(self) -> bool:
+        """Whether the supplement prints any of its numbers."""
+        return any(cell.published is not None for cell in self.cells.values())
 
     def cell(self, row: str, column: str) -> Cell:
         """The cell at a row and column key.
@@ -140,19 +153,6 @@ class Table:
 def table_names() -> list[str]:
     """The tables that have a file."""
     return sorted(path.stem for path in (CONFIG / "tables").glob("table_*.yaml"))
-
-
-def require_tables(names: Iterable[str]) -> None:
-    """Refuse tables that have no file, named on a command line.
-
-    Raises:
-        InputError: names the first, and those that exist.
-    """
-    for name in names:
-        if name not in table_names():
-            raise InputError(
-                f"--tables {name}: there is no such file; tables that exist: {', '.join(table_names())}"
-            )
 
 
 def load_table(name: str, preset: str) -> Table:
@@ -183,7 +183,7 @@ def load_table(name: str, preset: str) -> Table:
             setting |= {"seeds": (), "overrides": {}}
         else:
             setting |= {"seeds": seeds}
-        made = Cell(name, row, column, published=published, **setting)
+        made = Cell(preset, name, row, column, published=published, **setting)
         if made.metric not in METRICS[made.protocol]:
             measures = ", ".join(METRICS[made.protocol])
             raise InputError(
@@ -204,11 +204,10 @@ def load_table(name: str, preset: str) -> Table:
         place = REFERENCE_ROW, entry["key"]
         cells[place] = cell(*place, [entry])
     return Table(
+        preset=preset,
         name=name,
         title=spec["title"],
         caption=spec["caption"],
-        metric=spec["metric"],
-        dataset=spec["dataset"],
         row_header=spec.get("row_header", ""),
         note=scale.get("note", ""),
         best=spec.get("best", "column"),

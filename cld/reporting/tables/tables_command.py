@@ -1,12 +1,12 @@
-"""Render tables: from their cells, or with ``--now`` from whichever of their scores exist so far."""
+"""Render tables from their cells, or with ``--now`` from the scores that exist so far: ``cld tables``."""
 
 import argparse
 from pathlib import Path
 
 from cld.command_arguments import add_results_arguments
+from cld.reporting.needed_runs import requested_tables
 from cld.reporting.tables.cell import available_cells, built_cells
-from cld.reporting.tables.render import FOLDER, FOLDER_NOW, KINDS, write
-from cld.reporting.tables.spec import load_table, table_names
+from cld.reporting.tables.render import FOLDER_NOW, KINDS, write
 from cld.runtime.progress import progress
 
 
@@ -14,21 +14,21 @@ def main() -> None:
     """Render tables from their cells; with --now from the scores that exist, gaps marked."""
     parser = argparse.ArgumentParser(prog="cld tables", description=main.__doc__)
     add_results_arguments(parser)
-    parser.add_argument("--tables", nargs="+", help="files of config/tables; default: all")
+    parser.add_argument("--tables", nargs="+", help="files of config/tables; default: all that are available")
     parser.add_argument("--now", action="store_true", help=f"from the scores so far, into {FOLDER_NOW}/")
     args = parser.parse_args()
     preset, results = args.preset, args.results
-    tables = [load_table(name, preset) for name in args.tables or table_names()]
+    tables = requested_tables(args.tables, preset)
     if not args.now:
         for table in tables:
-            write(table, built_cells(table, preset, results), preset, results, FOLDER)
+            write(table, built_cells(table, results), results)
         return
     folder, lines = Path(results) / preset / FOLDER_NOW, []
     with progress("render", len(tables), "tables") as bar:
         for table in tables:
-            cells = available_cells(table, preset, results)
+            cells = available_cells(table, results)
             if cells:
-                write(table, cells, preset, results, FOLDER_NOW)
+                write(table, cells, results, FOLDER_NOW)
             else:  # tables of an earlier call, whose scores are gone
                 for kind in KINDS:
                     (folder / f"{table.name}.{kind}").unlink(missing_ok=True)

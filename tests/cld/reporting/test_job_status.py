@@ -85,19 +85,13 @@ def test_a_job_without_a_lock_runs_while_its_log_grows(job):
     assert (silent.state, silent.error) == (State.STOPPED, "no sign of life for 5 min")
 
 
-def test_a_lock_that_is_renewed_is_a_run_at_work_whatever_an_earlier_start_printed(job):
-    write(job.lock, json.dumps({"host": "n1", "process": 7, "token": "t"}), age_s=10)
-    write(job.log, PROGRESS + OOM_KILL, age_s=1000)
-    assert look(job, {}, NOW).state == State.RUNNING
-    write(job.log, PROGRESS + OOM_KILL, age_s=5)  # since then
-    assert look(job, {}, NOW).state == State.FAILED
-
-
-def test_a_run_that_was_killed_is_stopped_as_soon_as_its_lock_is_stale(job):
+def test_a_run_whose_lock_is_renewed_runs_and_one_that_was_killed_is_stopped_once_its_lock_is_stale(job):
     write(job.log, PROGRESS, age_s=10)
-    write(job.lock, "", age_s=10)
+    write(job.lock, json.dumps({"host": "n1", "process": 7, "token": "t"}), age_s=10)
     assert look(job, {}, NOW).state == State.RUNNING
     assert look(job, {}, NOW + STALE_S).state == State.STOPPED
+    write(job.log, PROGRESS + OOM_KILL, age_s=10)
+    assert look(job, {}, NOW + STALE_S).state == State.FAILED
 
 
 @pytest.mark.parametrize("printed", [PROGRESS + STOPPED, PROGRESS + STOPPED + CANCELLED, "interrupted\n"])
@@ -107,17 +101,15 @@ def test_a_job_that_was_stopped_stays_so(job, printed):
     assert (status.state, status.error) == (State.STOPPED, None)
 
 
-def test_of_a_log_with_several_starts_the_last_one_counts(job):
-    again = "resumed from step 300 of results/demo/runs/run/partial.pt\n"
-    for later in (again, PROGRESS):
-        write(job.log, PROGRESS + OOM_KILL + later, age_s=10)
-        assert look(job, {}, NOW).state == State.RUNNING
-        write(job.log, PROGRESS + OOM_KILL + later + OWN, age_s=10)
-        failed = look(job, {}, NOW)
-        assert (failed.state, failed.error, failed.last_lines[-1]) == (State.FAILED, OWN, OWN)
+def test_what_was_printed_before_the_last_progress_is_no_end(job):
+    write(job.log, PROGRESS + OOM_KILL + PROGRESS, age_s=10)
+    assert look(job, {}, NOW).state == State.RUNNING
+    write(job.log, PROGRESS + OOM_KILL + PROGRESS + OWN, age_s=10)
+    failed = look(job, {}, NOW)
+    assert (failed.state, failed.error, failed.last_lines[-1]) == (State.FAILED, OWN, OWN)
 
 
-def test_slurm_says_that_a_job_is_queued_or_runs(job):
+def test_a_job_in_slurms_queue_waits_or_runs(job):
     write(job.log, PROGRESS + OOM_KILL, age_s=1000)
     for in_queue, state in (("PENDING", State.QUEUED), ("RUNNING", State.RUNNING)):
         status = look(job, {job.comment: ("12", in_queue)}, NOW)
@@ -125,7 +117,7 @@ def test_slurm_says_that_a_job_is_queued_or_runs(job):
     assert look(job, {"rule_pretrain_wildcards_demo_other": ("12", "PENDING")}, NOW).state == State.FAILED
 
 
-def test_the_queue_is_squeue_s_where_there_is_one(tmp_path, monkeypatch):
+def test_the_queue_is_that_of_squeue(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
     assert slurm_queue() == {}
     squeue = tmp_path / "squeue"

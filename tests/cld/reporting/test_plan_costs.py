@@ -4,7 +4,7 @@ import pytest
 import yaml
 
 from cld.config import load_run
-from cld.reporting.cost_model import CostModel, Record, backbone_macs, n_images, run_macs
+from cld.reporting.cost_model import CostModel, backbone_macs, n_images, run_macs
 from cld.reporting.plan import main, report
 from cld.reporting.recorded_times import evaluation_seconds, job_seconds
 from cld.reporting.tables.spec import load_table
@@ -65,14 +65,12 @@ def test_the_number_of_images_is_the_published_or_generated_one(preset, dataset,
     assert n_images(preset, load_run(preset, dataset, "npid")) == n
 
 
-def test_records_calibrate_the_speed_and_tell_how_far_it_was_off():
-    assumed = CostModel.calibrated([], 4e9)
+def test_recorded_runs_calibrate_the_speed_and_show_how_far_they_are_from_it():
+    assumed = CostModel([], 4e9)
     assert assumed.seconds(8e9) == 2 and "assumed" in str(assumed)
-    model = CostModel.calibrated([Record(1e9, 1.0), Record(4e9, 2.0), Record(3e9, 1.5)], 1.0)
-    assert model.macs_per_s == 2e9
-    # each predicted by the median of the other two: 2/1, 2/1.5, 1.5/2
-    assert (model.typical, model.worst) == (pytest.approx(4 / 3), pytest.approx(2.0))
-    assert "off by a factor of 1.33 (median) and 2.00 (worst)" in str(model)
+    model = CostModel([1e9, 2e9, 3e9], 1.0)
+    assert model.seconds(8e9) == 4
+    assert "from 3 recorded run(s), which differ from it by a factor of 1.50 (median) to 2.00" in str(model)
 
 
 def test_damaged_benchmarks_are_passed_over(tmp_path):
@@ -91,7 +89,7 @@ def test_damaged_benchmarks_are_passed_over(tmp_path):
 
 def test_the_plan_shows_what_exists_and_what_each_run_serves(tmp_path):
     table = load_table("table_a1", "demo")
-    runs = table.cells["10", "kmeans"].runs("demo")
+    runs = table.cells["10", "kmeans"].runs
     done, partial, *_ = runs
     for name, file in ((done, "checkpoint.pt"), (partial, "partial.pt")):
         folder = tmp_path / "demo/runs" / name
@@ -102,7 +100,7 @@ def test_the_plan_shows_what_exists_and_what_each_run_serves(tmp_path):
     of = {line.split()[0]: line for line in lines if line.startswith("  kitchen_hc")}
     assert " trained " in of[done] and " begun " in of[partial]
     assert "table_a1/10/kmeans" in of[done]
-    assert len(of) == len({run for cell in table.cells.values() for run in cell.runs("demo")})
+    assert len(of) == len({run for cell in table.cells.values() for run in cell.runs})
     assert any(line.startswith(f"{len(of) - 1} runs to train") for line in lines)
     assert any("runs without an estimate" in line for line in lines)  # no store yet
     assert any("evaluations without a recorded time are not in these hours" in line for line in lines)
@@ -111,7 +109,7 @@ def test_the_plan_shows_what_exists_and_what_each_run_serves(tmp_path):
 def test_what_was_recorded_calibrates_the_plan(tmp_path, tiny_store):
     folder = tmp_path / "demo"
     table = load_table("table_a1", "demo")
-    name, config = next(iter(table.cells["10", "kmeans"].runs("demo").items()))
+    name, config = next(iter(table.cells["10", "kmeans"].runs.items()))
     for path, text in {
         "stores/kitchen_hc.h5": tiny_store.read_bytes(),
         f"runs/{name}/checkpoint.pt": b"",

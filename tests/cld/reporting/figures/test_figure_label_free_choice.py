@@ -5,40 +5,20 @@ import sys
 
 import pandas as pd
 import pytest
+from results_tree import score
 
 from cld.reporting.figures.figure_label_free_choice import draw, main, tabulate
 from cld.reporting.style import plt
 from cld.runtime.errors import InputError
 
-PROVENANCE = {
-    "code": {"version": "1", "commit": None, "dirty": None},
-    "trained_by": None,
-    "libraries": {},
-    "device": "a",
-    "threads": 1,
-    "date": "2026-01-01T00:00:00+00:00",
-    "data_checksum": "c",
-    "wall_time_s": 1.0,
-}
-
 
 def pair(weight, seed, nmi, retrieval, top1):
     """A run's two scores."""
-    common = {
-        "preset": "demo",
-        "dataset": "cifar10",
-        "run": f"run-{weight}-{seed}",
-        "seed": seed,
-        "provenance": PROVENANCE,
-    }
-    free = {
-        **common,
-        "protocol": "unsupervised",
-        "metrics": {"view_nmi": nmi, "view_retrieval": retrieval},
-        "settings": {"groups": 8},
-        "details": {"n": 9, "configuration": {"cld": {"weight": weight}, "method": "npid"}},
-    }
-    return [free, {**common, "protocol": "knn", "metrics": {"top1": top1}, "settings": {"k": 1}}]
+    free, labelled = (score(0, seed, f"run-{weight}-{seed}", by) for by in ("unsupervised", "knn"))
+    free["metrics"] = {"view_nmi": nmi, "view_retrieval": retrieval}
+    free["settings"] = {"groups": 8}
+    free["details"] = {"n": 9, "configuration": {"cld": {"weight": weight}, "method": "npid"}}
+    return [free, {**labelled, "metrics": {"top1": top1}}]
 
 
 @pytest.fixture
@@ -90,8 +70,8 @@ def test_what_cannot_be_shown_is_one_line(scores, change, key, message):
 
 def test_the_command_writes_figure_and_numbers(scores, tmp_path, monkeypatch):
     paths = [tmp_path / f"{n}.json" for n in range(len(scores))]
-    for path, score in zip(paths, scores, strict=True):
-        path.write_text(json.dumps(score))
+    for path, content in zip(paths, scores, strict=True):
+        path.write_text(json.dumps(content))
     outputs = ["--figure", tmp_path / "a.png", "--csv", tmp_path / "a.csv"]
     arguments = ["figure-choice", "--key", "cld.weight", *outputs, "--scores", *paths]
     monkeypatch.setattr(sys, "argv", list(map(str, arguments)))

@@ -30,6 +30,9 @@ def test_a_complete_table_is_all_there(complete, table):
     assert page["is_generated"]
     assert page["from"] == "1 November 2026, 10:00 UTC"
     assert page["versions"] == ["0.1.0 (1a2b3c4d)"]
+    dataset = page["datasets"][0]
+    assert dataset["facts"] == ["images: 32×32", "file: x.h5"]
+    assert dataset["files"] == [{"label": "card.md", "href": "stores/kitchen_hc.card.md"}]
     assert {cell["status"] for cell in page["cells"].values()} == {"present"}
     assert [file["href"] for file in page["tables"][0]["files"]] == [
         "tables/table_a1.csv",
@@ -41,8 +44,8 @@ def test_a_complete_table_is_all_there(complete, table):
 def test_a_cell_tells_number_runs_curves_cost_and_configuration(complete, table):
     page = gathered(complete, table)
     cell = page["cells"][KEY]
-    runs = table.cell("10", "kmeans").runs("demo")
-    built = read_json(complete / table.cell("10", "kmeans").path("demo"), "")
+    runs = table.cell("10", "kmeans").runs
+    built = read_json(complete / table.cell("10", "kmeans").path, "")
     assert cell["value"] == built["value"]
     assert cell["text"] == f"{built['value']:.1f} ± {built['std']:.1f}"
     assert cell["published"] == "78.9"
@@ -79,10 +82,10 @@ def test_the_cost_of_a_run_that_cells_share_counts_once(complete, table):
     twice = replace(table, name="table_twin", cells=twins)
     once = gathered(complete, table)["cost"]
     for cell in twice.cells.values():
-        original = complete / table.cells[cell.row, cell.column].path("demo")
-        write(complete / cell.path("demo"), original.read_text())
+        original = complete / table.cells[cell.row, cell.column].path
+        write(complete / cell.path, original.read_text())
     assert gathered(complete, table, twice)["cost"] == once
-    runs = {run for cell in table.cells.values() for run in cell.runs("demo")}
+    runs = {run for cell in table.cells.values() for run in cell.runs}
     assert once["n_runs"] == len(runs)
     assert math.isclose(once["train_s"], 26.4 * len(runs))
 
@@ -101,18 +104,15 @@ def test_an_empty_folder_gives_a_page_of_commands(tmp_path, table):
     assert html.count(">missing<") >= len(table.cells)
 
 
-def test_what_is_missing_says_how_far_it_is(partial, table):
-    runs = list(table.cell("128", "kmeans").runs("demo"))
+def test_a_partial_table_shows_how_far_it_is_and_marks_numbers_of_several_versions(partial, table):
+    runs = list(table.cell("128", "kmeans").runs)
     write(partial / f"demo/runs/{runs[0]}/checkpoint.pt", "weights")
     write(partial / f"demo/runs/{runs[1]}/partial.pt", "weights")
     page = gathered(partial, table)
     assert page["n_present"] == 2
     stages = [run["stage"] for run in page["cells"]["table_a1/128/kmeans"]["runs"]]
     assert stages[:2] == ["trained", "begun"]
-
-
-def test_numbers_of_several_versions_are_marked(partial, table):
-    (shown,) = gathered(partial, table)["tables"]
+    (shown,) = page["tables"]
     assert [entry["version"] for entry in shown["versions"]] == ["0.1.0 (1a2b3c4d)", "0.2.0"]
     marks = {place["key"]: place["marks"] for row in shown["rows"] for place in row["places"]}
     assert marks[KEY] == "a"
@@ -127,9 +127,7 @@ def test_a_cell_of_other_runs_than_the_table_asks_for_is_outdated(partial, table
     assert page["cells"][KEY]["status"] == "outdated"
     assert page["n_outdated"] == 1
     assert not page["tables"][0]["has_best"]  # only one cell is left to compare
-    assert [run["run"] for run in page["cells"][KEY]["runs"]] == list(
-        cell.runs("demo")
-    )  # those it was made of
+    assert [run["run"] for run in page["cells"][KEY]["runs"]] == list(cell.runs)  # those it was made of
 
 
 def test_the_best_stand_out_and_claims_are_held_against_the_numbers(partial, table):
@@ -144,7 +142,7 @@ def test_the_best_stand_out_and_claims_are_held_against_the_numbers(partial, tab
 
 
 def test_a_damaged_cell_is_one_line_with_its_fix(partial, table):
-    path = partial / table.cell("10", "kmeans").path("demo")
+    path = partial / table.cell("10", "kmeans").path
     path.write_text("{")
     with pytest.raises(InputError, match=rf"{path}: .*delete it, then snakemake --cores 2"):
         gathered(partial, table)
@@ -169,17 +167,10 @@ def test_figures_beyond_the_supplements_are_shown_by_their_names(complete, table
     assert figures["fig_a1"]["title"] == "Figure A.1"
     assert figures["fig_a1"]["picture"]["width"] == 1200
     assert figures["fig_a1"]["picture"]["height"] == 240
-    write(complete / "demo/figures/own_choice.png", "")
     (complete / "demo/figures/own_choice.png").write_bytes(
         (complete / "demo/figures/fig_a1.png").read_bytes()
     )
     assert gathered(complete, table)["figures"][-1]["title"] == "own choice"
-
-
-def test_a_dataset_shows_its_card(complete, table):
-    dataset = gathered(complete, table)["datasets"][0]
-    assert dataset["facts"] == ["images: 32×32", "file: x.h5"]
-    assert dataset["files"] == [{"label": "card.md", "href": "stores/kitchen_hc.card.md"}]
 
 
 def test_links_lead_from_wherever_the_page_lies(complete, table, tmp_path):

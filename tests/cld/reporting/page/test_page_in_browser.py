@@ -70,7 +70,7 @@ def test_a_click_on_a_cell_shows_where_its_number_comes_from(opened, complete_pa
     cell(page, SECOND).click()
     dialog = page.locator("dialog[open]")
     text = dialog.inner_text()
-    runs = table.cell("10", "kmeans").runs("demo")
+    runs = table.cell("10", "kmeans").runs
     built = read_json(complete_page.parent / "cells" / f"{SECOND}.json", "")
     assert dialog.locator(".number").inner_text() == f"{built['value']:.1f} ± {built['std']:.1f} %"
     for part in (
@@ -130,9 +130,6 @@ def test_a_cell_has_an_address(opened, complete_page):
     wait_for_address(page, f"#cell/{FIRST}")
     page.go_back()
     page.locator("dialog[open]").wait_for(state="detached")
-
-
-def test_addresses_that_are_none_do_no_harm(opened, complete_page):
     for address in ("#cell/table_a1/10/none", "#cell/%E0%A4%A", "#cell/__proto__", "#cell"):
         assert opened(complete_page, address).locator("dialog[open]").count() == 0
 
@@ -183,17 +180,13 @@ def test_text_can_be_read_in_the_light_and_in_the_dark(opened, complete_page):
     assert len(grounds) == 2
 
 
-def test_a_command_is_copied(opened, complete_page):
+def test_a_command_is_copied_and_links_lead_to_files_that_exist(opened, complete_page):
     page = opened(complete_page, permissions=["clipboard-read", "clipboard-write"])
     cell(page, SECOND).click()
     page.locator("dialog[open] button.copy").first.click()
     page.get_by_role("button", name="Copied").wait_for()
     assert page.evaluate("navigator.clipboard.readText()").endswith("demo/cells/table_a1/10/kmeans.json")
 
-
-def test_links_lead_to_files_that_are_there(opened, complete_page):
-    page = opened(complete_page)
-    cell(page, SECOND).click()
     addresses = page.eval_on_selector_all("a", "links => links.map((link) => link.getAttribute('href'))")
     files = [address for address in addresses if not address.startswith("#")]
     assert len(files) > 10

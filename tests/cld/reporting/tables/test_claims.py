@@ -13,23 +13,16 @@ KEYS = "abcd"
 def table():
     columns = [Axis("x", "X")]
     rows = [Axis(key, key.upper()) for key in KEYS]
-    return Table("t", "T", "C.", "top1", "cifar10", "row", "", "column", rows, columns, [], [], {})
+    return Table("demo", "t", "T", "C.", "row", "", "column", rows, columns, [], [], {})
 
 
 def cell(hits, seeds=(0, 1), data="d", with_hits=True):
     """A cell whose network was right on ``hits`` of 400 images, on the same ones with each seed."""
-    right = np.arange(400) < hits
-    scores = [
-        {
-            "seed": seed,
-            "value": hits / 4,
-            "n": 400 if with_hits else None,
-            "hits": packed_hits(right) if with_hits else None,
-            "provenance": {"data_checksum": data},
-        }
-        for seed in seeds
-    ]
-    return {"value": hits / 4, "scores": scores}
+    details = (
+        {"n": 400, "hits": packed_hits(np.arange(400) < hits)} if with_hits else {"n": None, "hits": None}
+    )
+    common = {"value": hits / 4, "provenance": {"data_checksum": data}, **details}
+    return {"value": hits / 4, "scores": [{"seed": seed, **common} for seed in seeds]}
 
 
 def cells(**hits):

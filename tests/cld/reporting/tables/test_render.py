@@ -11,12 +11,11 @@ from statistics import fmean, stdev
 
 import numpy as np
 import pytest
+import results_tree
 from hypothesis import given
 from hypothesis import strategies as st
 from matplotlib.image import imread
 
-from cld.evaluation.protocol_names import METRICS
-from cld.evaluation.statistics import packed_hits
 from cld.reporting.tables import render, tables_command
 from cld.reporting.tables.cell import available_cells, built_cells, summarise
 from cld.reporting.tables.spec import load_table, table_names
@@ -24,48 +23,37 @@ from cld.runtime.errors import InputError
 from cld.runtime.files import write_json
 
 CODE = {"version": "0.1.0", "commit": "89abcdef01234567", "dirty": True}
+OLDER = {**CODE, "commit": "fedcba9876543210"}
 
 
-def score(value, seed=0, commit=CODE["commit"]):
-    hits = packed_hits(np.arange(100) < value)
-    return {
-        "run": f"r{seed}",
-        "seed": seed,
-        "metrics": {metric: value for metrics in METRICS.values() for metric in metrics},
-        "settings": {"k": 1},
-        "details": {"n": 100, "hits": {"top1": hits}},
-        "provenance": {
-            "code": {**CODE, "commit": commit},
-            "trained_by": None,
-            "data_checksum": "0123456789abcdef",
-        },
-    }
+def score(value, seed=0, code=CODE):
+    return results_tree.score(value, seed, f"r{seed}", code=code)
 
 
 def made(name="table_a1", preset="demo", without=(), value=lambda number: 40 + number):
     table = load_table(name, preset)
     cells = {
-        key: summarise(cell, preset, [score(value(number), seed) for seed in cell.seeds or (None,)])
+        key: summarise(cell, [score(value(number), seed) for seed in cell.seeds or (None,)])
         for number, (key, cell) in enumerate(table.cells.items())
         if key not in without
     }
     return table, cells
 
 
-def files_of(table, cells, preset="demo"):
-    return render.render(table, cells, render.view(table, cells, preset), "results")
+def files_of(table, cells):
+    return render.render(table, cells, render.view(table, cells), "results")
 
 
 @cache
 def rendered(name="table_a1", preset="demo", without=()):
     table, cells = made(name, preset, without)
-    return table, cells, files_of(table, cells, preset)
+    return table, cells, files_of(table, cells)
 
 
 @given(st.lists(st.floats(0, 100), min_size=1, max_size=5))
 def test_a_cell_is_the_mean_over_seeds(values):
     cell = load_table("table_a1", "demo").cell("10", "kmeans")
-    summary = summarise(cell, "demo", [score(value, seed) for seed, value in enumerate(values)])
+    summary = summarise(cell, [score(value, seed) for seed, value in enumerate(values)])
     assert summary["value"] == pytest.approx(fmean(values), abs=1e-4)
     assert summary["n_seeds"] == len(values)
     if len(values) > 1:
@@ -80,7 +68,7 @@ def test_a_score_without_the_metric_names_the_cell():
     with pytest.raises(
         InputError, match=r"cell 0\.25/npid_top5: the score of r0 has no metric top5, only top1"
     ):
-        summarise(cell, "demo", [{**score(1.0), "metrics": {"top1": 1.0}}])
+        summarise(cell, [{**score(1.0), "metrics": {"top1": 1.0}}])
 
 
 def test_csv_is_tidy_and_complete():
@@ -162,8 +150,7 @@ def test_html_is_well_formed_and_needs_no_network(name):
     tags.feed(files["html"])
     assert tags.open == []
     of_grid = len(table.rows) * len(table.columns)
-    has_published = any(cell.published is not None for cell in table.cells.values())
-    assert tags.cells == of_grid * (3 if has_published else 1) + len(table.references)
+    assert tags.cells == of_grid * (3 if table.has_published else 1) + len(table.references)
 
 
 def test_demo_tables_say_demo_in_their_titles_and_paper_tables_do_not():
@@ -217,12 +204,8 @@ def test_gaps_are_marked_and_counted():
     assert files["html"].count('class="missing"') == 2
     assert "k-means beats spectral at 10 groups: **not checked**; 1 of its cells missing" in files["md"]
     assert "Partial" not in rendered()[2]["md"]
-
-
-def test_a_cell_of_some_of_its_seeds_says_so():
     table, cells = made()
-    cell = table.cell("10", "kmeans")
-    cells["10", "kmeans"] = summarise(cell, "demo", [score(50.0, 0)])
+    cells["10", "kmeans"] = summarise(table.cell("10", "kmeans"), [score(50.0, 0)])
     text = files_of(table, cells)["md"]
     assert "50.0 (1 of 2 seeds)" in text and "Partial: of 12 cells 1 of fewer seeds" in text
 
@@ -230,9 +213,9 @@ def test_a_cell_of_some_of_its_seeds_says_so():
 def test_a_table_of_several_code_versions_names_them_and_their_cells():
     table, cells = made()
     trained_before = score(50.0)
-    trained_before["provenance"]["trained_by"] = {**CODE, "commit": "fedcba9876543210"}
-    for other in (score(50.0, commit="fedcba9876543210"), trained_before):
-        cells["64", "kmeans"] = summarise(table.cell("64", "kmeans"), "demo", [other])
+    trained_before["provenance"]["trained_by"] = OLDER
+    for other in (score(50.0, code=OLDER), trained_before):
+        cells["64", "kmeans"] = summarise(table.cell("64", "kmeans"), [other])
         files = files_of(table, cells)
         for kind in ("md", "tex", "html"):
             assert "Mixed code versions: 0.1.0 (89abcdef, changed) in 1" in files[kind]
@@ -242,21 +225,21 @@ def test_a_table_of_several_code_versions_names_them_and_their_cells():
 
 def test_available_cells_come_from_the_scores_that_exist(tmp_path):
     table = load_table("table_a1", "demo")
-    for seed, path in enumerate(table.cell("10", "kmeans").scores("demo")):
+    for seed, path in enumerate(table.cell("10", "kmeans").scores):
         write_json(tmp_path / path, score(50.0 + seed, seed))
     # a cell's file may be of other settings
-    write_json(tmp_path / table.cell("64", "kmeans").path("demo"), {"value": 99.0})
-    cells = available_cells(table, "demo", tmp_path)
+    write_json(tmp_path / table.cell("64", "kmeans").path, {"value": 99.0})
+    cells = available_cells(table, tmp_path)
     assert cells.keys() == {("10", "kmeans")}
     assert (cells["10", "kmeans"]["value"], cells["10", "kmeans"]["n_seeds"]) == (50.5, 2)
     with pytest.raises(InputError, match="build that cell first, or render with cld tables --now"):
-        built_cells(table, "demo", tmp_path)
+        built_cells(table, tmp_path)
 
 
 @pytest.mark.parametrize(("name", "without"), [("table_a3", {("0", "moco_top1")}), ("table_folder", set())])
 def test_all_files_are_written_and_the_picture_shows_the_table(tmp_path, name, without):
     table, cells = made(name, without=without)
-    render.write(table, cells, "demo", tmp_path)
+    render.write(table, cells, tmp_path)
     folder = tmp_path / "demo/tables"
     assert {path.name for path in folder.iterdir()} == {f"{name}.{kind}" for kind in render.KINDS}
     picture = imread(folder / f"{name}.png")[:, :, :3]
@@ -268,12 +251,12 @@ def test_all_files_are_written_and_the_picture_shows_the_table(tmp_path, name, w
     )
     assert edge.min() == 1  # nothing is cut off
     before = (folder / f"{name}.png").read_bytes()
-    render.write(table, cells, "demo", tmp_path)
+    render.write(table, cells, tmp_path)
     assert (folder / f"{name}.png").read_bytes() == before
 
 
 def test_tables_now_renders_what_there_is_and_deletes_what_is_gone(tmp_path, monkeypatch, capsys):
-    path = tmp_path / load_table("table_a1", "demo").cell("10", "spectral").scores("demo")[0]
+    path = tmp_path / load_table("table_a1", "demo").cell("10", "spectral").scores[0]
     write_json(path, score(50.0))
     stale = tmp_path / "demo/tables_now/table_a2.md"
     stale.parent.mkdir(parents=True)

@@ -42,11 +42,11 @@ def load(tmp_path, monkeypatch):
 
 def test_row_column_and_cell_settings_add_up(load):
     table = load(set={"temperature": 0.5}, cells={"64/a": {"cld.n_iters": 9}})
-    runs = table.cell("64", "a").runs("demo").values()
+    runs = table.cell("64", "a").runs.values()
     assert [run["seed"] for run in runs] == config.load_preset("demo")["seeds"]
     for run in runs:
         assert (run["temperature"], run["cld"]["n_groups"], run["cld"]["n_iters"]) == (0.5, 64, 9)
-    assert all(run["cld"]["n_iters"] == 5 for run in table.cell("10", "a").runs("demo").values())
+    assert all(run["cld"]["n_iters"] == 5 for run in table.cell("10", "a").runs.values())
 
 
 def test_a_preset_may_scale_rows_and_says_so(load):
@@ -58,27 +58,20 @@ def test_a_preset_may_scale_rows_and_says_so(load):
     table = load(presets={"demo": scale})
     assert table.note == "Half."
     assert [row.label for row in table.rows] == ["10", "64 (32)"]
-    groups = {key: run["cld"] for key in ("10", "64") for run in table.cell(key, "a").runs("demo").values()}
+    groups = {key: run["cld"] for key in ("10", "64") for run in table.cell(key, "a").runs.values()}
     assert (groups["10"]["n_groups"], groups["64"]["n_groups"]) == (10, 32)
     assert groups["10"]["n_iters"] == groups["64"]["n_iters"] == 2
     assert load(presets={"paper": scale}).note == ""
 
 
-def test_cells_that_ask_the_same_share_the_run(load):
-    table = load()
-    assert set(table.cell("10", "b").runs("demo")) == set(table.cell("64", "b").runs("demo"))
-    assert not set(table.cell("10", "a").runs("demo")) & set(table.cell("64", "a").runs("demo"))
-
-
-def test_a_reference_may_need_no_run(load):
-    table = load(references=[{"key": "chance", "label": "chance", "protocol": "chance"}])
+def test_cells_that_ask_the_same_share_the_run_and_a_reference_may_need_none(load):
+    table = load(seeds=[7], references=[{"key": "chance", "label": "chance", "protocol": "chance"}])
+    assert set(table.cell("10", "b").runs) == set(table.cell("64", "b").runs)
+    assert not set(table.cell("10", "a").runs) & set(table.cell("64", "a").runs)
+    assert [run["seed"] for run in table.cell("10", "a").runs.values()] == [7]
     cell = table.cell("reference", "chance")
-    assert cell.runs("demo") == {}
-    assert cell.scores("demo") == ["demo/scores/kitchen_hc/chance.json"]
-
-
-def test_seeds_of_a_table_replace_the_presets(load):
-    assert [r["seed"] for r in load(seeds=[7]).cell("10", "a").runs("demo").values()] == [7]
+    assert cell.runs == {}
+    assert cell.scores == ["demo/scores/kitchen_hc/chance.json"]
 
 
 GROUPS = [{"key": "k", "label": "kitchen"}, {"key": "c", "label": "CIFAR-10", "dataset": "cifar10"}]
@@ -94,7 +87,7 @@ def test_rows_stand_under_every_row_group_that_they_do_not_leave_out(load):
         ("c.64", "sixty-four", "CIFAR-10"),
     ]
     assert [table.cell(row.key, "a").dataset for row in table.rows] == ["kitchen_hc", "cifar10", "cifar10"]
-    assert table.cell("c.10", "a").path("demo") == "demo/cells/table_t/c.10/a.json"
+    assert table.cell("c.10", "a").path == "demo/cells/table_t/c.10/a.json"
 
 
 def test_a_column_may_have_a_metric_and_a_protocol_of_its_own(load):
@@ -102,7 +95,7 @@ def test_a_column_may_have_a_metric_and_a_protocol_of_its_own(load):
     table = load(columns=columns)
     scored = [(cell.protocol, cell.metric) for (row, _), cell in table.cells.items() if row == "10"]
     assert scored == [("knn", "top1"), ("knn", "top5"), ("linear", "top1")]
-    assert table.cell("10", "a").scores("demo") == table.cell("10", "b").scores("demo")
+    assert table.cell("10", "a").scores == table.cell("10", "b").scores
 
 
 def test_cells_that_do_not_apply_are_left_out(load):
@@ -124,7 +117,7 @@ def test_a_preset_may_drop_rescore_and_change_seeds(load):
     table = load(**changes, presets={"demo": scale})
     assert set(table.cells) == {("k.10", "a"), ("c.10", "a"), ("c.64", "a")}
     assert [column.label for column in table.columns] == ["A"]
-    (run,) = table.cell("c.10", "a").runs("demo").values()
+    (run,) = table.cell("c.10", "a").runs.values()
     assert (run["seed"], run["cld"]["n_iters"], run["cld"]["weight"]) == (5, 3, 2)
     assert table.cell("c.10", "a").protocol == "linear"
     assert table.claims == []
@@ -159,9 +152,9 @@ def test_the_guides_table_is_one(load):
         r"`config/tables/(\w+)\.yaml`, all of it:\n\n```yaml\n(.*?)```", text, re.S
     ).groups()
     table = load(name, **config.parse_yaml(block))
-    assert [len(cell.runs("demo")) for cell in table.cells.values()] == [2, 2, 2, 2, 2, 0]
+    assert [len(cell.runs) for cell in table.cells.values()] == [2, 2, 2, 2, 2, 0]
     for row, n in (("1", 1), ("5", 5)):
-        for run in table.cell(row, "moco").runs("demo").values():
+        for run in table.cell(row, "moco").runs.values():
             assert (run["method"], run["cld"]["n_iters"], run["optimiser"]["epochs"]) == ("moco", n, 5)
     assert len(table.claims) == 2
 
@@ -184,16 +177,13 @@ def test_the_tables_of_the_supplement_are_whole(name):
         assert tuple(table.cell(row, column.key).published for column in table.columns) == values
 
 
-def test_table_a1_varies_groups_and_clustering():
+def test_the_runs_of_the_supplement_vary_what_their_tables_say():
     for (row, column), cell in spec.load_table("table_a1", "paper").cells.items():
-        for run in cell.runs("paper").values() if row != spec.REFERENCE_ROW else []:
+        for run in cell.runs.values() if row != spec.REFERENCE_ROW else []:
             assert (run["cld"]["n_groups"], run["cld"]["clustering"]) == (int(row), column)
             assert run["optimiser"]["epochs"] == 80
-
-
-def test_table_a2_switches_one_component_at_a_time():
     table = spec.load_table("table_a2", "paper")
-    runs = [next(iter(table.cell(row.key, "cifar10").runs("paper").values())) for row in table.rows[1:]]
+    runs = [next(iter(table.cell(row.key, "cifar10").runs.values())) for row in table.rows[1:]]
     switches = [(run["cld"]["subspace"], run["cld"]["cross_augmentation"]) for run in runs]
     assert switches == [("shared", False), ("separate", False), ("separate", True)]
 
@@ -201,7 +191,7 @@ def test_table_a2_switches_one_component_at_a_time():
 @pytest.mark.parametrize("preset", ["demo", "paper"])
 def test_tables_share_the_runs_that_the_supplement_shares(preset):
     def runs(table, row, column):
-        return set(spec.load_table(table, preset).cell(row, column).runs(preset))
+        return set(spec.load_table(table, preset).cell(row, column).runs)
 
     both = runs("table_a3", "0.25", "moco_top1")
     assert both == runs("table_a4", "0.2", "imagenet100") == runs("table_a3", "0.25", "moco_top5")
@@ -226,7 +216,7 @@ def test_the_methods_have_every_dataset_and_protocol():
         scored = {(cell.dataset, cell.method, cell.column) for cell in cells if cell.protocol == protocol}
         assert scored == {("imagenet", m, c) for m in methods for c in ("alone", "cld")}
     for cell in cells:
-        for run in cell.runs("paper").values():
+        for run in cell.runs.values():
             assert (run["cld"]["weight"] == 0) == (cell.column == "alone")
 
 
@@ -240,13 +230,10 @@ def test_the_methods_have_every_dataset_and_protocol():
         ({"rows": [{"key": "a", "groups": ["x"]}], "row_groups": GROUPS}, "unknown key 'rows.a.groups.x'"),
         ({"presets": {"demo": {"drop": ["65"]}}}, "unknown key 'presets.demo.drop.65'; did you mean"),
         ({"presets": {"demo": {"drop": ["a", "b"]}}}, "presets.demo.drop leaves no cell"),
-        ({"presets": {"demo": {"drops": ["a"]}}}, "did you mean 'presets.demo.drop'?"),
         (
             {"claims": [{"text": "t"}]},
             "claims.0: {'text': 't'} is not valid under any of the given schemas; it is one claim",
         ),
-        ({"claims": [{"text": "t", "better": "10/a"}]}, "than"),
-        ({"claims": [{"text": "t", "beter": "10/a"}]}, "did you mean 'claims.0.better'?"),
         (
             {"claims": [{"text": "t", "better": "10/a", "than": "10/c"}]},
             "unknown key 'claims.0.10/c'; did you mean 'claims.0.10/b'",
@@ -260,7 +247,6 @@ def test_the_methods_have_every_dataset_and_protocol():
         ),
         ({"rows": [{"key": "a"}, {"key": "a"}]}, "rows: key 'a' occurs twice"),
         ({"rows": [{"key": "reference"}]}, "rows.0.key: 'reference' should not be valid"),
-        ({"rows": [{"key": "../x"}]}, "rows.0.key"),
         ({"rows": [{"key": 10}]}, "quote numbers"),
         ({"cells": {"64/c": {"cld.n_iters": 9}}}, "unknown key 'cells.64/c'"),
         ({"presets": {"demo": {"rows": {"11": {}}}}}, "unknown key 'presets.demo.rows.11'"),
@@ -274,16 +260,17 @@ def test_mistakes_name_the_key(load, changes, message):
     assert "\n" not in str(error.value)
 
 
-def test_a_setting_that_does_not_exist_names_the_cell(load):
-    table = load(cells={"10/a": {"cld.n_itres": 1}})
-    with pytest.raises(InputError, match=r"table_t.yaml: cell 10/a: unknown key 'cld.n_itres'; did you mean"):
-        table.cell("10", "a").runs("demo")
-
-
-def test_more_groups_than_the_batch_holds_names_the_cell(load):
-    table = load(cells={"10/a": {"cld.n_groups": 1000}})
-    with pytest.raises(InputError, match=r"cell 10/a: cld.n_groups 1000 exceeds optimiser.batch_size"):
-        table.cell("10", "a").runs("demo")
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ({"cld.n_itres": 1}, "table_t.yaml: cell 10/a: unknown key 'cld.n_itres'; did you mean"),
+        ({"cld.n_groups": 1000}, "cell 10/a: cld.n_groups 1000 exceeds optimiser.batch_size"),
+    ],
+)
+def test_a_setting_that_cannot_be_names_the_cell(load, setting, message):
+    cell = load(cells={"10/a": setting}).cell("10", "a")
+    with pytest.raises(InputError, match=message):
+        _ = cell.runs
 
 
 def test_a_cell_that_does_not_exist_names_those_that_do(load):
