@@ -4,7 +4,6 @@ A job is whatever a worker needs to know. Its result depends neither on which wo
 workers there are.
 """
 
-import io
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -18,7 +17,6 @@ from PIL import Image
 from torch import Tensor
 
 from cld.data import EncodedImages, StoreInfo
-from cld.runtime.errors import InputError
 from cld.runtime.worker_pool import call, worker_pool
 
 #: Side of what a network sees of JPEGs, which differ in size.
@@ -52,8 +50,7 @@ def cut(
     Raises:
         InputError: the JPEG cannot be decoded.
     """
-    try:
-        image = Image.open(io.BytesIO(images[row]))
+    with images.opened(row) as image:
         width, height = image.size
         regions = regions_of(height, width)
         reduction = max((s for s in (1, 2, 4, 8) if regions[:, 2:].min() >= s * side), default=1)
@@ -61,16 +58,8 @@ def cut(
             # the last pixels of a reduced image may be covered only in part: draft returns the covered box
             regions = regions * (drafted[1][2] / width)
         image = image.convert("RGB")
-        return np.stack(
-            [
-                np.asarray(
-                    image.resize((side, side), Image.Resampling.BILINEAR, (left, top, left + w, top + h))
-                )
-                for top, left, h, w in regions.tolist()
-            ]
-        )
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise InputError(f"{images.path}: image {row} cannot be decoded ({error}); build it again") from error
+        boxes = [(left, top, left + w, top + h) for top, left, h, w in regions.tolist()]
+        return np.stack([image.resize((side, side), Image.Resampling.BILINEAR, box) for box in boxes])
 
 
 @contextmanager

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from cld.data import StoreInfo, read_info
+from cld.data import read_info
 from cld.evaluation.labels import complete_labels
 from cld.runtime.errors import InputError
 from cld.runtime.files import write_json
@@ -52,7 +52,7 @@ def draw_subset(store: str | Path, share: float, held_out_share: float, seed: in
         if not 0 < value < 1:
             raise InputError(f"semisup: {name} {value} is no share of the training images; give 0.01 or 0.1")
     info = read_info(store)
-    labels, rng = complete_labels(store, "train", info), np.random.default_rng(seed)
+    labels, rng = complete_labels(store, "train"), np.random.default_rng(seed)
     n_learnt, n_held_out = (
         max(1, round(part * len(labels) / len(info.classes))) for part in (share, held_out_share)
     )
@@ -75,7 +75,7 @@ def write_subset(path: str | Path, subset: Subset) -> None:
     write_json(path, {"format": FORMAT, **asdict(subset)})
 
 
-def read_subset(path: str | Path, store: str | Path, info: StoreInfo) -> Subset:
+def read_subset(path: str | Path, store: str | Path) -> Subset:
     """Read a subset of a store.
 
     Raises:
@@ -90,9 +90,10 @@ def read_subset(path: str | Path, store: str | Path, info: StoreInfo) -> Subset:
         raise InputError(f"{path}: no such subset; draw it by the command subset") from None
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(f"{path}: cannot be read as a subset ({error}); draw it again") from None
-    if subset.data != info.checksum:
+    checksum = read_info(store).checksum
+    if subset.data != checksum:
         raise InputError(
-            f"{path}: is of another store ({subset.data[:12]} there, {info.checksum[:12]} of {store}); "
+            f"{path}: is of another store ({subset.data[:12]} there, {checksum[:12]} of {store}); "
             "draw it again"
         )
     return subset

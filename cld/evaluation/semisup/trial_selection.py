@@ -6,8 +6,6 @@ from dataclasses import asdict
 from itertools import product
 from pathlib import Path
 
-import torch
-
 from cld.data import read_info
 from cld.data.features import extract_features
 from cld.evaluation.accuracy import accuracy, by_logits
@@ -92,7 +90,7 @@ def score_winner(
             f"{paths[0]}: was trained on another store ({trials[0].subset['data'][:12]} there, "
             f"{info.checksum[:12]} of {store}); name that store"
         )
-    labels = torch.from_numpy(complete_labels(store, settings["split"], info))
+    labels = complete_labels(store, settings["split"])
     best = winner(trials)
     network, config = load_network(paths[best], trials[best], info)
     logits = extract_features(
