@@ -5,10 +5,10 @@ import sys
 
 import numpy as np
 import pytest
-from classifier_stores import write_checkpoint
+from classifier_stores import write_checkpoint, write_colours, write_labelled
 from sklearn.neighbors import KNeighborsClassifier
 
-from cld.data import Split, read_info, read_split, write_store
+from cld.data import read_info, read_split
 from cld.evaluation import evaluate_command
 from cld.evaluation.chance import score_chance
 from cld.evaluation.knn import score_knn
@@ -19,18 +19,8 @@ from cld.runtime.errors import InputError, run_command
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory):
-    """Three classes of noise around a colour each; the last is rare."""
-    rng = np.random.default_rng(0)
-    splits = {}
-    for name, counts in (("train", (20, 15, 5)), ("test", (4, 9, 7))):
-        labels = np.repeat([0, 1, 2], counts)
-        colours = np.array([[90, 120, 120], [120, 90, 120], [120, 120, 90]])[labels][:, None, None]
-        images = (colours + rng.normal(0, 40, (len(labels), 8, 8, 3))).clip(0, 255).astype(np.uint8)
-        splits[name] = Split(images, labels)
-    path = tmp_path_factory.mktemp("protocols") / "s.h5"
-    facts = {"dataset": "kitchen_hc", "preset": "demo", "sources": {}, "config": {}}
-    write_store(path, splits, classes=["a", "b", "c"], **facts)
-    return path
+    """Three classes; the last is rare."""
+    return write_colours(tmp_path_factory.mktemp("protocols") / "s.h5", (20, 15, 5), (4, 9, 7))
 
 
 PIXEL_SETTINGS = {
@@ -116,10 +106,7 @@ def test_of_large_splits_the_same_sample_takes_part_every_time(store):
 
 
 def test_images_without_labels_cannot_be_scored(tmp_path):
-    images = np.zeros((4, 8, 8, 3), np.uint8)
-    splits = {"train": Split(images, np.array([0, 1, -1, -1])), "test": Split(images, np.array([0, 1, 0, 1]))}
-    path = tmp_path / "s.h5"
-    write_store(path, splits, classes=["a", "b"], dataset="d", preset="demo", sources={}, config={})
+    path = write_labelled(tmp_path / "s.h5", train=[0, 1, -1, -1], test=[0, 1, 0, 1])
     for score in (score_chance, score_pixel_knn):
         with pytest.raises(InputError, match="2 of 4 images of split 'train' have no label"):
             score(path, {**PIXEL_SETTINGS, "k": 1})

@@ -4,11 +4,10 @@ import copy
 import json
 import sys
 
-import numpy as np
 import pytest
+from classifier_stores import write_colours
 
 from cld.config import load_protocol, validate
-from cld.data import Split, write_store
 from cld.evaluation import evaluate_command as command
 from cld.evaluation.protocol_names import STORE_PROTOCOLS
 from cld.evaluation.protocols import PROTOCOLS
@@ -20,16 +19,7 @@ ELSEWHERE = {"detection", "linear_published"}
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory):
-    rng = np.random.default_rng(0)
-    splits = {
-        name: Split(rng.integers(0, 256, (n, 8, 8, 3), dtype=np.uint8), np.arange(n) % 3)
-        for name, n in (("train", 72), ("test", 18))
-    }
-    path = tmp_path_factory.mktemp("schema") / "s.h5"
-    write_store(
-        path, splits, dataset="kitchen_hc", preset="demo", classes=["a", "b", "c"], sources={}, config={}
-    )
-    return path
+    return write_colours(tmp_path_factory.mktemp("schema") / "s.h5", (24, 24, 24), (6, 6, 6))
 
 
 @pytest.fixture
