@@ -7,7 +7,6 @@ import time
 
 import numpy as np
 import pytest
-import torch
 from photos import encoded, photo, photos, write_photos
 from PIL import Image
 from PIL.JpegImagePlugin import JpegImageFile
@@ -152,17 +151,3 @@ def test_processes_pay_no_heed_to_signals_and_end_with_the_block():
         assert {next(results).item() for _ in range(8)} == processes
         raise KeyError
     assert not any(map(is_running, processes))
-
-
-def test_other_errors_of_the_block_are_left_alone():
-    with pytest.raises(RuntimeError, match="no more of it"), decoded(squares, range(4), 2, 2, pin=False):
-        raise RuntimeError("no more of it")
-
-
-def test_drawing_elsewhere_is_not_disturbed():
-    torch.manual_seed(3)
-    expected = torch.rand(4)
-    with decoded(squares, range(4), 2, ahead=2, pin=False) as results:
-        torch.manual_seed(3)
-        next(results)
-        assert torch.equal(torch.rand(4), expected)
