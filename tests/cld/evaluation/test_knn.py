@@ -5,7 +5,7 @@ import sys
 
 import numpy as np
 import pytest
-from classifier_stores import write_checkpoint, write_colours, write_labelled
+from classifier_stores import write_checkpoint, write_colours
 from sklearn.neighbors import KNeighborsClassifier
 
 from cld.data import read_info, read_split
@@ -14,7 +14,7 @@ from cld.evaluation.chance import score_chance
 from cld.evaluation.knn import score_knn
 from cld.evaluation.pixel_knn import score_pixel_knn
 from cld.run_id import run_id
-from cld.runtime.errors import InputError, run_command
+from cld.runtime.errors import run_command
 
 
 @pytest.fixture(scope="module")
@@ -103,10 +103,3 @@ def test_of_large_splits_the_same_sample_takes_part_every_time(store):
     first, second = score_pixel_knn(store, settings), score_pixel_knn(store, settings)
     assert first == second
     assert round(first["metrics"]["top1"] * 6 / 100, 6).is_integer()  # of six images
-
-
-def test_images_without_labels_cannot_be_scored(tmp_path):
-    path = write_labelled(tmp_path / "s.h5", train=[0, 1, -1, -1], test=[0, 1, 0, 1])
-    for score in (score_chance, score_pixel_knn):
-        with pytest.raises(InputError, match="2 of 4 images of split 'train' have no label"):
-            score(path, {**PIXEL_SETTINGS, "k": 1})

@@ -4,8 +4,8 @@ import pytest
 from classifier_stores import write_labelled
 
 from cld.config import load_protocol
-from cld.evaluation.labels import class_labels, neighbour_labels
-from cld.evaluation.protocol_names import STORE_PROTOCOLS
+from cld.evaluation.labels import complete_labels, neighbour_labels
+from cld.evaluation.protocol_names import RESUMABLE, STORE_PROTOCOLS
 from cld.evaluation.protocols import PROTOCOLS
 from cld.runtime.errors import InputError
 
@@ -19,14 +19,17 @@ def store_of(path, **labels):
     [
         ([0, -1, -1], "2 of 3 images of split 'test' have no label"),
         ([2, 2, 2], "all 3 images of split 'test' are of one class, so any answer is right"),
+        ([0, 5, 5], "split 'test' has no image of class 'b', 'c', 'd' and 1 more, so a classifier can"),
     ],
 )
-def test_no_labels_or_one_class(tmp_path, labels, message):
-    store = store_of(tmp_path / "s.h5", train=[0, 1, 2], test=labels)
-    with pytest.raises(InputError, match=message):
-        class_labels(store, "test")
+def test_labels_that_make_no_classifier(tmp_path, labels, message):
+    store = store_of(tmp_path / "s.h5", test=labels, train=[0, 1, 2, 3, 4, 5])
+    assert complete_labels(store, "train").tolist() == [0, 1, 2, 3, 4, 5]
+    with pytest.raises(InputError, match=message) as told:
+        complete_labels(store, "test")
+    assert store in str(told.value) and "\n" not in str(told.value)
     with pytest.raises(InputError, match="no split 'val'; it has test, train"):
-        class_labels(store, "val")
+        complete_labels(store, "val")
 
 
 @pytest.mark.parametrize(
@@ -50,19 +53,19 @@ def test_classes_that_are_not_asked_for_need_no_neighbours(tmp_path):
     assert (labels.tolist(), train_labels.tolist()) == ([0, 1], [0, 1, 2])
 
 
-@pytest.mark.parametrize("protocol", ["knn", "pixel_knn", "chance", "nmi", "retrieval"])
-@pytest.mark.parametrize(
-    ("train", "test", "message"),
-    [
-        ([0, 1] * 20, [0, -1], "1 of 2 images of split 'test' have no label"),
-        ([0, 1] * 20, [1, 1], "split 'test' are of one class"),
-    ],
-)
-def test_protocols_refuse_before_they_read_the_checkpoint(tmp_path, protocol, train, test, message):
-    store = store_of(tmp_path / "s.h5", train=train, test=test)
+def score_by(protocol, store, **changes):
+    """A protocol's score of a run that is not there."""
     subject = {} if protocol in STORE_PROTOCOLS else {"checkpoint": "none.pt", "device_name": "cpu"}
-    with pytest.raises(InputError, match=message):
-        PROTOCOLS[protocol](store, load_protocol("demo", protocol), **subject)
+    if protocol in RESUMABLE:
+        subject["score"] = "none.json"
+    return PROTOCOLS[protocol](store, {**load_protocol("demo", protocol), **changes}, **subject)
+
+
+@pytest.mark.parametrize("protocol", sorted(PROTOCOLS.keys() - {"unsupervised", "detection"}))
+def test_protocols_refuse_before_they_read_the_checkpoint(tmp_path, protocol):
+    store = store_of(tmp_path / "s.h5", train=[0, 1, 2, 3, 4, 5] * 20, test=[0, -1])
+    with pytest.raises(InputError, match="1 of 2 images of split 'test' have no label"):
+        score_by(protocol, store)
 
 
 @pytest.mark.parametrize(
@@ -80,6 +83,5 @@ def test_protocols_refuse_before_they_read_the_checkpoint(tmp_path, protocol, tr
 )
 def test_settings_that_do_not_fit_the_store(tmp_path, protocol, change, message):
     store = store_of(tmp_path / "s.h5", train=[0, 1] * 3, test=[0, 1] * 2)
-    subject = {} if protocol in STORE_PROTOCOLS else {"checkpoint": "none.pt", "device_name": "cpu"}
     with pytest.raises(InputError, match=message):
-        PROTOCOLS[protocol](store, {**load_protocol("demo", protocol), **change}, **subject)
+        score_by(protocol, store, **change)

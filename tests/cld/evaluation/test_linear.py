@@ -102,25 +102,6 @@ def test_stores_of_jpegs(tmp_path, tiny_run, kind):
     assert scores[0]["metrics"]["top1"] > 60
 
 
-@pytest.mark.parametrize(
-    ("train", "test", "classes", "message"),
-    [
-        ([0, 1, 2, -1], [0, 1, 2], "abc", "1 of 4 images of split 'train' have no label"),
-        ([-1, -1], [0, 1, 2], "abc", "2 of 2 images of split 'train' have no label"),
-        ([0, 1, 2], [0, -1, 2], "abc", "1 of 3 images of split 'test' have no label"),
-        ([0, 0], [0, 0], "a", "all 2 images of split 'train' are of one class"),
-        ([0, 1, 1], [0, 1, 2], "abc", "split 'train' has no image of class 'c'"),
-        ([0, 1, 2], [2, 1, 2], "abc", "split 'test' has no image of class 'a'"),
-    ],
-)
-def test_labels_that_make_no_classifier(tmp_path, checkpoint, kind, train, test, classes, message):
-    store = write_labelled(tmp_path / "s.h5", classes=classes, train=train, test=test)
-    score, settings = kind
-    with pytest.raises(InputError, match=message) as told:
-        score(store, settings, checkpoint, "cpu")
-    assert str(store) in str(told.value) and "\n" not in str(told.value)
-
-
 def test_the_split_that_is_asked_for_is_scored(tmp_path, checkpoint):
     store = write_labelled(tmp_path / "s.h5", train=[0, 1, 2] * 9, val=[0, 1, 2] * 3, test=[0, 1, 2])
     score = score_linear(store, {**FAST, "split": "val"}, checkpoint, "cpu")

@@ -48,20 +48,12 @@ def test_every_protocol_writes_what_the_schema_says(evaluate, protocol):
     assert set(details.get("hits", {})) <= set(score["metrics"])
 
 
-def test_knn_says_which_images_were_right(evaluate):
-    details = evaluate("knn")["details"]
-    assert details["n"] == 18 and set(details["hits"]) == {"top1", "top5"}
-
-
 @pytest.mark.parametrize(
     ("change", "message"),
     [
         (lambda s: s.update(metric={}), "unknown key 'metric'; did you mean 'metrics'?"),
         (lambda s: s["metrics"].update(top1=100.5), "metrics.top1: 100.5 is greater than the maximum of 100"),
-        (lambda s: s["metrics"].update(top1="good"), "metrics.top1: 'good' is not of type 'number'"),
-        (lambda s: s["metrics"].clear(), "metrics: {} should be non-empty"),
         (lambda s: s.pop("provenance"), "key 'provenance' is missing"),
-        (lambda s: s["provenance"].pop("date"), "key 'provenance.date' is missing"),
         (lambda s: s["provenance"].update(host="me"), "unknown key 'provenance.host'"),
         (lambda s: s["details"]["hits"].update(top1="?"), "details.hits.top1: '?' does not match"),
         (lambda s: s["details"].pop("n"), "details: 'n' is a dependency of 'hits'"),

@@ -94,18 +94,9 @@ def test_a_file_that_is_no_subset_is_one_line(tmp_path, store, content):
     assert "\n" not in str(told.value)
 
 
-@pytest.mark.parametrize(
-    ("labels", "message"),
-    [
-        ([0, 1, 2, -1], "1 of 4 images of split 'train' have no label"),
-        ([1, 1, 1], "all 3 images of split 'train' are of one class"),
-        ([0, 0, 2], "split 'train' has no image of class 'b'"),
-        ([0, 1, 2], "one image of each class, so none is left"),
-    ],
-)
-def test_labels_that_make_no_subset(tmp_path, labels, message):
-    store = write_labelled(tmp_path / "s.h5", train=labels)
-    with pytest.raises(InputError, match=message):
+def test_one_image_of_each_class_makes_no_subset(tmp_path):
+    store = write_labelled(tmp_path / "s.h5", train=[0, 1, 2])
+    with pytest.raises(InputError, match="one image of each class, so none is left"):
         draw_subset(store, 0.1, 0.1, 0)
 
 
