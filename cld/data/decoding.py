@@ -64,7 +64,11 @@ def cut(
 
 @contextmanager
 def decoded(
-    decode: Callable[[Job], np.ndarray], jobs: Iterable[Job], workers: int, ahead: int, pin: bool
+    decode: Callable[[Job], np.ndarray],
+    jobs: Iterable[Job],
+    workers: int,
+    ahead: int,
+    device: torch.device,
 ) -> Iterator[Iterator[Tensor]]:
     """Run jobs ahead of time; gives an iterator over their pixels, in the order of the jobs.
 
@@ -75,13 +79,13 @@ def decoded(
         jobs: may be endless; ``ahead`` of them are taken from it early.
         workers: processes; 0: this process decodes, when it is asked.
         ahead: how many jobs are under way, or done and not yet asked for.
-        pin: whether the pixels are in pinned memory, from which a GPU copies while it computes.
+        device: of the pixels. A GPU copies them while it computes.
 
     Raises:
         InputError: from the block, that of ``decode``, or a worker died.
     """
     if not workers:
-        yield (torch.from_numpy(decode(job)) for job in jobs)
+        yield (torch.from_numpy(decode(job)).to(device) for job in jobs)
         return
     jobs = iter(jobs)
     with worker_pool(workers, partial(_tensor, decode)) as pool:
@@ -92,7 +96,8 @@ def decoded(
             while results:
                 pixels = results.popleft().result()
                 results.extend(pool.submit(call, job) for job in islice(jobs, 1))
-                yield pixels.pin_memory() if pin else pixels
+                pixels = pixels.pin_memory() if device.type == "cuda" else pixels
+                yield pixels.to(device, non_blocking=True)
 
         yield in_order()
 

@@ -100,7 +100,6 @@ def _view_batches(run: ScoredRun, rows: np.ndarray, split: str, seed: int) -> It
         return
     jobs = ((0, BATCH * number, batch) for number, batch in enumerate(batches))
     cutter = RandomCrops([EncodedImages(run.store, split)], 2, config["crop_scale"], run.side, seed)
-    is_pinned = run.device.type == "cuda"
-    with decoded(cutter, jobs, run.config["workers"], AHEAD_BATCHES, is_pinned) as cut:
+    with decoded(cutter, jobs, run.config["workers"], AHEAD_BATCHES, run.device) as cut:
         for crops, generator in zip(cut, generators, strict=True):
-            yield augment.of_crops(crops.to(run.device, non_blocking=True).flatten(0, 1), generator)
+            yield augment.of_crops(crops.flatten(0, 1), generator)

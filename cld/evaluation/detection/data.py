@@ -70,11 +70,8 @@ class AnnotatedImages:
         self, rows: Iterable[int], workers: int, ahead: int, device: torch.device
     ) -> Iterator[Iterator[Tensor]]:
         """Gives an iterator over images (3, H, W) in [0, 1], see :func:`cld.data.decoding.decoded`."""
-        with decoded(self.pixels, rows, workers, ahead, device.type == "cuda") as images:
-            yield (
-                image.to(device, non_blocking=True).permute(2, 0, 1).contiguous().float() / 255
-                for image in images
-            )
+        with decoded(self.pixels, rows, workers, ahead, device) as images:
+            yield (image.permute(2, 0, 1).contiguous().float() / 255 for image in images)
 
 
 def flipped(image: Tensor, target: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:

@@ -1,7 +1,6 @@
 """Class-balanced subsets of the training images, and images held out to choose a trial by."""
 
-import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +8,7 @@ import numpy as np
 from cld.data import read_info
 from cld.evaluation.labels import complete_labels
 from cld.runtime.errors import InputError
-from cld.runtime.files import write_json
+from cld.runtime.files import read_json, write_json
 
 FORMAT = "cld-subset"
 
@@ -81,15 +80,10 @@ def read_subset(path: str | Path, store: str | Path) -> Subset:
     Raises:
         InputError: the file is missing, is no subset, or is of another store.
     """
-    try:
-        content = json.loads(Path(path).read_text(encoding="utf-8"))
-        if content.pop("format") != FORMAT:
-            raise ValueError("another format")
-        subset = Subset(**content)
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such subset; draw it by the command subset") from None
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise InputError(f"{path}: cannot be read as a subset ({error}); draw it again") from None
+    content = read_json(path, "draw it again by the command subset")
+    if set(content) != {"format", *(field.name for field in fields(Subset))}:
+        raise InputError(f"{path}: is no subset; draw it again by the command subset")
+    subset = Subset(**{name: value for name, value in content.items() if name != "format"})
     checksum = read_info(store).checksum
     if subset.data != checksum:
         raise InputError(

@@ -89,7 +89,9 @@ def test_a_subset_is_stored_as_a_list_and_belongs_to_its_store(tmp_path, store):
 @pytest.mark.parametrize("content", ["", "[]", "{}", '{"format": "cld-subset", "share": 1}'])
 def test_a_file_that_is_no_subset_is_one_line(tmp_path, store, content):
     (tmp_path / "s.json").write_text(content)
-    with pytest.raises(InputError, match=r"s\.json: cannot be read as a subset") as told:
+    with pytest.raises(
+        InputError, match=r"s\.json: (cannot be read \(.*\)|is no subset); draw it again by"
+    ) as told:
         read_subset(tmp_path / "s.json", store)
     assert "\n" not in str(told.value)
 
@@ -117,13 +119,6 @@ def test_all_layers_are_trained_and_the_head_at_its_own_rate(tmp_path, store, ch
     backbone, faster = changed(1e-20, 1e19)
     assert not any(backbone.values())
     assert faster.std() > 2 * head.std()
-
-
-def test_batches_larger_than_the_subset(tmp_path, store, checkpoint):
-    write_subset(tmp_path / "s.json", draw_subset(store, 0.01, 0.2, 0))
-    large = {**SETTINGS, "batch_size": 256}
-    trial = run_trial(checkpoint, store, tmp_path / "s.json", large, 0.1, 10, tmp_path / "t.json", "cpu")
-    assert trial.subset["train"] == 3 and not trial.diverged
 
 
 def test_the_winner_alone_is_tested_and_the_grid_is_kept(grid, store):
@@ -174,7 +169,7 @@ def test_trials_that_are_no_whole_grid(tmp_path, grid, store, checkpoint, subset
     other = write_colours(tmp_path / "other.h5", (5, 5, 5), (1, 1, 1))
     with pytest.raises(InputError, match="was trained on another store"):
         score_winner(grid, other, SETTINGS, "cpu")
-    with pytest.raises(InputError, match=r"none\.json: cannot be read as a trial"):
+    with pytest.raises(InputError, match=r"none\.json: cannot be read .*; run the trial again"):
         score_winner([tmp_path / "none.json"], store, SETTINGS, "cpu")
 
 
