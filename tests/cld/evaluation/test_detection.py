@@ -190,15 +190,6 @@ def test_stopped_and_crashed_ends_with_the_same_bits(store, checkpoint, tmp_path
     assert (kept.parent / files[1]).read_bytes() == scores[0].with_suffix(".png").read_bytes()
 
 
-def test_a_partial_checkpoint_of_another_fine_tuning_is_refused(store, checkpoint, tmp_path):
-    score = tmp_path / "detection.json"
-    score_detection(store, tiny_settings(0), checkpoint, "cpu", score=score)
-    with pytest.raises(
-        InputError, match=r"another training \(settings.lr 0.03 there, 0.01 here\); delete it"
-    ):
-        score_detection(store, tiny_settings(0, lr=0.01), checkpoint, "cpu", score=score)
-
-
 def all_difficult():
     _, objects = pictures(5, seed=0)
     objects.difficult[:] = 1
