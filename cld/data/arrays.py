@@ -29,13 +29,6 @@ class Split:
     def __len__(self) -> int:
         return len(self.labels)
 
-    def arrays(self) -> dict[str, np.ndarray]:
-        """The datasets of a split, by name, with their types."""
-        return {
-            "images": np.asarray(self.images, dtype=np.uint8),
-            "labels": np.asarray(self.labels, dtype=np.int64),
-        }
-
 
 def write_store(path: str | Path, splits: Mapping[str, Split], **facts: object) -> StoreInfo:
     """Write a store of small images atomically and return its description.
@@ -56,8 +49,8 @@ def write_store(path: str | Path, splits: Mapping[str, Split], **facts: object) 
 
     def fill(store: h5py.File) -> None:
         for name, split in splits.items():
-            for dataset, array in split.arrays().items():
-                store.create_dataset(f"{name}/{dataset}", data=array)
+            store.create_dataset(f"{name}/images", data=np.asarray(split.images, dtype=np.uint8))
+            store.create_dataset(f"{name}/labels", data=np.asarray(split.labels, dtype=np.int64))
 
     return write_file(path, ARRAYS, description, fill)
 

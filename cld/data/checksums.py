@@ -7,7 +7,6 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from cld.runtime.files import write_text
 from cld.runtime.progress import progress
 
 BLOCK_BYTES = 16 * 2**20
@@ -36,13 +35,8 @@ def is_jpegs(name: str) -> bool:
 
 
 def sidecar(path: str | Path) -> Path:
-    """The file beside a store that holds the whole file's checksum."""
+    """The file beside a store that holds the whole file's checksum, in the format of sha256sum."""
     return Path(f"{path}.sha256")
-
-
-def write_sidecar(path: str | Path, digest: str) -> None:
-    """Write a store's file checksum beside it, in the format of sha256sum."""
-    write_text(sidecar(path), f"{digest}  {Path(path).name}\n")
 
 
 def file_sha256(path: str | Path) -> str:

@@ -4,7 +4,6 @@ A job is whatever a worker needs to know. Its result depends neither on which wo
 workers there are.
 """
 
-import io
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -18,7 +17,6 @@ from PIL import Image
 from torch import Tensor
 
 from cld.data import EncodedImages, StoreInfo
-from cld.runtime.errors import InputError
 from cld.runtime.worker_pool import call, worker_pool
 
 #: Side of what a network sees of JPEGs, which differ in size.
@@ -52,8 +50,7 @@ def cut(
     Raises:
         InputError: the JPEG cannot be decoded.
     """
-    try:
-        image = Image.open(io.BytesIO(images[row]))
+    with images.opened(row) as image:
         width, height = image.size
         regions = regions_of(height, width)
         reduction = max((s for s in (1, 2, 4, 8) if regions[:, 2:].min() >= s * side), default=1)
@@ -61,21 +58,17 @@ def cut(
             # the last pixels of a reduced image may be covered only in part: draft returns the covered box
             regions = regions * (drafted[1][2] / width)
         image = image.convert("RGB")
-        return np.stack(
-            [
-                np.asarray(
-                    image.resize((side, side), Image.Resampling.BILINEAR, (left, top, left + w, top + h))
-                )
-                for top, left, h, w in regions.tolist()
-            ]
-        )
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise InputError(f"{images.path}: image {row} cannot be decoded ({error}); build it again") from error
+        boxes = [(left, top, left + w, top + h) for top, left, h, w in regions.tolist()]
+        return np.stack([image.resize((side, side), Image.Resampling.BILINEAR, box) for box in boxes])
 
 
 @contextmanager
 def decoded(
-    decode: Callable[[Job], np.ndarray], jobs: Iterable[Job], workers: int, ahead: int, pin: bool
+    decode: Callable[[Job], np.ndarray],
+    jobs: Iterable[Job],
+    workers: int,
+    ahead: int,
+    device: torch.device,
 ) -> Iterator[Iterator[Tensor]]:
     """Run jobs ahead of time; gives an iterator over their pixels, in the order of the jobs.
 
@@ -86,13 +79,13 @@ def decoded(
         jobs: may be endless; ``ahead`` of them are taken from it early.
         workers: processes; 0: this process decodes, when it is asked.
         ahead: how many jobs are under way, or done and not yet asked for.
-        pin: whether the pixels are in pinned memory, from which a GPU copies while it computes.
+        device: of the pixels. A GPU copies them while it computes.
 
     Raises:
         InputError: from the block, that of ``decode``, or a worker died.
     """
     if not workers:
-        yield (torch.from_numpy(decode(job)) for job in jobs)
+        yield (torch.from_numpy(decode(job)).to(device) for job in jobs)
         return
     jobs = iter(jobs)
     with worker_pool(workers, partial(_tensor, decode)) as pool:
@@ -103,7 +96,8 @@ def decoded(
             while results:
                 pixels = results.popleft().result()
                 results.extend(pool.submit(call, job) for job in islice(jobs, 1))
-                yield pixels.pin_memory() if pin else pixels
+                pixels = pixels.pin_memory() if device.type == "cuda" else pixels
+                yield pixels.to(device, non_blocking=True)
 
         yield in_order()
 

@@ -54,7 +54,7 @@ def extract_features(
     encoder, side = encoder.to(device).eval(), view_side(image_size, info)
 
     def encode(images: Tensor) -> Tensor:
-        return encoder(normalise(images.to(device, non_blocking=True), info.mean, info.std, side))
+        return encoder(normalise(images.to(device), info.mean, info.std, side))
 
     if info.kind != JPEG:
         pixels = read_split(store, split).images if rows is None else read_images(store, split, rows)
@@ -64,9 +64,7 @@ def extract_features(
     jobs = (rows[start : start + JPEG_BATCH] for start in range(0, len(rows), JPEG_BATCH))
     features = []
     with (
-        decoded(
-            partial(centres, images, side), jobs, workers, AHEAD_BATCHES, device.type == "cuda"
-        ) as batches,
+        decoded(partial(centres, images, side), jobs, workers, AHEAD_BATCHES, device) as batches,
         progress(f"features of {split}", len(rows), "images") as bar,
     ):
         for batch in batches:

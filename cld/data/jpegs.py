@@ -1,12 +1,15 @@
 """Stores of JPEGs of any size, read at random by any number of processes at once."""
 
+import io
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import h5py
 import numpy as np
+from PIL import Image
 
 from cld.data.objects import Objects
 from cld.data.store_format import (
@@ -131,6 +134,20 @@ class EncodedImages:
         if len(content) != stop - start:
             raise InputError(f"{self.path}: ends before image {index}; delete it and build it again")
         return content
+
+    @contextmanager
+    def opened(self, index: int) -> Iterator[Image.Image]:
+        """One image as PIL opens it, to be decoded within the block.
+
+        Raises:
+            InputError: from the block, the JPEG cannot be decoded.
+        """
+        try:
+            yield Image.open(io.BytesIO(self[index]))
+        except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+            raise InputError(
+                f"{self.path}: image {index} cannot be decoded ({error}); build it again"
+            ) from error
 
     def __getstate__(self) -> dict:
         return {**self.__dict__, "_file": None}

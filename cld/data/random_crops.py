@@ -106,11 +106,9 @@ def random_crop_batches(
 
     ahead, current = tee(batches)
     jobs = ((step, part.start, index[part].tolist()) for step, index in ahead for part in parts(len(index)))
-    is_pinned = device.type == "cuda"
-    with decoded(crops, jobs, workers, AHEAD_BATCHES * jobs_per_batch, is_pinned) as chunks:
+    with decoded(crops, jobs, workers, AHEAD_BATCHES * jobs_per_batch, device) as chunks:
 
         def crops_of(index: Tensor) -> Tensor:
-            own = [next(chunks).to(device, non_blocking=True) for _ in parts(len(index))]
-            return torch.cat(own, dim=1)
+            return torch.cat([next(chunks) for _ in parts(len(index))], dim=1)
 
         yield (crops_of(index) for _, index in current)

@@ -21,7 +21,6 @@ from cld.runtime.progress import progress
 VARIABLE = "CLD_STAGING"
 #: Left free for other jobs of the node.
 SPARE_BYTES = 10**9
-GIGABYTE = 1e9
 
 
 def local_copy(store: str | Path) -> Path:
@@ -36,47 +35,26 @@ def local_copy(store: str | Path) -> Path:
     if not setting or not store.is_file():  # its reader reports a missing store
         return store
     folder = os.path.expandvars(os.path.expanduser(setting))
-    if "$" in folder:
-        return _in_place(store, f"{setting} is not set here")
-    digest = _digest(store)
-    if digest is None:
-        return _in_place(store, f"{sidecar(store).name} is missing")
     try:
-        return _copied(store, digest, _own_folder(Path(folder)))
-    except (OSError, InputError) as error:
-        return _in_place(store, str(error))
+        if "$" in folder:
+            raise InputError(f"{setting} is not set here")
+        digest = sidecar(store).read_text(encoding="ascii", errors="replace").split(" ")[0]
+        return _copied(store, digest, Path(folder, f"cld-{os.getuid()}"))
     except _AlteredError:
-        raise InputError(
-            f"{store}: its content does not match {sidecar(store).name}; check it with: cld verify {store}"
-        ) from None
+        raise
+    except (OSError, InputError) as error:
+        print(f"{store}: is read where it is, without a copy ({error})", file=sys.stderr, flush=True)
+        return store
 
 
-class _AlteredError(Exception):
-    """The copied content has another checksum."""
-
-
-def _in_place(store: Path, reason: str) -> Path:
-    print(f"{store}: is read where it is, without a copy ({reason})", file=sys.stderr, flush=True)
-    return store
-
-
-def _digest(store: Path) -> str | None:
-    try:
-        return sidecar(store).read_text(encoding="ascii").split()[0]
-    except (OSError, ValueError, IndexError):
-        return None
-
-
-def _own_folder(folder: Path) -> Path:
-    """The user's own folder, in one that several users may share."""
-    own = folder / f"cld-{os.getuid()}"
-    own.mkdir(mode=0o700, parents=True, exist_ok=True)
-    if own.lstat().st_uid != os.getuid():
-        raise InputError(f"{own}: belongs to another user; move it, or name another folder")
-    return own
+class _AlteredError(InputError):
+    """The store has another content than its checksum says: it is not read in place either."""
 
 
 def _copied(store: Path, digest: str, folder: Path) -> Path:
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)  # the user's own, in one that several may share
+    if folder.lstat().st_uid != os.getuid():
+        raise InputError(f"{folder}: belongs to another user; move it, or name another folder")
     size = store.stat().st_size
     copy = folder / f"{store.stem}-{digest[:16]}.h5"
     if _is_whole(copy, size):
@@ -86,10 +64,9 @@ def _copied(store: Path, digest: str, folder: Path) -> Path:
             return copy
         for half in folder.glob(f".{glob.escape(copy.stem)}.*.h5"):  # of a process that was killed
             half.unlink()
-        free = shutil.disk_usage(folder).free
-        if size + SPARE_BYTES > free:
-            needed = f"{(size + SPARE_BYTES) / GIGABYTE:.1f} GB are needed in {folder}"
-            return _in_place(store, f"{needed}, {free / GIGABYTE:.1f} are free")
+        needed, free = size + SPARE_BYTES, shutil.disk_usage(folder).free
+        if needed > free:
+            raise InputError(f"{needed / 1e9:.1f} GB are needed in {folder}, {free / 1e9:.1f} are free")
         with atomic_path(copy) as temporary:
             _copy(store, temporary, size, digest)
     return copy
@@ -111,4 +88,6 @@ def _copy(store: Path, temporary: Path, size: int, digest: str) -> None:
             target.write(block)
             bar.advance(len(block) >> 20)
     if found.hexdigest() != digest:
-        raise _AlteredError
+        raise _AlteredError(
+            f"{store}: its content does not match {sidecar(store).name}; check it with: cld verify {store}"
+        )

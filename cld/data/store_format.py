@@ -9,9 +9,9 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from cld.data.checksums import combined, file_sha256, seal, sidecar, write_sidecar
+from cld.data.checksums import combined, file_sha256, seal, sidecar
 from cld.runtime.errors import InputError
-from cld.runtime.files import atomic_path
+from cld.runtime.files import atomic_path, write_text
 
 FORMAT = "cld-store"
 VERSION = 2
@@ -89,7 +89,7 @@ def write_file(
         digest = file_sha256(temporary)
         # a build that ends here leaves a store without a file checksum rather than with a wrong one
         sidecar(path).unlink(missing_ok=True)
-    write_sidecar(path, digest)
+    write_text(sidecar(path), f"{digest}  {Path(path).name}\n")
     return read_info(path)
 
 

@@ -1,6 +1,5 @@
 """Small pictures of a store's images, of either kind: for cards and for comparing raw pixels."""
 
-import io
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,7 +9,6 @@ from PIL import Image
 from cld.data.arrays import read_images
 from cld.data.jpegs import EncodedImages
 from cld.data.store_format import JPEG, read_info
-from cld.runtime.errors import InputError
 
 
 def thumbnails(path: str | Path, split: str, rows: Sequence[int] | np.ndarray, side: int) -> np.ndarray:
@@ -28,12 +26,9 @@ def thumbnails(path: str | Path, split: str, rows: Sequence[int] | np.ndarray, s
 
 
 def _decoded(images: EncodedImages, row: int, side: int) -> np.ndarray:
-    try:
-        image = Image.open(io.BytesIO(images[row]))
+    with images.opened(row) as image:
         image.draft("RGB", (2 * side, 2 * side))  # decode no larger than needed
         return _resized(image.convert("RGB"), side)
-    except (OSError, SyntaxError, ValueError) as error:
-        raise InputError(f"{images.path}: image {row} cannot be decoded ({error}); build it again") from error
 
 
 def _resized(image: Image.Image, side: int) -> np.ndarray:

@@ -6,8 +6,8 @@ import numpy as np
 import torch
 
 from cld.data import read_info
+from cld.evaluation.accuracy import top_accuracy
 from cld.evaluation.labels import class_labels
-from cld.nearest_neighbours import top_accuracy
 
 
 def score_chance(store: str, settings: Mapping) -> dict:
@@ -19,5 +19,5 @@ def score_chance(store: str, settings: Mapping) -> dict:
     train, labels = class_labels(store, "train"), class_labels(store, settings["split"])
     counts = np.bincount(train, minlength=len(read_info(store).classes))
     ranked = torch.from_numpy(np.argsort(-counts, kind="stable")).expand(len(labels), -1)
-    metrics = top_accuracy(ranked, torch.from_numpy(labels))
+    metrics = top_accuracy(ranked, labels)
     return {"run": None, "seed": None, "metrics": metrics, "settings": dict(settings)}

@@ -85,10 +85,6 @@ def _require_pairs(a: Sequence[dict], b: Sequence[dict], metric: str) -> None:
             raise InputError(
                 f"the scores differ in their {name} ({', '.join(values)}); compare like with like"
             )
-    sizes = {score["details"]["n"] for score in (*a, *b) if "n" in score.get("details", {})}
-    if len(sizes) > 1:
-        numbers = ", ".join(map(str, sorted(sizes)))
-        raise InputError(f"the scores are of different numbers of images ({numbers}); score the same split")
     seeds = [sorted((score["seed"] for score in scores), key=str) for scores in (a, b)]
     if seeds[0] != seeds[1] or len(set(seeds[0])) < len(seeds[0]):
         shown = " and ".join(", ".join(map(str, some)) for some in seeds)

@@ -4,14 +4,10 @@ from collections.abc import Mapping
 
 import torch
 
-from cld.data import read_info
-from cld.data.features import extract_features
 from cld.evaluation.accuracy import accuracy
-from cld.evaluation.labels import neighbour_labels, require_k
-from cld.nearest_neighbours import knn_classify
-from cld.run_id import run_id
-from cld.runtime.device import resolve_device
-from cld.training.checkpoint import load_encoder
+from cld.evaluation.labels import neighbour_labels, require_within
+from cld.evaluation.nearest_neighbours import knn_classify
+from cld.evaluation.scored_run import load_scored_run
 
 
 def score_knn(store: str, settings: Mapping, checkpoint: str, device_name: str | None = None) -> dict:
@@ -22,26 +18,12 @@ def score_knn(store: str, settings: Mapping, checkpoint: str, device_name: str |
     Raises:
         InputError: the labels do not suit, see :mod:`cld.evaluation.labels`, or there are no ``k`` images.
     """
-    device, info = resolve_device(device_name), read_info(store)
-    labels, train_labels = neighbour_labels(store, info, settings["split"], "train")
-    require_k(settings["k"], len(train_labels), "train", "knn.k")
-    encoder, config = load_encoder(checkpoint, device)
-    settings = {**settings, "temperature": settings["temperature"] or config["temperature"]}
-    train, features = (
-        extract_features(encoder, store, split, info, device, config["image_size"], config["workers"])
-        for split in ("train", settings["split"])
-    )
-    ranked = knn_classify(
-        train,
-        torch.from_numpy(train_labels),
-        features,
-        len(info.classes),
-        settings["k"],
-        settings["temperature"],
-    )
-    return {
-        "run": run_id(config),
-        "seed": config["seed"],
-        **accuracy(ranked, torch.from_numpy(labels).to(device)),
-        "settings": settings,
-    }
+    split, k = settings["split"], settings["k"]
+    labels, train_labels = neighbour_labels(store, split, "train")
+    require_within("knn.k", k, len(train_labels), "the neighbours in split 'train'")
+    run = load_scored_run(store, checkpoint, device_name)
+    temperature = settings["temperature"] or run.config["temperature"]
+    train, queries = (run.features(run.encoder, name) for name in ("train", split))
+    n_classes = len(run.info.classes)
+    ranked = knn_classify(train, torch.from_numpy(train_labels), queries, n_classes, k, temperature)
+    return run.score({**settings, "temperature": temperature}, **accuracy(ranked, labels))

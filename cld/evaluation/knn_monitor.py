@@ -7,8 +7,9 @@ import torch
 
 from cld.data import read_info, read_labels
 from cld.data.features import extract_features
+from cld.evaluation.accuracy import top_accuracy
+from cld.evaluation.nearest_neighbours import knn_classify
 from cld.methods.base import Method
-from cld.nearest_neighbours import knn_classify, top_accuracy
 from cld.runtime.errors import InputError
 
 #: Splits of a store that queries come from: held-out training images where there are some.
@@ -49,9 +50,8 @@ class KNNMonitor:
             for split in self.splits
         )
         method.train()
-        of_bank, of_queries = (
-            torch.from_numpy(read_labels(self.store, split)).to(device) for split in self.splits
-        )
+        of_bank, of_queries = (read_labels(self.store, split) for split in self.splits)
         k, temperature = self.config["watch"]["k"], self.config["temperature"]
-        ranked = knn_classify(bank, of_bank, queries, len(self.info.classes), k, temperature)
+        n_classes = len(self.info.classes)
+        ranked = knn_classify(bank, torch.from_numpy(of_bank), queries, n_classes, k, temperature)
         return {"knn_top1": top_accuracy(ranked, of_queries)["top1"]}

@@ -1,10 +1,10 @@
-"""Checks of a store's labels, made before anything slow begins."""
+"""Checks of a store's labels and of settings against them, made before anything slow begins."""
 
 from collections.abc import Sequence
 
 import numpy as np
 
-from cld.data import StoreInfo, read_labels
+from cld.data import read_info, read_labels
 from cld.runtime.errors import InputError
 
 N_NAMED = 3
@@ -26,15 +26,14 @@ def class_labels(store: str, split: str) -> np.ndarray:
     return labels
 
 
-def complete_labels(store: str, split: str, info: StoreInfo) -> np.ndarray:
+def complete_labels(store: str, split: str) -> np.ndarray:
     """The labels of a split that has images of every class, int64 (N,).
 
     Raises:
         InputError: as :func:`class_labels`; or the split lacks a class.
     """
-    labels = class_labels(store, split)
-    counts = np.bincount(labels, minlength=len(info.classes))
-    if missing := [name for name, count in zip(info.classes, counts, strict=True) if not count]:
+    labels, classes = class_labels(store, split), read_info(store).classes
+    if missing := [name for label, name in enumerate(classes) if label not in labels]:
         raise InputError(
             f"{store}: split '{split}' has no image of class {_named(missing)}, so a classifier can neither "
             "be trained on it nor scored by it; build the store with images of each class in each split"
@@ -42,19 +41,19 @@ def complete_labels(store: str, split: str, info: StoreInfo) -> np.ndarray:
     return labels
 
 
-def neighbour_labels(store: str, info: StoreInfo, split: str, source: str) -> tuple[np.ndarray, np.ndarray]:
+def neighbour_labels(store: str, split: str, source: str) -> tuple[np.ndarray, np.ndarray]:
     """The labels of a split and of that in which its neighbours are looked for, each int64 (N,).
 
     Raises:
         InputError: as :func:`class_labels`; or a class of ``split`` has no neighbour in ``source``. Where the
             two are the same, an image is no neighbour of itself.
     """
-    labels = class_labels(store, split), class_labels(store, source)
-    n_queries, n_neighbours = (np.bincount(values, minlength=len(info.classes)) for values in labels)
+    labels, classes = (class_labels(store, split), class_labels(store, source)), read_info(store).classes
+    n_queries, n_neighbours = (np.bincount(values, minlength=len(classes)) for values in labels)
     is_same = split == source
     missing = np.flatnonzero((n_queries > 0) & (n_neighbours <= int(is_same)))
     if len(missing):
-        names = _named([info.classes[label] for label in missing])
+        names = _named([classes[label] for label in missing])
         if is_same:
             raise InputError(
                 f"{store}: split '{split}' has one image of class {names}, and so no right neighbour for it; "
@@ -67,16 +66,18 @@ def neighbour_labels(store: str, info: StoreInfo, split: str, source: str) -> tu
     return labels
 
 
-def require_k(k: int, n_neighbours: int, split: str, key: str) -> None:
-    """Refuse more neighbours than there are.
+def require_within(key: str, value: int, most: int, things: str) -> None:
+    """Refuse a number of neighbours or groups that the images cannot give.
+
+    Args:
+        key: the setting.
+        most: how many ``things`` there are.
 
     Raises:
-        InputError: ``k`` is below 1 or above ``n_neighbours``; names the setting ``key``.
+        InputError: ``value`` is below 1 or above ``most``.
     """
-    if not 1 <= k <= n_neighbours:
-        raise InputError(
-            f"{key} {k} is outside 1..{n_neighbours}, the neighbours in split '{split}'; change it"
-        )
+    if not 1 <= value <= most:
+        raise InputError(f"{key} {value} is outside 1..{most}, {things}; change it")
 
 
 def _named(classes: Sequence[str]) -> str:

@@ -13,30 +13,24 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from cld.data import StoreInfo, read_info
-from cld.data.checksums import file_sha256
-from cld.data.features import extract_features
 from cld.evaluation.accuracy import accuracy, by_logits
-from cld.evaluation.classifier.backbone import load_backbone
-from cld.evaluation.classifier.random_views import TrainingImages
 from cld.evaluation.classifier.training import linear_head, train_classifier
 from cld.evaluation.labels import complete_labels
 from cld.evaluation.logistic_regression import fit_logistic_regression, standardised
 from cld.evaluation.protocol_names import partial_path
-from cld.run_id import run_id
-from cld.runtime.device import resolve_device
+from cld.evaluation.scored_run import ScoredRun, load_scored_run
 from cld.runtime.errors import InputError
 from cld.training.resumable import Resumable
 
 
 def score_linear(store: str, settings: Mapping, checkpoint: str, device_name: str | None = None) -> dict:
     """Logistic regression, by L-BFGS, of features that are computed once and standardised."""
-    device, info = resolve_device(device_name), read_info(store)
-    train_labels, test_labels = _labels(store, settings["split"], info, device)
-    backbone, config, _ = load_backbone(checkpoint, info, device)
-    logits, fit = _regression(store, settings, settings["split"], info, backbone, config, train_labels)
+    train_labels, test_labels = (complete_labels(store, split) for split in ("train", settings["split"]))
+    run = load_scored_run(store, checkpoint, device_name)
+    logits, fit = _regression(run, train_labels, settings, settings["split"])
+    grades = accuracy(by_logits(logits), test_labels)
     details = {"kind": "features without augmentation, computed once; L-BFGS", "fit": fit}
-    return _score(config, settings, accuracy(by_logits(logits), test_labels), details)
+    return run.score(settings, grades["metrics"], details | grades["details"])
 
 
 def score_linear_published(
@@ -53,13 +47,11 @@ def score_linear_published(
         score: the score's file, which the caller writes; it then removes the state beside it, from which
             a stopped training resumes.
     """
-    device, info = resolve_device(device_name), read_info(store)
-    train_labels, test_labels = _labels(store, settings["split"], info, device)
-    backbone, config, side = load_backbone(checkpoint, info, device)
-
-    rows, seed = np.arange(len(train_labels)), config["seed"]
-    images = TrainingImages(store, "train", rows, info, side, device, config["workers"])
-    head = linear_head(backbone.out_features, len(info.classes), seed).to(device)
+    split = settings["split"]
+    train_labels, test_labels = complete_labels(store, "train"), complete_labels(store, split)
+    run = load_scored_run(store, checkpoint, device_name)
+    backbone = run.backbone()
+    head = linear_head(backbone.out_features, len(run.info.classes), run.config["seed"]).to(run.device)
     optimiser = torch.optim.SGD(
         head.parameters(), settings["lr"], settings["momentum"], weight_decay=settings["weight_decay"]
     )
@@ -69,29 +61,17 @@ def score_linear_published(
             features = backbone(views)
         return head(features)
 
-    subject = {
-        "run": run_id(config),
-        "checkpoint": file_sha256(checkpoint),
-        "data": info.checksum,
-        "settings": dict(settings),
-    }
-    resumable = Resumable(partial_path(score), subject, config["checkpoint_every_s"])
-    loss = train_classifier(
-        images, train_labels, classify, head, optimiser, settings, seed, "linear_published", resumable
-    )
+    resumable = Resumable(partial_path(score), run.subject(settings), run.config["checkpoint_every_s"])
+    rows, title = np.arange(len(train_labels)), "linear_published"
+    loss = train_classifier(run, rows, train_labels, classify, head, optimiser, settings, title, resumable)
     if not math.isfinite(loss):
         resumable.remove()
         raise InputError(
             f"{checkpoint}: the linear classifier diverged; lower linear_published.lr ({settings['lr']})"
         )
-    network = nn.Sequential(backbone, head).eval()
-    logits = extract_features(
-        network, store, settings["split"], info, device, config["image_size"], config["workers"]
-    )
+    logits = run.features(nn.Sequential(backbone, head), split)
     grades = accuracy(by_logits(logits), test_labels)
-    faster_logits, _ = _regression(
-        store, settings["faster"], settings["split"], info, backbone, config, train_labels
-    )
+    faster_logits, _ = _regression(run, train_labels, settings["faster"], split)
     faster = accuracy(by_logits(faster_logits), test_labels)["metrics"]
     details = {
         "kind": "random views in every epoch; SGD",
@@ -99,46 +79,21 @@ def score_linear_published(
         "faster": faster,
         "faster_minus_published": {name: faster[name] - value for name, value in grades["metrics"].items()},
     }
-    return _score(config, settings, grades, details)
-
-
-def _labels(store: str, split: str, info: StoreInfo, device: torch.device) -> list[Tensor]:
-    return [torch.from_numpy(complete_labels(store, name, info)).to(device) for name in ("train", split)]
+    return run.score(settings, grades["metrics"], details | grades["details"])
 
 
 def _regression(
-    store: str,
-    settings: Mapping,
-    split: str,
-    info: StoreInfo,
-    backbone: nn.Module,
-    config: Mapping,
-    train_labels: Tensor,
+    run: ScoredRun, train_labels: np.ndarray, settings: Mapping, split: str
 ) -> tuple[Tensor, dict]:
     """Logits (N, C) of the images of ``split``, and how the fit went."""
-    train, test = standardised(
-        *(
-            extract_features(
-                backbone, store, name, info, train_labels.device, config["image_size"], config["workers"]
-            )
-            for name in ("train", split)
-        )
-    )
+    backbone = run.backbone()
+    train, test = standardised(run.features(backbone, "train"), run.features(backbone, split))
+    targets = torch.from_numpy(train_labels).to(run.device)
     fit = fit_logistic_regression(
-        train, train_labels, len(info.classes), settings["l2"], settings["max_evaluations"]
+        train, targets, len(run.info.classes), settings["l2"], settings["max_evaluations"]
     )
     return fit.logits(test), {
         "loss": fit.loss,
         "evaluations": fit.evaluations,
         "converged": fit.converged,
-    }
-
-
-def _score(config: Mapping, settings: Mapping, grades: Mapping, details: Mapping) -> dict:
-    return {
-        "run": run_id(config),
-        "seed": config["seed"],
-        "metrics": grades["metrics"],
-        "settings": dict(settings),
-        "details": {**details, **grades["details"]},
     }

@@ -10,14 +10,10 @@ from torch import Generator, Tensor
 from torch.nn import functional as F
 
 from cld.clustering import spherical_kmeans
-from cld.data import read_info
-from cld.data.features import extract_features
-from cld.evaluation.labels import class_labels
-from cld.run_id import run_id
-from cld.runtime.device import resolve_device
+from cld.evaluation.labels import class_labels, require_within
+from cld.evaluation.scored_run import load_scored_run
 from cld.runtime.errors import InputError
 from cld.runtime.progress import progress
-from cld.training.checkpoint import load_encoder
 
 
 class Grouping(NamedTuple):
@@ -34,49 +30,26 @@ def score_nmi(store: str, settings: Mapping, checkpoint: str, device_name: str |
         InputError: the labels do not suit, see :func:`cld.evaluation.labels.class_labels`, or a setting does
             not.
     """
-    device, split = resolve_device(device_name), settings["split"]
-    info, labels = read_info(store), class_labels(store, split)
+    split, labels = settings["split"], class_labels(store, settings["split"])
     if settings["features"] not in ("instance", "backbone"):
         raise InputError(f"nmi.features '{settings['features']}': choose instance or backbone")
     settings = {**settings, "groups": settings["groups"] or len(np.unique(labels))}
-    require_groups(settings["groups"], len(labels), split, "nmi.groups")
-    encoder, config = load_encoder(checkpoint, device)
-    network = encoder if settings["features"] == "instance" else encoder.backbone
-    features = extract_features(network, store, split, info, device, config["image_size"], config["workers"])
-    tries = grouped(features, settings)
-    nmi = [mutual_information(labels, attempt.groups) for attempt in tries]
-    best = min(range(len(tries)), key=lambda i: tries[i].objective)
-    return {
-        "run": run_id(config),
-        "seed": config["seed"],
-        "metrics": {"nmi": nmi[best]},
-        "settings": settings,
-        "details": {
-            "n": len(labels),
-            "restarts": [
-                {"nmi": score, "objective": attempt.objective}
-                for score, attempt in zip(nmi, tries, strict=True)
-            ],
-        },
-    }
+    require_within("nmi.groups", settings["groups"], len(labels), f"the images of split '{split}'")
+    run = load_scored_run(store, checkpoint, device_name)
+    network = run.encoder if settings["features"] == "instance" else run.encoder.backbone
+    tries = grouped(run.features(network, split), settings)
+    restarts = [
+        {"nmi": mutual_information(labels, attempt.groups), "objective": attempt.objective}
+        for attempt in tries
+    ]
+    best = min(restarts, key=lambda attempt: attempt["objective"])
+    return run.score(settings, {"nmi": best["nmi"]}, {"n": len(labels), "restarts": restarts})
 
 
 def mutual_information(first: np.ndarray | Tensor, second: np.ndarray | Tensor) -> float:
     """NMI of two labellings (N,) in percent, normalised by the mean of their entropies."""
     first, second = (torch.as_tensor(labels).cpu().numpy() for labels in (first, second))
     return 100 * min(1.0, float(normalized_mutual_info_score(first, second)))
-
-
-def require_groups(n_groups: int, n_images: int, split: str, key: str) -> None:
-    """Refuse a number of groups that the images cannot be split into.
-
-    Raises:
-        InputError: it is below 1 or above the number of images; names the setting ``key``.
-    """
-    if not 1 <= n_groups <= n_images:
-        raise InputError(
-            f"{key} {n_groups} is outside 1..{n_images}, the images of split '{split}'; change it"
-        )
 
 
 def grouped(features: Tensor, settings: Mapping) -> list[Grouping]:

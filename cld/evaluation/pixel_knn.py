@@ -8,8 +8,8 @@ from torch.nn.functional import normalize
 
 from cld.data import read_info, thumbnails
 from cld.evaluation.accuracy import accuracy
-from cld.evaluation.labels import neighbour_labels, require_k
-from cld.nearest_neighbours import knn_classify
+from cld.evaluation.labels import neighbour_labels, require_within
+from cld.evaluation.nearest_neighbours import knn_classify
 
 
 def score_pixel_knn(store: str, settings: Mapping) -> dict:
@@ -21,20 +21,20 @@ def score_pixel_knn(store: str, settings: Mapping) -> dict:
         InputError: the labels do not suit, see :mod:`cld.evaluation.labels`, or there are no ``k`` images.
     """
     info, most = read_info(store), settings["max_images"]
-    labels, train_labels = neighbour_labels(store, info, settings["split"], "train")
-    require_k(settings["k"], min(len(train_labels), most["train"]), "train", "pixel_knn.k")
+    labels, train_labels = neighbour_labels(store, settings["split"], "train")
+    n_neighbours = min(len(train_labels), most["train"])
+    require_within("pixel_knn.k", settings["k"], n_neighbours, "the neighbours in split 'train'")
 
-    def pixels(split: str, labels: np.ndarray, most: int) -> tuple[torch.Tensor, torch.Tensor]:
+    def pixels(split: str, labels: np.ndarray, most: int) -> tuple[torch.Tensor, np.ndarray]:
         rows = np.arange(len(labels))
         if len(rows) > most:
             rows = np.sort(np.random.default_rng(0).choice(rows, most, replace=False))
         images = thumbnails(store, split, rows, settings["side"]) / np.float32(255)
         standardised = (images - np.float32(info.mean)) / np.float32(info.std)
-        return normalize(torch.from_numpy(standardised).flatten(1), dim=1), torch.from_numpy(labels[rows])
+        return normalize(torch.from_numpy(standardised).flatten(1), dim=1), labels[rows]
 
     train, train_labels = pixels("train", train_labels, most["train"])
     queries, labels = pixels(settings["split"], labels, most["test"])
-    ranked = knn_classify(
-        train, train_labels, queries, len(info.classes), settings["k"], settings["temperature"]
-    )
+    k, temperature = settings["k"], settings["temperature"]
+    ranked = knn_classify(train, torch.from_numpy(train_labels), queries, len(info.classes), k, temperature)
     return {"run": None, "seed": None, **accuracy(ranked, labels), "settings": dict(settings)}

@@ -8,14 +8,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from cld.data import read_info
-from cld.data.features import extract_features
-from cld.evaluation.labels import neighbour_labels, require_k
+from cld.evaluation.labels import neighbour_labels, require_within
+from cld.evaluation.nearest_neighbours import nearest_neighbours
+from cld.evaluation.scored_run import ScoredRun, load_scored_run
 from cld.evaluation.statistics import packed_hits
-from cld.nearest_neighbours import nearest_neighbours
-from cld.run_id import run_id
-from cld.runtime.device import resolve_device
-from cld.training.checkpoint import load_encoder
 
 
 class Retrieval(NamedTuple):
@@ -24,12 +20,11 @@ class Retrieval(NamedTuple):
     Attributes:
         rows: (N, k) int64, the nearest images first.
         is_right: (N, k) bool, whether they are of the query's class.
-        config: the run's resolved configuration.
     """
 
+    run: ScoredRun
     rows: np.ndarray
     is_right: np.ndarray
-    config: dict
 
 
 def score_retrieval(store: str, settings: Mapping, checkpoint: str, device_name: str | None = None) -> dict:
@@ -38,15 +33,12 @@ def score_retrieval(store: str, settings: Mapping, checkpoint: str, device_name:
     Raises:
         InputError: see :func:`retrieve`.
     """
-    found = retrieve(store, settings["split"], settings["from"], settings["k"], checkpoint, device_name)
-    first = found.is_right[:, 0]
-    return {
-        "run": run_id(found.config),
-        "seed": found.config["seed"],
-        "metrics": {"top1": 100 * float(first.mean()), "precision_at_k": 100 * float(found.is_right.mean())},
-        "settings": dict(settings),
-        "details": {"n": len(first), "hits": {"top1": packed_hits(first)}},
-    }
+    run, _, is_right = retrieve(
+        store, settings["split"], settings["from"], settings["k"], checkpoint, device_name
+    )
+    first = is_right[:, 0]
+    metrics = {"top1": 100 * float(first.mean()), "precision_at_k": 100 * float(is_right.mean())}
+    return run.score(settings, metrics, {"n": len(first), "hits": {"top1": packed_hits(first)}})
 
 
 def retrieve(
@@ -59,17 +51,14 @@ def retrieve(
     Raises:
         InputError: the labels do not suit, see :mod:`cld.evaluation.labels`, or there are no ``k`` images.
     """
-    device, info = resolve_device(device_name), read_info(store)
-    labels, source_labels = neighbour_labels(store, info, split, source)
+    labels, source_labels = neighbour_labels(store, split, source)
     is_same = split == source
-    require_k(k, len(source_labels) - is_same, source, "retrieval.k")
-    encoder, config = load_encoder(checkpoint, device)
-    features = [
-        extract_features(encoder, store, name, info, device, config["image_size"], config["workers"])
-        for name in dict.fromkeys((split, source))
-    ]
+    n_neighbours = len(source_labels) - is_same
+    require_within("retrieval.k", k, n_neighbours, f"the neighbours in split '{source}'")
+    run = load_scored_run(store, checkpoint, device_name)
+    features = [run.features(run.encoder, name) for name in dict.fromkeys((split, source))]
     rows = nearest_rows(features[0], features[-1], k, is_same).cpu().numpy()
-    return Retrieval(rows, source_labels[rows] == labels[:, None], config)
+    return Retrieval(run, rows, source_labels[rows] == labels[:, None])
 
 
 def nearest_rows(queries: Tensor, others: Tensor, k: int, is_same: bool) -> Tensor:

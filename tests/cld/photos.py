@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from cld.data import EncodedSplit, write_encoded_store
+from cld.data import EncodedSplit, Objects, write_encoded_store
 
 FACTS = {"dataset": "kitchen_hc", "preset": "demo", "classes": ["a", "b", "c"], "sources": {}, "config": {}}
 
@@ -33,14 +33,23 @@ def photos(n: int, seed: int = 0, sides: tuple[int, int] = (24, 60)) -> list[byt
     return [photo(*rng.integers(*sides, 2, endpoint=True), rng, "RGB" if i else "L") for i in range(n)]
 
 
-def write_photos(path: Path, splits: dict[str, list[bytes]]) -> Path:
-    """Write JPEGs, split by split, with labels 0, 1, 2, 0, …."""
-    written = {}
-    for name, images in splits.items():
-        part = path.with_suffix(f".{name}")
-        part.write_bytes(b"".join(images))
-        digests = np.array([list(hashlib.sha256(image).digest()) for image in images], dtype=np.uint8)
-        lengths = np.array([len(image) for image in images])
-        written[name] = EncodedSplit([part], lengths, digests, np.arange(len(images)) % 3)
-    write_encoded_store(path, written, **FACTS)
+def encoded_split(part: Path, images: list[bytes], objects: Objects | None = None) -> EncodedSplit:
+    """Write JPEGs to ``part`` and describe them as a split with labels 0, 1, 2, 0, …."""
+    part.write_bytes(b"".join(images))
+    digests = np.array([list(hashlib.sha256(image).digest()) for image in images], dtype=np.uint8)
+    lengths = np.array([len(image) for image in images])
+    return EncodedSplit([part], lengths, digests, np.arange(len(images)) % 3, objects)
+
+
+def write_photos(
+    path: Path, splits: dict[str, list[bytes]], objects: dict[str, Objects] | None = None, **facts
+) -> Path:
+    """Write JPEGs, and objects where there are some, split by split."""
+    written = {
+        name: encoded_split(path.with_suffix(f".{name}"), images, (objects or {}).get(name))
+        for name, images in splits.items()
+    }
+    write_encoded_store(path, written, **FACTS | facts)
+    for split in written.values():
+        split.parts[0].unlink()
     return path

@@ -7,15 +7,17 @@ layers) is then drawn otherwise, with the same probability.
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.optim import Optimizer
 
 from cld.data.epoch_sampler import EpochSampler
-from cld.evaluation.classifier.random_views import TrainingImages
+from cld.evaluation.classifier.random_views import random_views
+from cld.evaluation.scored_run import ScoredRun
 from cld.runtime.distributed import (
     all_reduce_mean,
     print_rank0,
@@ -41,63 +43,31 @@ def linear_head(in_features: int, n_classes: int, seed: int) -> nn.Linear:
     return head
 
 
-@dataclass
-class ClassifierTraining:
-    """A training between two steps.
-
-    Attributes:
-        trained: what learns.
-        total: sum of the cross-entropy over the images that the epoch has shown.
-        mean: cross-entropy of the last whole epoch.
-    """
-
-    trained: nn.Module
-    optimiser: Optimizer
-    total: Tensor
-    step: int = 0
-    mean: float = math.nan
-
-    def state(self) -> dict:
-        """What :meth:`restore` resumes from."""
-        return {
-            "trained": self.trained.state_dict(),
-            "optimiser": self.optimiser.state_dict(),
-            "total": self.total,
-            "step": self.step,
-            "mean": self.mean,
-        }
-
-    def restore(self, state: Mapping) -> None:
-        """Resume from the state of a training of the same network."""
-        self.trained.load_state_dict(state["trained"])
-        self.optimiser.load_state_dict(state["optimiser"])
-        self.total.copy_(state["total"])
-        self.step, self.mean = state["step"], state["mean"]
-
-
 def train_classifier(
-    images: TrainingImages,
-    labels: Tensor,
+    run: ScoredRun,
+    rows: np.ndarray,
+    labels: np.ndarray,
     classify: Callable[[Tensor], Tensor],
     trained: nn.Module,
     optimiser: Optimizer,
     settings: Mapping,
-    seed: int,
-    label: str,
+    title: str,
     resumable: Resumable,
 ) -> float:
     """Train to the end of the last epoch, or until the loss is not finite; resumes from a saved state.
 
+    All that is random follows from the run's seed.
+
     Args:
-        labels: (N,) int64 of ``images``, on the device.
+        rows: (N,) int64, which images of split train are learnt from.
+        labels: int64, of all images of split train.
         classify: from views (b, 3, S, S) to logits (b, C); where several processes share the batches, its
             gradients are averaged over them (:func:`cld.runtime.distributed.data_parallel`).
         trained: what learns of it.
         optimiser: of ``trained``.
         settings: ``batch_size``, ``epochs``, ``milestones`` (epochs) at which every rate is multiplied by
             ``gamma``, and ``crop_scale``.
-        seed: what all that is random follows from.
-        label: what the progress is called.
+        title: what the progress is called.
         resumable: where its state is kept; the caller removes it once it has the result.
 
     Returns:
@@ -106,23 +76,34 @@ def train_classifier(
     Raises:
         InputError: more processes than images in a batch, or the saved state is of another subject.
     """
-    n_epochs = settings["epochs"]
-    sampler = EpochSampler(seed, len(images), settings["batch_size"], equal_batches=True, stream=ORDERS)
+    seed, n_epochs = run.config["seed"], settings["epochs"]
+    sampler = EpochSampler(seed, len(rows), settings["batch_size"], equal_batches=True, stream=ORDERS)
     require_at_most(sampler.smallest_batch, "images of a batch")
     steps_per_epoch = sampler.steps_per_epoch
     n_steps = n_epochs * steps_per_epoch
     milestones = [epoch * steps_per_epoch for epoch in settings["milestones"]]
     rate = LearningRate(1, milestones=milestones, gamma=settings["gamma"])
-    training = ClassifierTraining(trained, optimiser, torch.zeros((), device=labels.device))
-    if state := resumable.load():
-        training.restore(state)
-        print_rank0(f"resumed from step {training.step} of {resumable.path}")
-    sampler = replace(sampler, first=training.step, stop=n_steps)
-    shown = progress(label, n_steps, "steps", done=training.step)
+
+    n_done, mean = 0, math.nan  # steps, and the cross-entropy of the last whole epoch
+    total = torch.zeros((), device=run.device)  # over the images that the epoch has shown
+    if saved := resumable.load():
+        trained.load_state_dict(saved["trained"])
+        optimiser.load_state_dict(saved["optimiser"])
+        n_done, mean = saved["step"], saved["mean"]
+        total.copy_(saved["total"])
+        print_rank0(f"resumed from step {n_done} of {resumable.path}")
+
+    def state() -> dict:
+        states = {"trained": trained.state_dict(), "optimiser": optimiser.state_dict()}
+        return {**states, "step": n_done, "mean": mean, "total": total}
+
+    sampler = replace(sampler, first=n_done, stop=n_steps)
+    targets = torch.from_numpy(labels[rows]).to(run.device)
+    shown = progress(title, n_steps, "steps", done=n_done)
     with (
-        images.random_views(sampler, settings["crop_scale"], seed) as batches,
+        random_views(run, rows, sampler, settings["crop_scale"]) as batches,
         shown if rank() == 0 else no_progress() as bar,
-        resumable.saving(training.state) as after_step,
+        resumable.saving(state) as after_step,
     ):
         for (step, index), views in zip(sampler, batches, strict=True):
             scale_learning_rates(optimiser, rate.at(step))
@@ -130,19 +111,18 @@ def train_classifier(
             own = index[rank_slice(len(index))]
             # a mean over the slice, of which the mean over the processes is that over the batch
             share = world_size() * len(own) / len(index)
-            loss = F.cross_entropy(classify(views), labels[own.to(labels.device)]) * share
+            loss = F.cross_entropy(classify(views), targets[own.to(run.device)]) * share
             optimiser.zero_grad()
             loss.backward()
             optimiser.step()
-            training.total += all_reduce_mean(loss.detach()) * len(index)
-            training.step += 1
-            if training.step % steps_per_epoch == 0:
-                training.mean = training.total.item() / len(images)  # waits for the device
-                training.total.zero_()
-                if not math.isfinite(training.mean):
-                    training.step = n_steps  # nothing is left to train
+            total += all_reduce_mean(loss.detach()) * len(index)
+            n_done = step + 1
+            if n_done % steps_per_epoch == 0:
+                mean = total.item() / len(rows)  # waits for the device
+                total.zero_()
+                if not math.isfinite(mean):
+                    n_done = n_steps  # nothing is left to train
                     break
-            note = f"epoch {step // steps_per_epoch + 1}/{n_epochs}, loss {training.mean:.4f}"
-            bar.advance(note=note)
-            after_step(f"step {training.step}")
-    return training.mean
+            bar.advance(note=f"epoch {step // steps_per_epoch + 1}/{n_epochs}, loss {mean:.4f}")
+            after_step(f"step {n_done}")
+    return mean

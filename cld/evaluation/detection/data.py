@@ -1,13 +1,11 @@
 """A split's images at their own sizes, with their annotated objects, as torchvision's detectors take them."""
 
-import io
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 
 from cld.data import EncodedImages, StoreInfo
@@ -28,8 +26,8 @@ class AnnotatedImages:
         """Read the index and the objects of a split.
 
         Raises:
-            InputError: the store cannot be read or has no such split, or the split has no image, no object
-                or none that counts in an evaluation.
+            InputError: the store cannot be read or has no such split, or the split has no object that counts
+                in an evaluation.
         """
         if not info.has_objects:
             raise InputError(
@@ -37,18 +35,12 @@ class AnnotatedImages:
                 "voc07's or voc0712's"
             )
         self.images = EncodedImages(store, split)
-        if not len(self.images):
-            raise InputError(f"{store}: split '{split}' has no image; build it from a complete devkit")
         objects = self.images.objects
-        if objects is None or not len(objects.labels):
+        if objects is None or objects.difficult.all():
+            n_difficult = 0 if objects is None else len(objects.labels)
             raise InputError(
-                f"{store}: split '{split}' has no object on any of its {len(self.images)} images; build it "
-                "from a devkit with annotations"
-            )
-        if objects.difficult.all():
-            raise InputError(
-                f"{store}: all {len(objects.labels)} objects of split '{split}' are difficult, so none "
-                "counts; build it from a devkit with others"
+                f"{store}: split '{split}' has {len(self.images)} images and no object that counts "
+                f"({n_difficult} are difficult); build it from a complete devkit with annotations"
             )
         self.truth = Truth.of_objects(objects)
         self.rows = np.flatnonzero(np.diff(objects.offsets))
@@ -62,12 +54,8 @@ class AnnotatedImages:
         Raises:
             InputError: it cannot be decoded.
         """
-        try:
-            return np.array(Image.open(io.BytesIO(self.images[row])).convert("RGB"))
-        except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-            raise InputError(
-                f"{self.images.path}: image {row} cannot be decoded ({error}); build it again"
-            ) from error
+        with self.images.opened(row) as image:
+            return np.array(image.convert("RGB"))
 
     def target(self, row: int, device: torch.device) -> dict[str, Tensor]:
         """One image's objects, also the difficult: ``boxes`` (m, 4), ``labels`` (m,) from 1, 0 is none."""
@@ -82,11 +70,8 @@ class AnnotatedImages:
         self, rows: Iterable[int], workers: int, ahead: int, device: torch.device
     ) -> Iterator[Iterator[Tensor]]:
         """Gives an iterator over images (3, H, W) in [0, 1], see :func:`cld.data.decoding.decoded`."""
-        with decoded(self.pixels, rows, workers, ahead, device.type == "cuda") as images:
-            yield (
-                image.to(device, non_blocking=True).permute(2, 0, 1).contiguous().float() / 255
-                for image in images
-            )
+        with decoded(self.pixels, rows, workers, ahead, device) as images:
+            yield (image.permute(2, 0, 1).contiguous().float() / 255 for image in images)
 
 
 def flipped(image: Tensor, target: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
@@ -95,3 +80,15 @@ def flipped(image: Tensor, target: dict[str, Tensor]) -> tuple[Tensor, dict[str,
     width = image.shape[2]
     boxes = torch.stack([width - right, top, width - left, bottom], dim=1)
     return image.flip(2), {**target, "boxes": boxes}
+
+
+def flipped_by_half(
+    images: Sequence[Tensor], targets: Sequence[dict[str, Tensor]]
+) -> tuple[list[Tensor], list[dict[str, Tensor]]]:
+    """Images and their objects, of which torch's global generator draws half to be flipped."""
+    flips = (torch.rand(len(images)) < 0.5).tolist()
+    pairs = [
+        flipped(image, target) if flip else (image, target)
+        for image, target, flip in zip(images, targets, flips, strict=True)
+    ]
+    return [image for image, _ in pairs], [target for _, target in pairs]

@@ -1,6 +1,6 @@
 """The protocol: fine-tune a run's network as a detector, and score and show what it detects."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import chain
 from pathlib import Path
 
@@ -8,8 +8,7 @@ import numpy as np
 import torch
 from torchvision.models.detection import FasterRCNN
 
-from cld.data import StoreInfo, read_info
-from cld.data.checksums import file_sha256
+from cld.data import read_info
 from cld.evaluation.detection.average_precision import coco_average_precision, voc_average_precision
 from cld.evaluation.detection.boxes import Detections, Truth
 from cld.evaluation.detection.data import AnnotatedImages
@@ -17,12 +16,11 @@ from cld.evaluation.detection.model import build_detector, require_stages
 from cld.evaluation.detection.pictures import save_pictures
 from cld.evaluation.detection.training import fine_tune
 from cld.evaluation.protocol_names import partial_path
+from cld.evaluation.scored_run import load_scored_run
 from cld.run_id import run_id
-from cld.runtime.device import resolve_device
-from cld.runtime.distributed import all_gather_objects, local_device, rank, rank_slice
+from cld.runtime.distributed import all_gather_objects, rank, rank_slice
 from cld.runtime.errors import InputError
 from cld.runtime.progress import no_progress, progress
-from cld.training.checkpoint import load_encoder
 from cld.training.resumable import Resumable
 
 #: Images that are decoded or under way before they are needed.
@@ -55,33 +53,23 @@ def score_detection(
             schedule for the dataset, there are too many processes, or see
             :func:`cld.evaluation.detection.training.fine_tune`.
     """
-    device, info = resolve_device(local_device() or device_name), read_info(store)
+    info = read_info(store)
     train, test = (AnnotatedImages(store, split, info) for split in ("train", settings["split"]))
     settings = {**settings, "schedule": _schedule(settings, info.dataset)}
-    encoder, run = load_encoder(checkpoint, device)
-    require_stages(encoder.backbone, checkpoint)
+    run = load_scored_run(store, checkpoint, device_name)
+    backbone, config = run.encoder.backbone, run.config
+    require_stages(backbone, checkpoint)
 
-    torch.manual_seed(run["seed"])
-    detector = build_detector(encoder.backbone, len(info.classes), settings, info.mean, info.std, device)
-    subject = {
-        "run": run_id(run),
-        "checkpoint": file_sha256(checkpoint),
-        "data": info.checksum,
-        "settings": settings,
-    }
-    resumable = Resumable(partial_path(score), subject, run["checkpoint_every_s"])
-    fine_tune(detector, train, settings, run, resumable)
-    detections = detect(detector, test, settings, run["workers"], device)
+    torch.manual_seed(config["seed"])
+    detector = build_detector(backbone, len(info.classes), settings, info.mean, info.std, run.device)
+    resumable = Resumable(partial_path(score), run.subject(settings), config["checkpoint_every_s"])
+    fine_tune(detector, train, settings, config, resumable)
+    detections = detect(detector, test, settings, config["workers"], run.device)
     if rank():
         return None
 
-    save_pictures(Path(score).with_suffix(".png"), test, detections, info, run_id(run))
-    return {
-        "run": run_id(run),
-        "seed": run["seed"],
-        **count(detections, test.truth, info),
-        "settings": settings,
-    }
+    save_pictures(Path(score).with_suffix(".png"), test, detections, info, run_id(config))
+    return run.score(settings, **count(detections, test.truth, info.classes))
 
 
 def _schedule(settings: Mapping, dataset: str) -> Mapping:
@@ -121,13 +109,13 @@ def detect(
     )
 
 
-def count(detections: Detections, truth: Truth, info: StoreInfo) -> dict:
+def count(detections: Detections, truth: Truth, classes: Sequence[str]) -> dict:
     """The ``metrics`` of a score, in percent, and the ``details`` that explain them.
 
     ``ap50_07`` and ``ap50`` are VOC's, of 2007 (11 points) and since 2010 (area); ``ap`` and ``ap75`` COCO's.
     ``ap_07`` is the mean of 2007's metric over COCO's thresholds: what Detectron2 calls AP on VOC 2007.
     """
-    n_classes = len(info.classes)
+    n_classes = len(classes)
     coco = coco_average_precision(detections, truth, n_classes)
     voc = [voc_average_precision(detections, truth, n_classes, at / 100) for at in range(50, 100, 5)]
     by_class = {
@@ -139,10 +127,10 @@ def count(detections: Detections, truth: Truth, info: StoreInfo) -> dict:
     }
     counted = ~np.isnan(voc[0].area)
     n_objects = np.bincount(truth.label[~truth.difficult], minlength=n_classes)
-    classes = {
+    by_name = {
         name: {"n_objects": int(n_objects[label])}
         | {metric: 100 * float(values[label]) for metric, values in by_class.items() if counted[label]}
-        for label, name in enumerate(info.classes)
+        for label, name in enumerate(classes)
     }
     return {
         "metrics": {name: 100 * float(values[counted].mean()) for name, values in by_class.items()},
@@ -150,6 +138,6 @@ def count(detections: Detections, truth: Truth, info: StoreInfo) -> dict:
             "n_objects": int(n_objects.sum()),
             "n_difficult": int(truth.difficult.sum()),
             "n_detections": len(detections.score),
-            "classes": classes,
+            "classes": by_name,
         },
     }

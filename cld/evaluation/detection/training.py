@@ -6,16 +6,15 @@ normalisation is over the images of all.
 """
 
 import math
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.optim import Optimizer
 from torchvision.models.detection import FasterRCNN
 
 from cld.data.epoch_sampler import EpochSampler
-from cld.evaluation.detection.data import AnnotatedImages, flipped
+from cld.evaluation.detection.data import AnnotatedImages, flipped_by_half
 from cld.runtime.distributed import (
     all_reduce_mean,
     data_parallel,
@@ -35,29 +34,6 @@ from cld.training.schedule import LearningRate
 AHEAD = 2
 #: The warm-up begins at this share of the learning rate.
 WARMUP_START = 1e-3
-
-
-@dataclass
-class FineTuning:
-    """A fine-tuning between two iterations."""
-
-    detector: FasterRCNN
-    optimiser: Optimizer
-    iteration: int = 0
-
-    def state(self) -> dict:
-        """What :meth:`restore` resumes from."""
-        return {
-            "detector": self.detector.state_dict(),
-            "optimiser": self.optimiser.state_dict(),
-            "iteration": self.iteration,
-        }
-
-    def restore(self, state: Mapping) -> None:
-        """Resume from the state of a fine-tuning of the same detector."""
-        self.detector.load_state_dict(state["detector"])
-        self.optimiser.load_state_dict(state["optimiser"])
-        self.iteration = state["iteration"]
 
 
 def fine_tune(
@@ -86,77 +62,51 @@ def fine_tune(
             f"{batch_size}; lower detection.images_per_step"
         )
     require_at_most(batch_size, "images of a step (detection.images_per_step)")
-    tuning = FineTuning(detector, build_optimiser(detector, settings))
-    if state := resumable.load():
-        tuning.restore(state)
-        print_rank0(f"resumed from iteration {tuning.iteration} of {resumable.path}")
-    seed, device = run["seed"], next(detector.parameters()).device
-    first, own = tuning.iteration, rank_slice(batch_size)
+    n_done, optimiser = 0, build_optimiser(detector, settings)
+    if saved := resumable.load():
+        detector.load_state_dict(saved["detector"])
+        optimiser.load_state_dict(saved["optimiser"])
+        n_done = saved["iteration"]
+        print_rank0(f"resumed from iteration {n_done} of {resumable.path}")
+
+    def state() -> dict:
+        states = {"detector": detector.state_dict(), "optimiser": optimiser.state_dict()}
+        return {**states, "iteration": n_done}
+
+    seed, device, own = run["seed"], next(detector.parameters()).device, rank_slice(batch_size)
     n_own = own.stop - own.start
     rate = learning_rate(settings)
-    sampler = EpochSampler(seed, len(images.rows), batch_size, first, n_iterations)
+    sampler = EpochSampler(seed, len(images.rows), batch_size, n_done, n_iterations)
     jobs = (row for _, index in sampler for row in images.rows[index[own].numpy()].tolist())
     detector.train().transform.min_size = tuple(settings["scales"]["train"])
     forward = data_parallel(detector)
-    shown = progress("fine-tune detector", n_iterations, "iterations", done=first)
+    shown = progress("fine-tune detector", n_iterations, "iterations", done=n_done)
     with (
         images.decoded(jobs, run["workers"], AHEAD * n_own, device) as pixels,
         shown if rank() == 0 else no_progress() as bar,
-        resumable.saving(tuning.state) as after_step,
+        resumable.saving(state) as after_step,
     ):
         slices = zip(*[pixels] * n_own, strict=True)
         for (iteration, index), batch in zip(sampler, slices, strict=True):
             targets = [images.target(row, device) for row in images.rows[index[own].numpy()].tolist()]
             torch.manual_seed(stream_seed(seed, STEPS, iteration, rank()))
-            loss = train_step(tuning, forward, batch, targets, batch_size, rate.at(iteration))
-            bar.advance(note=f"loss {loss:.3f}")
-            after_step(f"iteration {tuning.iteration}")
-
-
-def train_step(
-    tuning: FineTuning,
-    forward: Callable[..., dict[str, Tensor]],
-    images: tuple[Tensor, ...],
-    targets: list[dict[str, Tensor]],
-    batch_size: int,
-    lr: float,
-) -> float:
-    """One step of SGD; half of the images are flipped. What is random comes from torch's global generator.
-
-    Args:
-        forward: the detector, as :func:`cld.runtime.distributed.data_parallel` gives it.
-        images: (3, H, W) each, in [0, 1]: this process's slice of the batch.
-        targets: their objects, see :meth:`AnnotatedImages.target`.
-        batch_size: images of all processes.
-        lr: learning rate.
-
-    Returns:
-        The loss.
-
-    Raises:
-        InputError: it is not finite.
-    """
-    flips = (torch.rand(len(images)) < 0.5).tolist()
-    pairs = [
-        flipped(image, target) if flip else (image, target)
-        for image, target, flip in zip(images, targets, flips, strict=True)
-    ]
-    losses = forward(*map(list, zip(*pairs, strict=True)))
-    # a mean over the slice, of which the mean over the processes is that over the batch
-    loss = sum(losses.values()) * (world_size() * len(images) / batch_size)
-    mean = all_reduce_mean(loss).item()
-    if not math.isfinite(mean):
-        raise InputError(
-            f"fine-tuning diverged in iteration {tuning.iteration}: the loss is {mean}; lower "
-            "detection.lr or raise detection.warmup_iterations"
-        )
-    for group in tuning.optimiser.param_groups:
-        group["lr"] = lr
-    tuning.optimiser.zero_grad()
-    loss.backward()
-    tuning.optimiser.step()
-    tuning.iteration += 1
-    return mean
+            losses = forward(*flipped_by_half(batch, targets))
+            # a mean over the slice, of which the mean over the processes is that over the batch
+            loss = sum(losses.values()) * (world_size() * n_own / batch_size)
+            mean = all_reduce_mean(loss).item()
+            if not math.isfinite(mean):
+                raise InputError(
+                    f"fine-tuning diverged in iteration {iteration}: the loss is {mean}; lower "
+                    "detection.lr or raise detection.warmup_iterations"
+                )
+            for group in optimiser.param_groups:
+                group["lr"] = rate.at(iteration)
+            optimiser.zero_grad()
+            loss.backward()
+            optimiser.step()
+            n_done = iteration + 1
+            bar.advance(note=f"loss {mean:.3f}")
+            after_step(f"iteration {n_done}")
 
 
 def build_optimiser(detector: nn.Module, settings: Mapping) -> Optimizer:

@@ -1,15 +1,14 @@
 """Class-balanced subsets of the training images, and images held out to choose a trial by."""
 
-import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 import numpy as np
 
-from cld.data import StoreInfo, read_info
+from cld.data import read_info
 from cld.evaluation.labels import complete_labels
 from cld.runtime.errors import InputError
-from cld.runtime.files import write_json
+from cld.runtime.files import read_json, write_json
 
 FORMAT = "cld-subset"
 
@@ -52,7 +51,7 @@ def draw_subset(store: str | Path, share: float, held_out_share: float, seed: in
         if not 0 < value < 1:
             raise InputError(f"semisup: {name} {value} is no share of the training images; give 0.01 or 0.1")
     info = read_info(store)
-    labels, rng = complete_labels(store, "train", info), np.random.default_rng(seed)
+    labels, rng = complete_labels(store, "train"), np.random.default_rng(seed)
     n_learnt, n_held_out = (
         max(1, round(part * len(labels) / len(info.classes))) for part in (share, held_out_share)
     )
@@ -75,24 +74,20 @@ def write_subset(path: str | Path, subset: Subset) -> None:
     write_json(path, {"format": FORMAT, **asdict(subset)})
 
 
-def read_subset(path: str | Path, store: str | Path, info: StoreInfo) -> Subset:
+def read_subset(path: str | Path, store: str | Path) -> Subset:
     """Read a subset of a store.
 
     Raises:
         InputError: the file is missing, is no subset, or is of another store.
     """
-    try:
-        content = json.loads(Path(path).read_text(encoding="utf-8"))
-        if content.pop("format") != FORMAT:
-            raise ValueError("another format")
-        subset = Subset(**content)
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such subset; draw it by the command subset") from None
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise InputError(f"{path}: cannot be read as a subset ({error}); draw it again") from None
-    if subset.data != info.checksum:
+    content = read_json(path, "draw it again by the command subset")
+    if set(content) != {"format", *(field.name for field in fields(Subset))}:
+        raise InputError(f"{path}: is no subset; draw it again by the command subset")
+    subset = Subset(**{name: value for name, value in content.items() if name != "format"})
+    checksum = read_info(store).checksum
+    if subset.data != checksum:
         raise InputError(
-            f"{path}: is of another store ({subset.data[:12]} there, {info.checksum[:12]} of {store}); "
+            f"{path}: is of another store ({subset.data[:12]} there, {checksum[:12]} of {store}); "
             "draw it again"
         )
     return subset

@@ -10,25 +10,20 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from cld.data import StoreInfo, read_info
+from cld.data import StoreInfo
 from cld.data.checksums import file_sha256
-from cld.data.features import extract_features
-from cld.evaluation.accuracy import by_logits
-from cld.evaluation.classifier.backbone import load_backbone
-from cld.evaluation.classifier.random_views import TrainingImages
+from cld.evaluation.accuracy import by_logits, top_accuracy
 from cld.evaluation.classifier.training import linear_head, train_classifier
 from cld.evaluation.labels import complete_labels
 from cld.evaluation.protocol_names import partial_path
+from cld.evaluation.scored_run import load_scored_run
 from cld.evaluation.semisup.subset import read_subset
 from cld.models.backbones import build_backbone
-from cld.nearest_neighbours import top_accuracy
 from cld.run_id import run_id
-from cld.runtime.device import resolve_device
 from cld.runtime.distributed import (
     all_gather_objects,
     convert_sync_batchnorm,
     data_parallel,
-    local_device,
     rank,
     rank_slice,
     require_at_most,
@@ -88,67 +83,48 @@ def run_trial(
     first one writes. Until it is done, the state that a stopped trial resumes from is beside ``out``.
 
     Raises:
-        InputError: bad input; see :func:`cld.evaluation.classifier.backbone.load_backbone` and
+        InputError: bad input; see :mod:`cld.evaluation.scored_run` and
             :func:`cld.evaluation.classifier.training.train_classifier`.
     """
-    device, info = resolve_device(local_device() or device_name), read_info(store)
-    subset, labels = read_subset(subset_path, store, info), complete_labels(store, "train", info)
+    labels, subset = complete_labels(store, "train"), read_subset(subset_path, store)
     require_at_most(len(subset.held_out), "held-out images")
-    backbone, config, side = load_backbone(checkpoint, info, device)
-    seed = config["seed"]
-    head = linear_head(backbone.out_features, len(info.classes), seed).to(device)
-    network = convert_sync_batchnorm(nn.Sequential(backbone, head), device)
+    run = load_scored_run(store, checkpoint, device_name)
+    backbone, seed = run.backbone(), run.config["seed"]
+    head = linear_head(backbone.out_features, len(run.info.classes), seed).to(run.device)
+    network = convert_sync_batchnorm(nn.Sequential(backbone, head), run.device)
     optimiser = torch.optim.SGD(
         [{"params": backbone.parameters()}, {"params": head.parameters(), "lr": lr * head_multiplier}],
         lr,
         settings["momentum"],
         weight_decay=settings["weight_decay"],
     )
-    rows = np.array(subset.train)
-    images = TrainingImages(store, "train", rows, info, side, device, config["workers"])
-    subject = {
-        "run": run_id(config),
-        "checkpoint": file_sha256(checkpoint),
-        "subset": file_sha256(subset_path),
-        "settings": dict(settings),
-        "lr": lr,
-        "head_multiplier": head_multiplier,
-    }
-    resumable = Resumable(partial_path(out), subject, config["checkpoint_every_s"])
+    point = {"lr": lr, "head_multiplier": head_multiplier}
+    subject = {**run.subject(settings), "subset": file_sha256(subset_path), **point}
+    resumable = Resumable(partial_path(out), subject, run.config["checkpoint_every_s"])
+    title, parallel = f"lr {lr:g}, head x{head_multiplier:g}", data_parallel(network.train())
     training_loss = train_classifier(
-        images,
-        torch.from_numpy(labels[rows]).to(device),
-        data_parallel(network.train()),
-        network,
-        optimiser,
-        settings,
-        seed,
-        f"lr {lr:g}, head x{head_multiplier:g}",
-        resumable,
+        run, np.array(subset.train), labels, parallel, network, optimiser, settings, title, resumable
     )
     own = subset.held_out[rank_slice(len(subset.held_out))]
-    logits = extract_features(network, store, "train", info, device, side, config["workers"], own)
-    logits = torch.cat([part.to(device) for part in all_gather_objects(logits.cpu())])
-    held_out_labels = torch.from_numpy(labels[subset.held_out]).to(device)
-    loss = F.cross_entropy(logits, held_out_labels).item()
+    logits = torch.cat(all_gather_objects(run.features(network, "train", own).cpu()))
+    held_out_labels = labels[subset.held_out]
+    loss = F.cross_entropy(logits, torch.from_numpy(held_out_labels)).item()
     diverged = not (math.isfinite(training_loss) and math.isfinite(loss))
     trial = Trial(
-        run=run_id(config),
+        run=run_id(run.config),
         seed=seed,
         settings=dict(settings),
         subset=subset.facts(),
         trained_by=trained_by(checkpoint),
-        lr=lr,
-        head_multiplier=head_multiplier,
+        **point,
         diverged=diverged,
         training_loss=None if diverged else training_loss,
         held_out=None if diverged else {**top_accuracy(by_logits(logits), held_out_labels), "loss": loss},
     )
     if rank() == 0:
-        report = asdict(trial)
-        content = {"config": config, "trial": report, "network": network.state_dict()}
+        content = {"config": run.config, "trial": asdict(trial), "network": network.state_dict()}
         save_checkpoint(weights_path(out), content)
-        write_json(out, report)
+        write_json(out, asdict(trial))
     resumable.remove()
     return trial
 

@@ -1,12 +1,9 @@
 """The choice among a grid of trials: held-out training images decide, and the winner alone is tested."""
 
-import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from itertools import product
 from pathlib import Path
-
-import torch
 
 from cld.data import read_info
 from cld.data.features import extract_features
@@ -15,6 +12,7 @@ from cld.evaluation.labels import complete_labels
 from cld.evaluation.semisup.trial import Trial, load_network
 from cld.runtime.device import resolve_device
 from cld.runtime.errors import InputError
+from cld.runtime.files import read_json
 
 #: Fields that all trials of a grid share.
 COMMON = ("run", "seed", "settings", "subset", "trained_by")
@@ -28,10 +26,10 @@ def read_trial(path: str | Path) -> Trial:
     Raises:
         InputError: the file is missing or is no trial's.
     """
-    try:
-        return Trial(**json.loads(Path(path).read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError) as error:
-        raise InputError(f"{path}: cannot be read as a trial ({error}); run the trial again") from None
+    content = read_json(path, "run the trial again")
+    if set(content) != {field.name for field in fields(Trial)}:
+        raise InputError(f"{path}: is no trial's report; name those of the command trial")
+    return Trial(**content)
 
 
 def winner(trials: Sequence[Trial]) -> int:
@@ -92,7 +90,7 @@ def score_winner(
             f"{paths[0]}: was trained on another store ({trials[0].subset['data'][:12]} there, "
             f"{info.checksum[:12]} of {store}); name that store"
         )
-    labels = torch.from_numpy(complete_labels(store, settings["split"], info))
+    labels = complete_labels(store, settings["split"])
     best = winner(trials)
     network, config = load_network(paths[best], trials[best], info)
     logits = extract_features(

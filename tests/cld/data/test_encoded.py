@@ -7,8 +7,8 @@ from concurrent.futures import ProcessPoolExecutor
 
 import numpy as np
 import pytest
+from photos import FACTS, encoded_split, photos
 from PIL import Image
-from toy_stores import FACTS, encoded_split, jpegs, objects
 
 from cld.data import EncodedImages, read_info, read_split, thumbnails, write_encoded_store
 from cld.runtime.errors import InputError
@@ -19,22 +19,22 @@ def test_round_trip(jpeg_store):
     assert (info.kind, info.image_size, info.has_objects) == ("jpeg", None, True)
     assert info.sizes == {"train": 9, "test": 4}
     assert info.mean == (0.485, 0.456, 0.406)  # ImageNet's, as everywhere
-    for split, written in (("train", jpegs(9)), ("test", jpegs(4, seed=1))):
+    for split, written in (("train", photos(9)), ("test", photos(4, seed=1))):
         images = EncodedImages(jpeg_store, split)
         assert [images[i] for i in range(len(images))] == written
-        assert images.labels.tolist() == [i % 2 for i in range(len(written))]
+        assert images.labels.tolist() == [i % 3 for i in range(len(written))]
 
 
 def test_a_loop_over_the_images_ends(jpeg_store):
     images = EncodedImages(jpeg_store, "train")
-    assert list(images) == jpegs(9)
+    assert list(images) == photos(9)
     for index in (-1, 9):
         with pytest.raises(IndexError, match=f"no image {index}; there are 9"):
             images[index]
 
 
-def test_the_objects_of_an_image_are_its_own(jpeg_store):
-    images, written = EncodedImages(jpeg_store, "train"), objects(9)
+def test_the_objects_of_an_image_are_its_own(jpeg_store, objects):
+    images, written = EncodedImages(jpeg_store, "train"), objects
     for i in range(9):
         own = images.objects.of(i)
         start = written.offsets[i]
@@ -50,23 +50,20 @@ def _read_at_random(images, seed):
 
 
 def test_many_processes_read_at_once(jpeg_store):
-    images, written = EncodedImages(jpeg_store, "train"), jpegs(9)
+    images, written = EncodedImages(jpeg_store, "train"), photos(9)
     assert images[3] == written[3]  # the parent has the file open: the children may not share it
     with ProcessPoolExecutor(2, multiprocessing.get_context("spawn")) as pool:
         for read in pool.map(_read_at_random, [images] * 6, range(6)):
             assert all(content == written[i] for i, content in read)
 
 
-def test_a_part_of_another_length_is_refused_and_nothing_is_written(tmp_path):
-    parts = tmp_path / "parts"
-    parts.mkdir()
-    for change in (b"x", None):
-        split = encoded_split(parts, jpegs(4))
-        content = split.parts[-1].read_bytes()
-        split.parts[-1].write_bytes(content + change if change else content[:-1])
-        with pytest.raises(InputError, match=r"hold \d+ bytes and should hold \d+; delete"):
-            write_encoded_store(tmp_path / "s.h5", {"train": split}, **FACTS)
-    assert [path.name for path in tmp_path.iterdir()] == ["parts"]
+@pytest.mark.parametrize("change", [lambda part: part + b"x", lambda part: part[:-1]])
+def test_a_part_of_another_length_is_refused_and_nothing_is_written(tmp_path, change):
+    split = encoded_split(tmp_path / "part", photos(4))
+    split.parts[0].write_bytes(change(split.parts[0].read_bytes()))
+    with pytest.raises(InputError, match=r"hold \d+ bytes and should hold \d+; delete"):
+        write_encoded_store(tmp_path / "s.h5", {"train": split}, **FACTS)
+    assert [path.name for path in tmp_path.iterdir()] == ["part"]
 
 
 def test_thumbnails_are_the_images_made_small(jpeg_store, array_store):
@@ -74,7 +71,7 @@ def test_thumbnails_are_the_images_made_small(jpeg_store, array_store):
     small = thumbnails(jpeg_store, "train", rows, 6)
     assert small.shape == (3, 6, 6, 3) and small.dtype == np.uint8
     for image, row in zip(small, rows, strict=True):
-        whole = Image.open(io.BytesIO(jpegs(9)[row])).convert("RGB")
+        whole = Image.open(io.BytesIO(photos(9)[row])).convert("RGB")
         expected = np.asarray(whole.resize((6, 6), Image.Resampling.BILINEAR), dtype=float)
         assert np.abs(image - expected).mean() < 25  # decoding at a lower scale is not exact on noise
     assert (small[1][..., 0] == small[1][..., 2]).all()  # the grey one

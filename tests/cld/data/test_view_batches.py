@@ -52,21 +52,9 @@ def losses(run):
         return [row["loss"] for row in csv.DictReader(text)]
 
 
-def same_weights(*paths):
-    first, *others = (load_checkpoint(path)["method"] for path in paths)
-    return all(torch.equal(value, other[name]) for other in others for name, value in first.items())
-
-
-def test_a_run_does_not_depend_on_the_number_of_workers(photo_run, store, tmp_path):
-    finals = [train(photo_run("moco", {"workers": n}), store, tmp_path / str(n), "cpu") for n in (0, 1, 2)]
-    logged = [losses(final.parent) for final in finals]
-    assert logged[0] == logged[1] == logged[2] and len(logged[0]) == 2
-    assert all(math.isfinite(float(loss)) for loss in logged[0])
-    assert same_weights(*finals)
-    assert load_checkpoint(finals[0])["step"] == 2 * N // BATCH
-
-
-def test_a_stopped_run_ends_with_the_same_weights(photo_run, store, tmp_path, monkeypatch):
+def test_a_stopped_run_ends_with_the_same_weights_whatever_the_workers(
+    photo_run, store, tmp_path, monkeypatch
+):
     stop_at = 3
     whole = train(photo_run("moco"), store, tmp_path / "whole", "cpu")
     step, calls = SGD.step, []
@@ -82,8 +70,11 @@ def test_a_stopped_run_ends_with_the_same_weights(photo_run, store, tmp_path, mo
         train(photo_run("moco", {"workers": 2}), store, tmp_path / "stopped", "cpu")
     assert load_checkpoint(tmp_path / "stopped/partial.pt")["step"] == stop_at
     resumed = train(photo_run("moco", {"workers": 1}), store, tmp_path / "stopped", "cpu")
-    assert same_weights(whole, resumed)
+    ours, theirs = (load_checkpoint(path) for path in (resumed, whole))
+    assert ours["step"] == theirs["step"] == 2 * N // BATCH
+    assert all(torch.equal(value, ours["method"][name]) for name, value in theirs["method"].items())
     assert losses(whole.parent) == losses(resumed.parent)
+    assert all(math.isfinite(float(loss)) for loss in losses(whole.parent))
 
 
 def test_a_signal_to_the_whole_group_saves_the_run_and_leaves_no_process(photo_run, store, tmp_path):
@@ -108,11 +99,10 @@ def test_a_signal_to_the_whole_group_saves_the_run_and_leaves_no_process(photo_r
         os.killpg(process.pid, 0)
 
 
-@pytest.mark.parametrize("workers", [0, 2])
-def test_a_damaged_jpeg_is_one_line(photo_run, tmp_path, workers):
+def test_a_damaged_jpeg_is_one_line(photo_run, tmp_path):
     images = photos(12)
     path = write_photos(tmp_path / "s.h5", {"train": [*images[:11], images[11][:100]]})
-    config = photo_run("npid", {"train_on": ["train"], "workers": workers, "optimiser.batch_size": 12})
+    config = photo_run("npid", {"train_on": ["train"], "workers": 2, "optimiser.batch_size": 12})
     with pytest.raises(
         InputError, match=rf"{path}: image 11 cannot be decoded \(.*\); build it again"
     ) as told:
@@ -180,15 +170,12 @@ def test_crops_are_drawn_anew_for_each_place_and_step(photo_run, store):
     np.testing.assert_array_equal(np.concatenate(parts, axis=1), first)
 
 
-def test_views_of_arrays_of_another_size(tiny_run, tiny_store, tmp_path):
+def test_views_of_arrays_of_another_size(tiny_run, tiny_store):
     config = tiny_run("npid", {"image_size": 12})
     info, sampler = read_info(tiny_store), EpochSampler(0, 36, 8, stop=4)
     with view_batches(tiny_store, info, config, sampler, torch.device("cpu")) as batches:
         shapes = {draw(torch.default_generator).shape for [(_, draw)] in batches}
     assert shapes == {(16, 3, 12, 12)}
-    assert math.isfinite(
-        float(load_checkpoint(train(config, tiny_store, tmp_path, "cpu"))["rows"][-1]["loss"])
-    )
 
 
 def test_what_follows_cropping_is_the_same_for_crops(photo_run):

@@ -21,15 +21,19 @@ def coloured(labels: np.ndarray, seed: int = 0, noise: float = 40) -> np.ndarray
     return (colours + rng.normal(0, noise, (len(labels), 8, 8, 3))).clip(0, 255).astype(np.uint8)
 
 
-def write_colours(path: Path, train: tuple[int, ...], test: tuple[int, ...], noise: float = 40) -> Path:
-    """A store with so many images of each of three classes."""
-    labels = {name: np.repeat([0, 1, 2], counts) for name, counts in (("train", train), ("test", test))}
+def write_labelled(path: Path, noise: float = 40, classes: str = "abc", **labels) -> Path:
+    """A store of :func:`coloured` images, by split; -1 where an image has no label."""
     splits = {
-        name: Split(coloured(values, seed, noise), values)
+        name: Split(coloured(np.array(values) % 3, seed, noise), np.array(values))
         for seed, (name, values) in enumerate(labels.items())
     }
-    write_store(path, splits, classes=["a", "b", "c"], **FACTS)
+    write_store(path, splits, classes=list(classes), **FACTS)
     return path
+
+
+def write_colours(path: Path, train: tuple[int, ...], test: tuple[int, ...], noise: float = 40) -> Path:
+    """A store with so many images of each of three classes."""
+    return write_labelled(path, noise, train=np.repeat([0, 1, 2], train), test=np.repeat([0, 1, 2], test))
 
 
 def plain_photos(n: int, seed: int = 0) -> list[bytes]:

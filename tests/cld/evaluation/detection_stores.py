@@ -1,15 +1,14 @@
 """Stores of small pictures with objects: bright rectangles, whose colour is their class, on grey."""
 
-import hashlib
 from pathlib import Path
 
 import numpy as np
-from photos import encoded
+from photos import encoded, write_photos
 
-from cld.data import EncodedSplit, Objects, write_encoded_store
+from cld.data import Objects
 
 COLOURS = np.array([[230, 40, 40], [40, 210, 60], [50, 70, 240]])
-FACTS = {"dataset": "voc07", "preset": "demo", "classes": ["red", "green", "blue"], "sources": {}}
+CLASSES = ["red", "green", "blue"]
 
 
 def pictures(n: int, seed: int) -> tuple[list[bytes], Objects]:
@@ -44,12 +43,6 @@ def without_objects(n: int) -> Objects:
 
 def write_pictures(path: Path, splits: dict[str, tuple[list[bytes], Objects | None]], **facts) -> Path:
     """Write images with their objects, split by split."""
-    written = {}
-    for name, (images, objects) in splits.items():
-        part = path.with_suffix(f".{name}")
-        part.write_bytes(b"".join(images))
-        digests = np.array([list(hashlib.sha256(image).digest()) for image in images], dtype=np.uint8)
-        lengths, labels = np.array([len(image) for image in images]), np.full(len(images), -1)
-        written[name] = EncodedSplit([part], lengths, digests, labels, objects)
-    write_encoded_store(path, written, config={}, **FACTS | facts)
-    return path
+    images = {name: written for name, (written, _) in splits.items()}
+    objects = {name: annotated for name, (_, annotated) in splits.items() if annotated}
+    return write_photos(path, images, objects, **{"dataset": "voc07", "classes": CLASSES} | facts)

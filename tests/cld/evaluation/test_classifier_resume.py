@@ -69,7 +69,7 @@ def test_a_trial_that_has_diverged_before_it_was_killed_stays_so(subject, tmp_pa
         raise KeyError
 
     with monkeypatch.context() as patch, pytest.raises(KeyError):
-        patch.setattr("cld.evaluation.semisup.trial.extract_features", killed)
+        patch.setattr("cld.evaluation.scored_run.extract_features", killed)
         trial(subject, out, lr=1e30)
     monkeypatch.setattr(torch.optim.SGD, "step", killed)  # there is nothing left to train
     trial(subject, out, lr=1e30)

@@ -97,51 +97,6 @@ def test_voc_counts_as_the_devkit(objects, found, threshold):
             assert (result.points[label], result.area[label]) == pytest.approx(expected)
 
 
-BOX, NEAR, FAR, HALF = (0, 0, 20, 20), (1, 0, 21, 20), (50, 50, 90, 80), (0, 0, 20, 10)
-MANY = [(image, 0, (0, 0, 10 + image, 20), False) for image in range(10)]
-
-#: Objects and detections on which VOC's matching and COCO's agree.
-CASES = {
-    "all found": (
-        [(0, 0, BOX, 0), (0, 1, FAR, 0), (1, 0, FAR, 0)],
-        [(0, 0, BOX, 0.9), (0, 1, FAR, 0.8), (1, 0, FAR, 0.7)],
-    ),
-    "no detections at all": ([(0, 0, BOX, 0), (1, 2, FAR, 0)], []),
-    "none of a class": ([(0, 0, BOX, 0), (1, 2, FAR, 0)], [(0, 0, BOX, 0.4)]),
-    "found twice": (
-        [(0, 0, BOX, 0), (1, 0, FAR, 0)],
-        [(0, 0, BOX, 0.9), (0, 0, NEAR, 0.8), (1, 0, FAR, 0.7)],
-    ),
-    "wrong class, wrong image": (
-        [(0, 0, BOX, 0), (1, 1, BOX, 0)],
-        [(0, 1, BOX, 0.9), (1, 0, BOX, 0.8), (2, 0, BOX, 0.7), (0, 0, BOX, 0.6)],
-    ),
-    "ties of scores": (
-        MANY,
-        [(image, 0, (0, 0, 10 + image, 20) if image % 3 else FAR, 0.5) for image in range(10)],
-    ),
-    "ties of overlap": (
-        [(0, 0, BOX, 0), (0, 0, FAR, 0), (1, 0, BOX, 0)],
-        [(0, 0, BOX, 0.9), (0, 0, BOX, 0.8), (1, 0, NEAR, 0.7), (1, 0, (-1, 0, 19, 20), 0.6)],
-    ),
-    "just the threshold": ([(0, 0, BOX, 0), (1, 0, BOX, 0)], [(0, 0, HALF, 0.9), (1, 0, BOX, 0.8)]),
-    "difficult": (
-        [(0, 0, BOX, 0), (1, 0, FAR, 1), (1, 1, BOX, 1), (0, 2, FAR, 0), (2, 2, BOX, 1)],
-        [(1, 0, FAR, 0.9), (0, 0, BOX, 0.8), (1, 1, BOX, 0.7), (2, 0, FAR, 0.85), (2, 2, BOX, 0.3)],
-    ),
-    "crowds: many on one difficult": (
-        [(0, 0, FAR, 1), (1, 0, BOX, 0), (2, 0, BOX, 0)],
-        [
-            (0, 0, FAR, 0.9),
-            (0, 0, FAR, 0.8),
-            (0, 0, (51, 50, 91, 80), 0.7),
-            (1, 0, BOX, 0.6),
-            (1, 0, FAR, 0.65),
-        ],
-    ),
-}
-
-
 def pycocotools_results(real, found):
     """COCO's evaluation through its result files' format."""
     images = sorted({*real.image.tolist(), *found.image.tolist()})
@@ -171,44 +126,40 @@ def pycocotools_results(real, found):
     return COCOeval(annotated, annotated.loadRes(results.astype(float)), "bbox")
 
 
-def precision_at(real, found, recalls):
-    """Precision by threshold, recall and class at chosen recalls, by pycocotools; None: with COCO's own."""
+@pytest.mark.parametrize("seed", range(6))
+def test_coco_is_pycocotools_with_difficult_objects_as_crowds(seed):
+    """Shifted copies of objects, and boxes that no object is near; one class has no object that counts."""
+    rng = np.random.default_rng(seed)
+    corners = rng.integers(0, 60, (20, 2))
+    boxes = np.concatenate([corners, corners + rng.integers(10, 40, (20, 2))], axis=1)
+    labels, difficult = rng.integers(0, 2, 20), rng.random(20) < 0.3
+    labels[0], difficult[0] = 2, True
+    real = truth(*zip(rng.integers(0, 4, 20), labels, boxes, difficult, strict=True))
+    shifted = boxes + rng.integers(-4, 5, (20, 4))
+    found = [(real.image, labels, shifted), (rng.integers(0, 6, 20), labels, boxes)]
+    image, label, box = map(np.concatenate, zip(*found, strict=True))
+    ours = detections(*zip(image, label, box, rng.permutation(40) / 40, strict=True))
     with contextlib.redirect_stdout(io.StringIO()):
-        evaluation = pycocotools_results(real, found)
-        if recalls is not None:
-            evaluation.params.recThrs = np.array(recalls)
-        evaluation.evaluate()
-        evaluation.accumulate()
-    return evaluation.eval["precision"][:, :, :, 0, -1]
+        reference = pycocotools_results(real, ours)
+        reference.evaluate()
+        reference.accumulate()
+    expected = reference.eval["precision"][:, :, :2, 0, -1].mean(axis=1)
+    coco = coco_average_precision(ours, real, N_CLASSES)
+    assert np.isnan([values[2] for values in coco]).all()
+    np.testing.assert_allclose(coco.mean[:2], expected.mean(axis=0))
+    np.testing.assert_allclose((coco.at_50[:2], coco.at_75[:2]), expected[[0, 5]])
+    assert 0.1 < coco.at_50[0] < 1
 
 
-@pytest.mark.parametrize("case", CASES)
-def test_agrees_with_pycocotools(case):
-    objects, found = CASES[case]
-    real, ours = truth(*objects), detections(*found)
-    voc, coco = (
-        counted(ours, real, N_CLASSES) for counted in (voc_average_precision, coco_average_precision)
-    )
-    counts = np.bincount(real.label[~real.difficult], minlength=N_CLASSES)
-    for values in (*voc, *coco):
-        assert (np.isnan(values) == (counts == 0)).all()
-    if not found:
-        assert not np.nansum([*voc, *coco])
-        return  # it cannot read an empty file of results
-    precision = precision_at(real, ours, None)
-    eleven = precision_at(real, ours, [t / 10 - 1e-12 for t in range(11)])
-    for label in np.flatnonzero(counts):
-        expected = precision[:, :, label].mean(axis=1)
-        assert coco.mean[label] == pytest.approx(expected.mean())
-        assert (coco.at_50[label], coco.at_75[label]) == pytest.approx((expected[0], expected[5]))
-        # the curve changes at the recalls of whole objects only
-        whole = [n / counts[label] - 1e-12 for n in range(1, counts[label] + 1)]
-        assert voc.area[label] == pytest.approx(precision_at(real, ours, whole)[0, :, label].mean())
-        assert voc.points[label] == pytest.approx(eleven[0, :, label].mean())
+def test_without_detections_every_precision_is_0():
+    real = truth((0, 0, (0, 0, 20, 20), False))
+    for average_precision in (voc_average_precision, coco_average_precision):
+        assert not np.nansum(average_precision(detections(), real, N_CLASSES))
 
 
 def test_three_of_ten_objects_are_a_recall_of_three_tenths():
-    found = [(image, 0, (0, 0, 10 + image, 20), 0.9) for image in range(3)]
-    result = voc_average_precision(detections(*found), truth(*MANY), 1)
+    real = [(image, 0, (0, 0, 10 + image, 20), False) for image in range(10)]
+    found = [(*thing[:3], 0.9) for thing in real[:3]]
+    result = voc_average_precision(detections(*found), truth(*real), 1)
     assert result.points[0] == pytest.approx(4 / 11)  # recalls 0, 0.1, 0.2 and 0.3
     assert result.area[0] == pytest.approx(0.3)

@@ -1,30 +1,17 @@
 """What labels a protocol refuses: one line, before the checkpoint is even looked at."""
 
-import numpy as np
 import pytest
+from classifier_stores import write_labelled
 
 from cld.config import load_protocol
-from cld.data import Split, read_info, write_store
-from cld.evaluation.labels import class_labels, neighbour_labels, require_k
-from cld.evaluation.protocol_names import STORE_PROTOCOLS
+from cld.evaluation.labels import complete_labels, neighbour_labels
+from cld.evaluation.protocol_names import RESUMABLE, STORE_PROTOCOLS
 from cld.evaluation.protocols import PROTOCOLS
 from cld.runtime.errors import InputError
 
 
 def store_of(path, **labels):
-    splits = {
-        name: Split(np.zeros((len(values), 8, 8, 3), np.uint8), np.array(values))
-        for name, values in labels.items()
-    }
-    write_store(
-        path, splits, dataset="kitchen_hc", preset="demo", classes=list("abcdef"), sources={}, config={}
-    )
-    return str(path)
-
-
-def test_labels_of_two_classes_are_given(tmp_path):
-    store = store_of(tmp_path / "s.h5", train=[0, 0, 3])
-    assert class_labels(store, "train").tolist() == [0, 0, 3]
+    return str(write_labelled(path, classes="abcdef", **labels))
 
 
 @pytest.mark.parametrize(
@@ -32,14 +19,17 @@ def test_labels_of_two_classes_are_given(tmp_path):
     [
         ([0, -1, -1], "2 of 3 images of split 'test' have no label"),
         ([2, 2, 2], "all 3 images of split 'test' are of one class, so any answer is right"),
+        ([0, 5, 5], "split 'test' has no image of class 'b', 'c', 'd' and 1 more, so a classifier can"),
     ],
 )
-def test_no_labels_or_one_class(tmp_path, labels, message):
-    store = store_of(tmp_path / "s.h5", train=[0, 1, 2], test=labels)
-    with pytest.raises(InputError, match=message):
-        class_labels(store, "test")
+def test_labels_that_make_no_classifier(tmp_path, labels, message):
+    store = store_of(tmp_path / "s.h5", test=labels, train=[0, 1, 2, 3, 4, 5])
+    assert complete_labels(store, "train").tolist() == [0, 1, 2, 3, 4, 5]
+    with pytest.raises(InputError, match=message) as told:
+        complete_labels(store, "test")
+    assert store in str(told.value) and "\n" not in str(told.value)
     with pytest.raises(InputError, match="no split 'val'; it has test, train"):
-        class_labels(store, "val")
+        complete_labels(store, "val")
 
 
 @pytest.mark.parametrize(
@@ -53,43 +43,36 @@ def test_no_labels_or_one_class(tmp_path, labels, message):
 def test_classes_without_neighbours_are_named(tmp_path, asked, train, test, message):
     store = store_of(tmp_path / "s.h5", train=train, test=test)
     with pytest.raises(InputError, match=message) as told:
-        neighbour_labels(store, read_info(store), *asked)
+        neighbour_labels(store, *asked)
     assert "\n" not in str(told.value)
 
 
 def test_classes_that_are_not_asked_for_need_no_neighbours(tmp_path):
     store = store_of(tmp_path / "s.h5", train=[0, 1, 2], test=[0, 1])
-    assert [labels.tolist() for labels in neighbour_labels(store, read_info(store), "test", "train")] == [
-        [0, 1],
-        [0, 1, 2],
-    ]
+    labels, train_labels = neighbour_labels(store, "test", "train")
+    assert (labels.tolist(), train_labels.tolist()) == ([0, 1], [0, 1, 2])
 
 
-@pytest.mark.parametrize("k", [0, 5])
-def test_more_neighbours_than_there_are(k):
-    with pytest.raises(InputError, match=f"knn.k {k} is outside 1..4, the neighbours in split 'train'"):
-        require_k(k, 4, "train", "knn.k")
-
-
-@pytest.mark.parametrize("protocol", ["knn", "pixel_knn", "chance", "nmi", "retrieval"])
-@pytest.mark.parametrize(
-    ("train", "test", "message"),
-    [
-        ([0, 1] * 20, [0, -1], "1 of 2 images of split 'test' have no label"),
-        ([0, 1] * 20, [1, 1], "split 'test' are of one class"),
-    ],
-)
-def test_protocols_refuse_before_they_read_the_checkpoint(tmp_path, protocol, train, test, message):
-    store = store_of(tmp_path / "s.h5", train=train, test=test)
+def score_by(protocol, store, **changes):
+    """A protocol's score of a run that is not there."""
     subject = {} if protocol in STORE_PROTOCOLS else {"checkpoint": "none.pt", "device_name": "cpu"}
-    with pytest.raises(InputError, match=message):
-        PROTOCOLS[protocol](store, load_protocol("demo", protocol), **subject)
+    if protocol in RESUMABLE:
+        subject["score"] = "none.json"
+    return PROTOCOLS[protocol](store, {**load_protocol("demo", protocol), **changes}, **subject)
+
+
+@pytest.mark.parametrize("protocol", sorted(PROTOCOLS.keys() - {"unsupervised", "detection"}))
+def test_protocols_refuse_before_they_read_the_checkpoint(tmp_path, protocol):
+    store = store_of(tmp_path / "s.h5", train=[0, 1, 2, 3, 4, 5] * 20, test=[0, -1])
+    with pytest.raises(InputError, match="1 of 2 images of split 'test' have no label"):
+        score_by(protocol, store)
 
 
 @pytest.mark.parametrize(
     ("protocol", "change", "message"),
     [
-        ("knn", {"k": 7}, "knn.k 7 is outside 1..6"),
+        ("knn", {"k": 7}, "knn.k 7 is outside 1..6, the neighbours in split 'train'"),
+        ("knn", {"k": 0}, "knn.k 0 is outside 1..6"),
         ("pixel_knn", {"k": 7}, "pixel_knn.k 7 is outside 1..6"),
         ("retrieval", {"k": 4}, "retrieval.k 4 is outside 1..3, the neighbours in split 'test'"),
         ("retrieval", {"from": "val"}, "no split 'val'; it has test, train"),
@@ -100,6 +83,5 @@ def test_protocols_refuse_before_they_read_the_checkpoint(tmp_path, protocol, tr
 )
 def test_settings_that_do_not_fit_the_store(tmp_path, protocol, change, message):
     store = store_of(tmp_path / "s.h5", train=[0, 1] * 3, test=[0, 1] * 2)
-    subject = {} if protocol in STORE_PROTOCOLS else {"checkpoint": "none.pt", "device_name": "cpu"}
     with pytest.raises(InputError, match=message):
-        PROTOCOLS[protocol](store, {**load_protocol("demo", protocol), **change}, **subject)
+        score_by(protocol, store, **change)

@@ -5,23 +5,20 @@ from itertools import count
 import numpy as np
 import pytest
 import torch
-from classifier_stores import FACTS, coloured, write_checkpoint, write_colours, write_plain_photos
+from classifier_stores import write_checkpoint, write_colours, write_labelled, write_plain_photos
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from cld.config import load_protocol
-from cld.data import Split, read_info, read_labels, write_store
-from cld.data.features import extract_features
-from cld.evaluation import linear
-from cld.evaluation.classifier.backbone import load_backbone
+from cld.data import read_labels
 from cld.evaluation.linear import score_linear, score_linear_published
+from cld.evaluation.scored_run import ScoredRun, load_scored_run
 from cld.evaluation.statistics import unpacked
 from cld.run_id import run_id
 from cld.runtime.errors import InputError
 from cld.training.checkpoint import load_checkpoint, save_checkpoint
 
-CPU = torch.device("cpu")
 FAST = {"l2": 1e-2, "max_evaluations": 1000, "split": "test"}
 PUBLISHED = {**load_protocol("paper", "linear_published"), "batch_size": 16, "faster": FAST}
 PUBLISHED |= {"lr": 2.0, "epochs": 12, "milestones": [8, 10]}
@@ -39,9 +36,8 @@ def checkpoint(tmp_path_factory, tiny_run):
 
 def test_it_is_scikit_learns_classifier_on_the_backbones_features(store, checkpoint, tiny_run):
     score = score_linear(store, FAST, checkpoint, "cpu")
-    info = read_info(store)
-    backbone, _, _ = load_backbone(checkpoint, info, CPU)
-    train, test = (extract_features(backbone, store, split, info, CPU).numpy() for split in ("train", "test"))
+    run = load_scored_run(store, checkpoint, "cpu")
+    train, test = (run.features(run.backbone(), split).numpy() for split in ("train", "test"))
     labels = read_labels(store, "test")
     reference = make_pipeline(StandardScaler(), LogisticRegression(C=1 / (1e-2 * len(train)), tol=1e-8))
     right = reference.fit(train, read_labels(store, "train")).predict(test) == labels
@@ -83,9 +79,9 @@ def test_the_published_kind_learns_and_states_how_far_the_faster_one_is(tmp_path
 
 
 def test_the_backbone_stays_as_it_was(store, checkpoint, published, monkeypatch):
-    backbone, config, side = load_backbone(checkpoint, read_info(store), CPU)
+    backbone = load_scored_run(store, checkpoint, "cpu").backbone()
     before = {name: value.clone() for name, value in backbone.state_dict().items()}
-    monkeypatch.setattr(linear, "load_backbone", lambda *_: (backbone, config, side))
+    monkeypatch.setattr(ScoredRun, "backbone", lambda _: backbone)
     published(store, PUBLISHED, checkpoint, "cpu")
     assert all(torch.equal(value, before[name]) for name, value in backbone.state_dict().items())
 
@@ -106,42 +102,9 @@ def test_stores_of_jpegs(tmp_path, tiny_run, kind):
     assert scores[0]["metrics"]["top1"] > 60
 
 
-def labelled(path, train, test, classes=("a", "b", "c")):
-    splits = {
-        name: Split(coloured(np.maximum(values, 0)), np.array(values))
-        for name, values in (("train", train), ("test", test))
-    }
-    write_store(path, splits, classes=list(classes), **FACTS)
-    return path
-
-
-@pytest.mark.parametrize(
-    ("train", "test", "classes", "message"),
-    [
-        ([0, 1, 2, -1], [0, 1, 2], "abc", "1 of 4 images of split 'train' have no label"),
-        ([-1, -1], [0, 1, 2], "abc", "2 of 2 images of split 'train' have no label"),
-        ([0, 1, 2], [0, -1, 2], "abc", "1 of 3 images of split 'test' have no label"),
-        ([0, 0], [0, 0], "a", "all 2 images of split 'train' are of one class"),
-        ([0, 1, 1], [0, 1, 2], "abc", "split 'train' has no image of class 'c'"),
-        ([0, 1, 2], [2, 1, 2], "abc", "split 'test' has no image of class 'a'"),
-    ],
-)
-def test_labels_that_make_no_classifier(tmp_path, checkpoint, kind, train, test, classes, message):
-    store = labelled(tmp_path / "s.h5", train, test, classes)
-    score, settings = kind
-    with pytest.raises(InputError, match=message) as told:
-        score(store, settings, checkpoint, "cpu")
-    assert str(store) in str(told.value) and "\n" not in str(told.value)
-
-
 def test_the_split_that_is_asked_for_is_scored(tmp_path, checkpoint):
-    labels = np.array([0, 1, 2])
-    splits = {
-        name: Split(coloured(values), values)
-        for name, values in (("train", np.tile(labels, 9)), ("val", np.tile(labels, 3)), ("test", labels))
-    }
-    write_store(tmp_path / "s.h5", splits, classes=["a", "b", "c"], **FACTS)
-    score = score_linear(tmp_path / "s.h5", {**FAST, "split": "val"}, checkpoint, "cpu")
+    store = write_labelled(tmp_path / "s.h5", train=[0, 1, 2] * 9, val=[0, 1, 2] * 3, test=[0, 1, 2])
+    score = score_linear(store, {**FAST, "split": "val"}, checkpoint, "cpu")
     assert score["details"]["n"] == 9
 
 

@@ -4,11 +4,10 @@ import copy
 import json
 import sys
 
-import numpy as np
 import pytest
+from classifier_stores import write_colours
 
 from cld.config import load_protocol, validate
-from cld.data import Split, write_store
 from cld.evaluation import evaluate_command as command
 from cld.evaluation.protocol_names import STORE_PROTOCOLS
 from cld.evaluation.protocols import PROTOCOLS
@@ -20,16 +19,7 @@ ELSEWHERE = {"detection", "linear_published"}
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory):
-    rng = np.random.default_rng(0)
-    splits = {
-        name: Split(rng.integers(0, 256, (n, 8, 8, 3), dtype=np.uint8), np.arange(n) % 3)
-        for name, n in (("train", 72), ("test", 18))
-    }
-    path = tmp_path_factory.mktemp("schema") / "s.h5"
-    write_store(
-        path, splits, dataset="kitchen_hc", preset="demo", classes=["a", "b", "c"], sources={}, config={}
-    )
-    return path
+    return write_colours(tmp_path_factory.mktemp("schema") / "s.h5", (24, 24, 24), (6, 6, 6))
 
 
 @pytest.fixture
@@ -58,20 +48,12 @@ def test_every_protocol_writes_what_the_schema_says(evaluate, protocol):
     assert set(details.get("hits", {})) <= set(score["metrics"])
 
 
-def test_knn_says_which_images_were_right(evaluate):
-    details = evaluate("knn")["details"]
-    assert details["n"] == 18 and set(details["hits"]) == {"top1", "top5"}
-
-
 @pytest.mark.parametrize(
     ("change", "message"),
     [
         (lambda s: s.update(metric={}), "unknown key 'metric'; did you mean 'metrics'?"),
         (lambda s: s["metrics"].update(top1=100.5), "metrics.top1: 100.5 is greater than the maximum of 100"),
-        (lambda s: s["metrics"].update(top1="good"), "metrics.top1: 'good' is not of type 'number'"),
-        (lambda s: s["metrics"].clear(), "metrics: {} should be non-empty"),
         (lambda s: s.pop("provenance"), "key 'provenance' is missing"),
-        (lambda s: s["provenance"].pop("date"), "key 'provenance.date' is missing"),
         (lambda s: s["provenance"].update(host="me"), "unknown key 'provenance.host'"),
         (lambda s: s["details"]["hits"].update(top1="?"), "details.hits.top1: '?' does not match"),
         (lambda s: s["details"].pop("n"), "details: 'n' is a dependency of 'hits'"),

@@ -6,12 +6,12 @@ from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
-from classifier_stores import FACTS, coloured, write_checkpoint, write_colours, write_plain_photos
+from classifier_stores import write_checkpoint, write_colours, write_labelled, write_plain_photos
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cld.config import load_protocol
-from cld.data import Split, read_info, read_labels, write_store
+from cld.data import read_info, read_labels
 from cld.evaluation.semisup import semisup_command as command
 from cld.evaluation.semisup.subset import draw_subset, read_subset, write_subset
 from cld.evaluation.semisup.trial import Trial, run_trial, weights_path
@@ -76,42 +76,30 @@ def test_subsets_are_balanced_disjoint_and_lack_no_class(tmp_path_factory, count
     assert draw_subset(store, share, held_out, seed) == drawn
 
 
-def test_another_seed_draws_other_images(store):
-    assert draw_subset(store, 0.3, 0.2, 0).train != draw_subset(store, 0.3, 0.2, 1).train
-
-
 def test_a_subset_is_stored_as_a_list_and_belongs_to_its_store(tmp_path, store):
     drawn = draw_subset(store, 0.1, 0.2, 0)
     write_subset(tmp_path / "s.json", drawn)
     assert json.loads((tmp_path / "s.json").read_text())["train"] == drawn.train
-    assert read_subset(tmp_path / "s.json", store, read_info(store)) == drawn
+    assert read_subset(tmp_path / "s.json", store) == drawn
     other = write_colours(tmp_path / "other.h5", (5, 5, 5), (1, 1, 1))
     with pytest.raises(InputError, match=r"s\.json: is of another store"):
-        read_subset(tmp_path / "s.json", other, read_info(other))
+        read_subset(tmp_path / "s.json", other)
 
 
 @pytest.mark.parametrize("content", ["", "[]", "{}", '{"format": "cld-subset", "share": 1}'])
 def test_a_file_that_is_no_subset_is_one_line(tmp_path, store, content):
     (tmp_path / "s.json").write_text(content)
-    with pytest.raises(InputError, match=r"s\.json: cannot be read as a subset") as told:
-        read_subset(tmp_path / "s.json", store, read_info(store))
+    with pytest.raises(
+        InputError, match=r"s\.json: (cannot be read \(.*\)|is no subset); draw it again by"
+    ) as told:
+        read_subset(tmp_path / "s.json", store)
     assert "\n" not in str(told.value)
 
 
-@pytest.mark.parametrize(
-    ("labels", "message"),
-    [
-        ([0, 1, 2, -1], "1 of 4 images of split 'train' have no label"),
-        ([1, 1, 1], "all 3 images of split 'train' are of one class"),
-        ([0, 0, 2], "split 'train' has no image of class 'b'"),
-        ([0, 1, 2], "one image of each class, so none is left"),
-    ],
-)
-def test_labels_that_make_no_subset(tmp_path, labels, message):
-    split = Split(coloured(np.maximum(labels, 0)), np.array(labels))
-    write_store(tmp_path / "s.h5", {"train": split, "test": split}, classes=["a", "b", "c"], **FACTS)
-    with pytest.raises(InputError, match=message):
-        draw_subset(tmp_path / "s.h5", 0.1, 0.1, 0)
+def test_one_image_of_each_class_makes_no_subset(tmp_path):
+    store = write_labelled(tmp_path / "s.h5", train=[0, 1, 2])
+    with pytest.raises(InputError, match="one image of each class, so none is left"):
+        draw_subset(store, 0.1, 0.1, 0)
 
 
 def test_all_layers_are_trained_and_the_head_at_its_own_rate(tmp_path, store, checkpoint, subset):
@@ -131,13 +119,6 @@ def test_all_layers_are_trained_and_the_head_at_its_own_rate(tmp_path, store, ch
     backbone, faster = changed(1e-20, 1e19)
     assert not any(backbone.values())
     assert faster.std() > 2 * head.std()
-
-
-def test_batches_larger_than_the_subset(tmp_path, store, checkpoint):
-    write_subset(tmp_path / "s.json", draw_subset(store, 0.01, 0.2, 0))
-    large = {**SETTINGS, "batch_size": 256}
-    trial = run_trial(checkpoint, store, tmp_path / "s.json", large, 0.1, 10, tmp_path / "t.json", "cpu")
-    assert trial.subset["train"] == 3 and not trial.diverged
 
 
 def test_the_winner_alone_is_tested_and_the_grid_is_kept(grid, store):
@@ -188,7 +169,7 @@ def test_trials_that_are_no_whole_grid(tmp_path, grid, store, checkpoint, subset
     other = write_colours(tmp_path / "other.h5", (5, 5, 5), (1, 1, 1))
     with pytest.raises(InputError, match="was trained on another store"):
         score_winner(grid, other, SETTINGS, "cpu")
-    with pytest.raises(InputError, match=r"none\.json: cannot be read as a trial"):
+    with pytest.raises(InputError, match=r"none\.json: cannot be read .*; run the trial again"):
         score_winner([tmp_path / "none.json"], store, SETTINGS, "cpu")
 
 

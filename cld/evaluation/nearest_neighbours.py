@@ -87,17 +87,3 @@ def knn_classify(
         votes = weights.new_zeros(len(index), n_classes).scatter_add_(1, train_labels[index], weights)
         ranked[rows] = votes.argsort(dim=1, descending=True, stable=True)
     return ranked
-
-
-def top_hits(ranked: Tensor, labels: Tensor) -> dict[str, Tensor]:
-    """Whether the first, or one of the first five, ``ranked`` classes (N, C) is the label (N,): bool (N,).
-
-    With fewer than five classes the first five are all of them.
-    """
-    hits = ranked == labels[:, None]
-    return {f"top{n}": hits[:, :n].any(dim=1) for n in (1, 5)}
-
-
-def top_accuracy(ranked: Tensor, labels: Tensor) -> dict[str, float]:
-    """Top-1 and top-5 accuracy in percent of ``ranked`` classes (N, C) against ``labels`` (N,)."""
-    return {name: 100 * hits.double().mean().item() for name, hits in top_hits(ranked, labels).items()}

@@ -7,8 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn.functional import normalize
 
-from cld import nearest_neighbours
-from cld.nearest_neighbours import knn_classify, top_accuracy
+from cld.evaluation import nearest_neighbours
+from cld.evaluation.accuracy import top_accuracy
+from cld.evaluation.nearest_neighbours import knn_classify
 from cld.runtime.errors import InputError
 
 

@@ -1,0 +1,100 @@
+"""A run and the store that it is scored on: what every protocol that scores a run begins and ends with."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from cld.data import StoreInfo, read_info
+from cld.data.checksums import file_sha256
+from cld.data.decoding import view_side
+from cld.data.features import extract_features
+from cld.methods.encoder import Encoder
+from cld.run_id import run_id
+from cld.runtime.device import resolve_device
+from cld.runtime.distributed import local_device
+from cld.runtime.errors import InputError
+from cld.training.checkpoint import load_encoder
+
+
+@dataclass(frozen=True)
+class ScoredRun:
+    """A run's encoder, and a store of images for it.
+
+    Attributes:
+        checkpoint: the run's file.
+        encoder: in evaluation mode, see :func:`cld.training.checkpoint.load_encoder`.
+        config: the run's resolved configuration.
+        store: HDF5 file.
+        info: the store's description.
+        device: what computes.
+    """
+
+    checkpoint: str | Path
+    encoder: Encoder
+    config: dict
+    store: str | Path
+    info: StoreInfo
+    device: torch.device
+
+    @property
+    def side(self) -> int:
+        """Side of what the network sees of the store's images, in pixels."""
+        return view_side(self.config["image_size"], self.info)
+
+    def features(self, network: nn.Module, split: str, rows: Sequence[int] | None = None) -> Tensor:
+        """What ``network`` makes of a split's images, see :func:`cld.data.features.extract_features`."""
+        workers = self.config["workers"]
+        return extract_features(network, self.store, split, self.info, self.device, self.side, workers, rows)
+
+    def backbone(self) -> nn.Module:
+        """The encoder's backbone, from normalised images (B, 3, S, S) to (B, ``out_features``).
+
+        Raises:
+            InputError: it cannot take in images of this size.
+        """
+        try:
+            with torch.inference_mode():
+                self.encoder.backbone(torch.zeros(1, 3, self.side, self.side, device=self.device))
+        except (RuntimeError, AssertionError, ValueError) as error:
+            reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+            raise InputError(
+                f"{self.checkpoint}: its architecture ({self.config['backbone']['name']}) takes no images of "
+                f"{self.side} x {self.side} pixels ({reason}); train with another image_size or backbone"
+            ) from None
+        return self.encoder.backbone
+
+    def subject(self, settings: Mapping) -> dict:
+        """What a training on top of this run depends on: the state of another subject is not resumed."""
+        return {
+            "run": run_id(self.config),
+            "checkpoint": file_sha256(self.checkpoint),
+            "data": self.info.checksum,
+            "settings": dict(settings),
+        }
+
+    def score(self, settings: Mapping, metrics: dict, details: dict) -> dict:
+        """A score of this run, see :mod:`cld.evaluation.protocols`."""
+        return {
+            "run": run_id(self.config),
+            "seed": self.config["seed"],
+            "metrics": metrics,
+            "settings": dict(settings),
+            "details": details,
+        }
+
+
+def load_scored_run(store: str | Path, checkpoint: str | Path, device_name: str | None) -> ScoredRun:
+    """Load a run's encoder to score it on a store.
+
+    Args:
+        device_name: None: the fastest; where several processes share a machine, each takes a GPU of its own.
+
+    Raises:
+        InputError: the device cannot be used, or the store or the checkpoint not be read.
+    """
+    device, info = resolve_device(local_device() or device_name), read_info(store)
+    encoder, config = load_encoder(checkpoint, device)
+    return ScoredRun(checkpoint, encoder, config, store, info, device)
