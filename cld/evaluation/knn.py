@@ -9,9 +9,9 @@ from cld.data.features import extract_features
 from cld.evaluation.accuracy import accuracy
 from cld.evaluation.labels import neighbour_labels, require_k
 from cld.nearest_neighbours import knn_classify
-from cld.run_id import run_id
 from cld.runtime.device import resolve_device
 from cld.training.checkpoint import load_encoder
+from cld.training.run_id import run_id
 
 
 def score_knn(store: str, settings: Mapping, checkpoint: str, device_name: str | None = None) -> dict:

@@ -23,10 +23,10 @@ from cld.evaluation.classifier.training import linear_head, train_classifier
 from cld.evaluation.labels import complete_labels
 from cld.evaluation.logistic_regression import fit_logistic_regression, standardised
 from cld.evaluation.protocol_names import partial_path
-from cld.run_id import run_id
 from cld.runtime.device import resolve_device
 from cld.runtime.errors import InputError
 from cld.training.resumable import Resumable
+from cld.training.run_id import run_id
 
 
 def score_linear(store: str, settings: Mapping, checkpoint: str, device_name: str | None = None) -> dict:

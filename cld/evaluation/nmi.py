@@ -13,11 +13,11 @@ from cld.clustering import spherical_kmeans
 from cld.data import read_info
 from cld.data.features import extract_features
 from cld.evaluation.labels import class_labels
-from cld.run_id import run_id
 from cld.runtime.device import resolve_device
 from cld.runtime.errors import InputError
 from cld.runtime.progress import progress
 from cld.training.checkpoint import load_encoder
+from cld.training.run_id import run_id
 
 
 class Grouping(NamedTuple):

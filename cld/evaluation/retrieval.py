@@ -13,9 +13,9 @@ from cld.data.features import extract_features
 from cld.evaluation.labels import neighbour_labels, require_k
 from cld.evaluation.statistics import packed_hits
 from cld.nearest_neighbours import nearest_neighbours
-from cld.run_id import run_id
 from cld.runtime.device import resolve_device
 from cld.training.checkpoint import load_encoder
+from cld.training.run_id import run_id
 
 
 class Retrieval(NamedTuple):

@@ -21,12 +21,12 @@ from cld.data.store_format import JPEG
 from cld.evaluation.nmi import best_grouping, mutual_information, require_groups
 from cld.evaluation.retrieval import nearest_rows
 from cld.evaluation.statistics import packed_hits
-from cld.run_id import run_id
 from cld.runtime.device import resolve_device
 from cld.runtime.errors import InputError
 from cld.runtime.progress import progress
 from cld.runtime.rng import STEPS, stream_seed
 from cld.training.checkpoint import load_encoder
+from cld.training.run_id import run_id
 
 #: Images whose views are drawn at a time.
 BATCH = 64

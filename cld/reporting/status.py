@@ -14,12 +14,12 @@ from pathlib import Path
 from rich.console import Console
 from rich.text import Text
 
-from cld.command_arguments import add_results_arguments
 from cld.config import load_dataset, load_preset, load_source
 from cld.evaluation.protocol_names import STORE_PROTOCOLS, partial_path
 from cld.reporting.durations import duration
 from cld.reporting.job_status import Job, JobStatus, State, look, slurm_queue
 from cld.reporting.needed_runs import Needed, needed_runs, requested_tables
+from cld.reporting.results_arguments import add_results_arguments
 from cld.runtime.errors import InputError
 from cld.training.run_folder import log_rows
 

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cld import config
-from cld.run_id import overrides_of, run_id
 from cld.runtime.errors import InputError
+from cld.training.run_id import overrides_of, run_id
 
 
 def run(**overrides):

@@ -17,13 +17,13 @@ from cld.evaluation.detection.model import build_detector, require_stages
 from cld.evaluation.detection.pictures import save_pictures
 from cld.evaluation.detection.training import fine_tune
 from cld.evaluation.protocol_names import partial_path
-from cld.run_id import run_id
 from cld.runtime.device import resolve_device
 from cld.runtime.distributed import all_gather_objects, local_device, rank, rank_slice
 from cld.runtime.errors import InputError
 from cld.runtime.progress import no_progress, progress
 from cld.training.checkpoint import load_encoder
 from cld.training.resumable import Resumable
+from cld.training.run_id import run_id
 
 #: Images that are decoded or under way before they are needed.
 AHEAD = 8

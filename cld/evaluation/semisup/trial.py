@@ -22,7 +22,6 @@ from cld.evaluation.protocol_names import partial_path
 from cld.evaluation.semisup.subset import read_subset
 from cld.models.backbones import build_backbone
 from cld.nearest_neighbours import top_accuracy
-from cld.run_id import run_id
 from cld.runtime.device import resolve_device
 from cld.runtime.distributed import (
     all_gather_objects,
@@ -37,6 +36,7 @@ from cld.runtime.errors import InputError
 from cld.runtime.files import write_json
 from cld.training.checkpoint import load_checkpoint, save_checkpoint, trained_by
 from cld.training.resumable import Resumable
+from cld.training.run_id import run_id
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from cld.command_arguments import add_results_arguments
+from cld.reporting.results_arguments import add_results_arguments
 from cld.reporting.tables.cell import available_cells, built_cells
 from cld.reporting.tables.render import FOLDER, FOLDER_NOW, KINDS, write
 from cld.reporting.tables.spec import load_table, table_names

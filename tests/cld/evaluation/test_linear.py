@@ -17,9 +17,9 @@ from cld.evaluation import linear
 from cld.evaluation.classifier.backbone import load_backbone
 from cld.evaluation.linear import score_linear, score_linear_published
 from cld.evaluation.statistics import unpacked
-from cld.run_id import run_id
 from cld.runtime.errors import InputError
 from cld.training.checkpoint import load_checkpoint, save_checkpoint
+from cld.training.run_id import run_id
 
 CPU = torch.device("cpu")
 FAST = {"l2": 1e-2, "max_evaluations": 1000, "split": "test"}

@@ -15,7 +15,7 @@ from cld.reporting.job_status import State
 from cld.reporting.needed_runs import Needed, needed_runs
 from cld.reporting.status import as_json, gather, report
 from cld.reporting.tables.spec import load_table
-from cld.run_id import overrides_of, run_id
+from cld.training.run_id import overrides_of, run_id
 
 ROOT = Path(__file__).parents[3]
 OOM_KILL = "slurmstepd: error: Detected 1 oom_kill event in StepId={step}.0.\n"

@@ -13,11 +13,11 @@ from torch import nn
 
 from cld.config import format_overrides, load_run
 from cld.methods import METHODS
-from cld.run_id import overrides_of
 from cld.runtime.distributed import encode_shuffled
 from cld.runtime.errors import InputError
 from cld.training.checkpoint import load_checkpoint
 from cld.training.loop import start, train
+from cld.training.run_id import overrides_of
 from cld.training.step import Part, train_step
 
 HERE = Path(__file__).parent

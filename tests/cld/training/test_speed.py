@@ -8,12 +8,12 @@ import pytest
 import torch
 from torch.optim import SGD
 
-from cld.evaluation.knn_monitor import KNNMonitor
 from cld.methods import build_method
-from cld.run_id import run_id
 from cld.runtime.errors import InputError
 from cld.training.checkpoint import load_checkpoint
+from cld.training.knn_monitor import KNNMonitor
 from cld.training.loop import train
+from cld.training.run_id import run_id
 from cld.training.speed_options import apply_speed_options
 
 #: At so low a rate the weights stay the same, and only the option tells two runs apart.

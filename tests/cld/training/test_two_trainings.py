@@ -15,13 +15,13 @@ import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from cld.config import format_overrides
-from cld.run_id import overrides_of
 from cld.runtime import lock as lock_module
 from cld.runtime.errors import InputError
 from cld.runtime.lock import Lock
 from cld.training.checkpoint import load_checkpoint
 from cld.training.log import TrainingLog
 from cld.training.loop import LOCK, train
+from cld.training.run_id import overrides_of
 
 ENVIRONMENT = os.environ | {"OMP_NUM_THREADS": "1"}
 TIMED = {"images_per_s", "ended"}

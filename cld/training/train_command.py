@@ -2,10 +2,10 @@
 
 import argparse
 
-from cld.command_arguments import add_run_arguments, run_of
 from cld.data.staging import local_copy
-from cld.evaluation.knn_monitor import KNNMonitor
+from cld.training.knn_monitor import KNNMonitor
 from cld.training.loop import train
+from cld.training.run_arguments import add_run_arguments, run_of
 
 
 def main() -> None:
