@@ -1,4 +1,4 @@
-"""Progress of long work: a bar on a terminal, a plain line every few seconds in a log file."""
+"""Progress of long work: a line on stderr every few seconds."""
 
 import re
 import sys
@@ -6,64 +6,56 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Protocol
 
-from rich import progress as rich_progress
-from rich.console import Console
-
-LOG_INTERVAL_S = 10.0
+INTERVAL_S = 10.0
+#: As ``Progress`` prints it.
+_LINE = re.compile(r"(.+): (\d+)/(\d+) (\S.*) \([\d.]+ \4/s(?:, (\d+) s left)?\)")
 
 
-class Progress(Protocol):
-    """Shows how far long work is."""
+class Progress:
+    """Counts units of work; see :func:`progress`."""
+
+    def __init__(self, label: str, total: int, unit: str, done: int, shown: bool):
+        self.label, self.total, self.unit, self.shown = label, total, unit, shown
+        self.done = self.started_with = done
+        self.start = self.last = time.monotonic()
+        self.note = ""
 
     def advance(self, steps: int = 1, note: str = "") -> None:
         """Count ``steps`` more units of work as done; ``note`` is shown behind the count."""
+        self.done += steps
+        self.note = note or self.note
+        if time.monotonic() - self.last >= INTERVAL_S:
+            self.print()
+
+    def print(self) -> None:
+        """Print the count, the speed and the time left."""
+        self.last = time.monotonic()
+        if not self.shown:
+            return
+        rate = (self.done - self.started_with) / max(self.last - self.start, 1e-9)
+        todo = self.total - self.done
+        left = f", {todo / rate:.0f} s left" if rate > 0 and todo > 0 else ""
+        note = f"  {self.note}" if self.note else ""
+        print(
+            f"{self.label}: {self.done}/{self.total} {self.unit} ({rate:.1f} {self.unit}/s{left}){note}",
+            file=sys.stderr,
+            flush=True,
+        )
 
 
 @contextmanager
-def progress(label: str, total: int, unit: str = "it", done: int = 0) -> Iterator[Progress]:
-    """Show how far ``label`` is: ``done`` of ``total`` units at the start, more at each ``advance``."""
-    if sys.stderr.isatty():
-        with _bar(label, total, unit, done) as bar:
-            yield bar
-    else:
-        lines = _Lines(label, total, unit, done)
-        yield lines
-        lines.finish()
+def progress(
+    label: str, total: int, unit: str = "it", done: int = 0, shown: bool = True
+) -> Iterator[Progress]:
+    """Show how far ``label`` is: ``done`` of ``total`` units at the start, more at each ``advance``.
 
-
-@contextmanager
-def no_progress() -> Iterator[Progress]:
-    """Show nothing; for all but the first of several processes that do the same work."""
-
-    class Silent:
-        def advance(self, steps: int = 1, note: str = "") -> None:
-            pass
-
-    yield Silent()
-
-
-@contextmanager
-def _bar(label: str, total: int, unit: str, done: int) -> Iterator[Progress]:
-    columns = (
-        rich_progress.TextColumn("{task.description}"),
-        rich_progress.BarColumn(),
-        rich_progress.MofNCompleteColumn(),
-        rich_progress.TextColumn(unit),
-        rich_progress.TimeRemainingColumn(),
-        rich_progress.TextColumn("{task.fields[note]}"),
-    )
-    with rich_progress.Progress(*columns, console=Console(stderr=True)) as bars:
-        task = bars.add_task(label, total=total, completed=done, note="")
-
-        class Bar:
-            def advance(self, steps: int = 1, note: str = "") -> None:
-                bars.advance(task, steps)
-                if note:
-                    bars.update(task, note=note)
-
-        yield Bar()
+    Several processes that do the same work give ``shown`` to one of them.
+    """
+    counted = Progress(label, total, unit, done, shown)
+    yield counted
+    if total:
+        counted.print()
 
 
 @dataclass(frozen=True)
@@ -83,36 +75,3 @@ def reported(line: str) -> Reported | None:
         return None
     label, done, total, _, left = match.groups()
     return Reported(label, int(done), int(total), float(left) if left else None)
-
-
-#: As ``_Lines`` prints it.
-_LINE = re.compile(r"(.+): (\d+)/(\d+) (\S.*) \([\d.]+ \4/s(?:, (\d+) s left)?\)")
-
-
-class _Lines:
-    def __init__(self, label: str, total: int, unit: str, done: int):
-        self.label, self.total, self.unit, self.done, self.started_with = label, total, unit, done, done
-        self.start = self.last = time.monotonic()
-        self.note = ""
-
-    def advance(self, steps: int = 1, note: str = "") -> None:
-        self.done += steps
-        self.note = note or self.note
-        if time.monotonic() - self.last >= LOG_INTERVAL_S:
-            self._print()
-
-    def finish(self) -> None:
-        if self.total:
-            self._print()
-
-    def _print(self) -> None:
-        self.last = time.monotonic()
-        rate = (self.done - self.started_with) / max(self.last - self.start, 1e-9)
-        todo = self.total - self.done
-        left = f", {todo / rate:.0f} s left" if rate > 0 and todo > 0 else ""
-        note = f"  {self.note}" if self.note else ""
-        print(
-            f"{self.label}: {self.done}/{self.total} {self.unit} ({rate:.1f} {self.unit}/s{left}){note}",
-            file=sys.stderr,
-            flush=True,
-        )

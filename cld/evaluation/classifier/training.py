@@ -24,7 +24,7 @@ from cld.runtime.distributed import (
     require_at_most,
     world_size,
 )
-from cld.runtime.progress import no_progress, progress
+from cld.runtime.progress import progress
 from cld.runtime.rng import stream_seed
 from cld.training.resumable import Resumable
 from cld.training.schedule import LearningRate, scale_learning_rates
@@ -118,10 +118,9 @@ def train_classifier(
         training.restore(state)
         print_rank0(f"resumed from step {training.step} of {resumable.path}")
     sampler = replace(sampler, first=training.step, stop=n_steps)
-    shown = progress(label, n_steps, "steps", done=training.step)
     with (
         images.random_views(sampler, settings["crop_scale"], seed) as batches,
-        shown if rank() == 0 else no_progress() as bar,
+        progress(label, n_steps, "steps", done=training.step, shown=rank() == 0) as bar,
         resumable.saving(training.state) as after_step,
     ):
         for (step, index), views in zip(sampler, batches, strict=True):

@@ -20,7 +20,7 @@ from cld.evaluation.protocol_names import partial_path
 from cld.runtime.device import resolve_device
 from cld.runtime.distributed import all_gather_objects, local_device, rank, rank_slice
 from cld.runtime.errors import InputError
-from cld.runtime.progress import no_progress, progress
+from cld.runtime.progress import progress
 from cld.training.checkpoint import load_encoder
 from cld.training.resumable import Resumable
 from cld.training.run_id import run_id
@@ -106,7 +106,7 @@ def detect(
     rows, found = range(len(images))[rank_slice(len(images))], []
     with (
         images.decoded(rows, workers, AHEAD, device) as pixels,
-        progress("detect", len(rows), "images") if rank() == 0 else no_progress() as bar,
+        progress("detect", len(rows), "images", shown=rank() == 0) as bar,
     ):
         for image in pixels:
             (one,) = detector([image])

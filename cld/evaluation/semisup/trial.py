@@ -21,11 +21,11 @@ from cld.evaluation.labels import complete_labels
 from cld.evaluation.protocol_names import partial_path
 from cld.evaluation.semisup.subset import read_subset
 from cld.models.backbones import build_backbone
+from cld.models.sync_batchnorm import convert_sync_batchnorm
 from cld.nearest_neighbours import top_accuracy
 from cld.runtime.device import resolve_device
 from cld.runtime.distributed import (
     all_gather_objects,
-    convert_sync_batchnorm,
     data_parallel,
     local_device,
     rank,

@@ -13,7 +13,7 @@ from torch import nn
 
 from cld.config import format_overrides, load_run
 from cld.methods import METHODS
-from cld.runtime.distributed import encode_shuffled
+from cld.methods.shuffled_keys import encode_shuffled
 from cld.runtime.errors import InputError
 from cld.training.checkpoint import load_checkpoint
 from cld.training.loop import start, train
