@@ -57,21 +57,6 @@ def test_every_parameter_learns():
 
 
 @pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        ({"name": "resnet19"}, "backbone.name 'resnet19' is unknown; did you mean resnet1"),
-        ({"stem": "tiny"}, "backbone.stem 'tiny' is unknown: choose one of imagenet, small"),
-        ({"blocks": [2, 2, 2]}, r"backbone.blocks \[2, 2, 2\]: give four numbers"),
-        ({"blocks": [2, 0, 2, 2]}, r"backbone.blocks \[2, 0, 2, 2\]: give four numbers"),
-        ({"width": 0}, "backbone.width 0: give 1 or more"),
-    ],
-)
-def test_bad_settings_say_what_to_change(change, message):
-    with pytest.raises(InputError, match=message):
-        backbone(**change)
-
-
-@pytest.mark.parametrize(
     ("name", "features"),
     [("mobilenet_v3_small", 1024), ("convnext_tiny", 768), ("regnet_y_400mf", 440), ("resnet101", 2048)],
 )
