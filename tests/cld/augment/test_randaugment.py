@@ -158,17 +158,12 @@ def test_a_sample_may_draw_an_operation_twice(monkeypatch):
 
 def test_same_generator_state_same_views():
     images = pictures() / 255
+    before = images.clone()
     first, again, other = (rand_augment(images, 2, 9, rng(seed)) for seed in (3, 3, 4))
     assert torch.equal(first, again)
     assert not torch.equal(first, other)
-
-
-def test_the_images_stay_as_they_were():
-    images = pictures() / 255
-    before = images.clone()
-    views = rand_augment(images, 3, MAX_MAGNITUDE, rng())
     assert torch.equal(images, before)
-    assert not torch.equal(views, before)
+    assert torch.equal(rand_augment(images, 0, 9, rng()), images)
 
 
 @pytest.mark.parametrize("n", [0, 1, 2])
@@ -176,11 +171,6 @@ def test_batches_in_which_most_operations_are_drawn_by_none(n):
     images = pictures()[:n] / 255
     for seed in range(10):
         assert rand_augment(images, 2, 9, rng(seed)).shape == images.shape
-
-
-def test_no_operations_change_nothing():
-    images = pictures() / 255
-    assert torch.equal(rand_augment(images, 0, 9, rng()), images)
 
 
 def test_the_distribution_of_views_is_torchvisions():
