@@ -329,11 +329,10 @@ def require_fitting(run: Mapping, key_views: int, where: str) -> None:
     views, has_cld = run["views"], run["cld"]["weight"] > 0
     needed = key_views + (2 if has_cld else 1)
     if views < needed:
-        reader = f"CLD compares two that carry gradient and {run['method']}" if has_cld else run["method"]
-        takes = f"takes {key_views} more for keys" if has_cld else f"takes a query and {key_views} for keys"
+        method, fix = (f"{run['method']} with CLD", ", or cld.weight=0") if has_cld else (run["method"], "")
         raise InputError(
-            f"{where}: views {views}: {reader} {takes}; set views={needed} or more"
-            + (", or cld.weight=0" if has_cld else "")
+            f"{where}: views {views}: {method} takes {needed}, of which {key_views} for keys; set "
+            f"views={needed} or more{fix}"
         )
     for key in ("crop_scale", "blur_sigma"):
         low, high = run["augment"][key]

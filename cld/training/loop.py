@@ -42,18 +42,14 @@ from cld.runtime.progress import progress
 from cld.runtime.provenance import provenance
 from cld.runtime.signals import stop_signal
 from cld.training.checkpoint import load_checkpoint
-from cld.training.log import LOG, TrainingLog, write_log
+from cld.training.log import TrainingLog
 from cld.training.process_count import require_process_count
 from cld.training.resumable import Resumable, require_same_subject
+from cld.training.run_folder import CONFIG, FINAL, LOCK, LOG, PARTIAL, write_log
 from cld.training.schedule import pretraining_rate
 from cld.training.speed_options import apply_speed_options
 from cld.training.state import TrainingState, subject_of
 from cld.training.step import draw_parts, train_step
-
-FINAL = "checkpoint.pt"
-PARTIAL = "partial.pt"
-CONFIG = "config.yaml"
-LOCK = "training.lock"
 
 #: Looks at the method after an epoch, counted from 1; gives more columns of the log, or none.
 Monitor = Callable[[Method, int], Mapping[str, float]]

@@ -291,7 +291,7 @@ def test_a_view_depends_on_its_own_image_only_and_leaves_it_as_it_is():
     assert torch.equal(images, kept)
 
 
-@settings(max_examples=30, deadline=None, derandomize=True)
+@settings(max_examples=30)
 @given(
     n=st.integers(1, 9),
     height=st.integers(1, 20),

@@ -19,7 +19,8 @@ from cld.runtime.errors import InputError
 from cld.runtime.lock import Lock
 from cld.training.checkpoint import load_checkpoint
 from cld.training.log import TrainingLog
-from cld.training.loop import LOCK, train
+from cld.training.loop import train
+from cld.training.run_folder import LOCK
 
 
 @pytest.fixture
