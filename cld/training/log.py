@@ -8,10 +8,7 @@ from pathlib import Path
 
 from torch.utils.tensorboard import SummaryWriter
 
-from cld.training.run_folder import LOG, write_log
-
-#: Columns that are no curves.
-NOT_CURVES = ("epoch", "step", "ended")
+from cld.training.run_folder import LOG, NOT_CURVES, write_log
 
 
 class TrainingLog:

@@ -17,6 +17,8 @@ LOCK = "training.lock"
 TRAINED, BEGUN, NOT_BEGUN = "trained", "begun", "not begun"
 #: Columns of every log; a method's own terms follow. ``ended`` is in seconds since 1970.
 COLUMNS = ("epoch", "step", "lr", "images_per_s", "ended", "loss")
+#: Those that are no curves.
+NOT_CURVES = ("epoch", "step", "ended")
 
 
 def stage(folder: Path) -> str:
