@@ -9,7 +9,7 @@ share them.
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import torch
@@ -61,7 +61,7 @@ def train(
     run_dir: str | Path,
     device: str | None = None,
     monitor: Monitor | None = None,
-    replace_before: float | None = None,
+    replace_before: float = 0.0,
 ) -> Path:
     """Train a run to its end, from where it was left if it was started before.
 
@@ -93,15 +93,18 @@ def train(
         require_process_count(config, world_size())
         device = resolve_device(local_device() or device)
         subject = subject_of({"config": config, "data": read_info(store).checksum})
-        if replace_before is not None and rank() == 0:
-            remove_older(run_dir / FINAL, replace_before)
-        if broadcast_object((run_dir / FINAL).exists()):
+        final = run_dir / FINAL
+        is_complete = final.exists()
+        if is_complete and rank() == 0 and final.stat().st_mtime < replace_before:
+            final.unlink()
+            is_complete = False
+        if broadcast_object(is_complete):
             if rank() == 0:
                 complete_files(run_dir, subject)
         else:
             train_to_end(config, store, run_dir, device, monitor, lock)
         barrier()
-    return run_dir / FINAL
+    return final
 
 
 @contextmanager
@@ -131,13 +134,6 @@ def only_training(run_dir: Path) -> Iterator[Lock | None]:
     finally:
         if lock:
             lock.release()
-
-
-def remove_older(final: Path, than: float) -> None:
-    """Remove a complete run's checkpoint, if there is one, unless it was written since a time."""
-    with suppress(FileNotFoundError):
-        if final.stat().st_mtime < than:
-            final.unlink()
 
 
 def complete_files(run_dir: Path, subject: Mapping) -> None:

@@ -17,6 +17,7 @@ def main() -> None:
     parser.add_argument(
         "--replace-before",
         type=float,
+        default=0.0,
         metavar="SECONDS",
         help="begin anew if the folder holds a run that was finished before this time (seconds since 1970)",
     )
