@@ -36,7 +36,7 @@ ROOT = CONFIG.parent
 
 #: The recipe that lays a dataset's section ``published`` over what the supplement states.
 PUBLISHED = "published"
-#: What a method's file says of the method itself unless it says otherwise; ``config/README.md`` explains it.
+#: Defaults of a method file's section ``about``; ``config/README.md`` explains it.
 ABOUT = {"key_views": 0, "sections": [], "passes_per_view": 3, "passes_per_image": 0}
 
 

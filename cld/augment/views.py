@@ -197,7 +197,7 @@ def gaussian_blur(images: Tensor, sigma: Tensor, radius: int) -> Tensor:
 
 
 def _chosen(probability: float | Sequence[float], n: int, generator: Generator) -> Tensor:
-    """Which of ``n`` views an operation befalls, bool (n,); ``probability`` for all, or for each view."""
+    """Which of ``n`` views an operation changes, bool (n,); ``probability`` for all, or for each view."""
     by_view = torch.tensor(probability).reshape(-1, 1)  # V or 1, 1
     return (torch.rand(len(by_view), n // len(by_view), generator=generator) < by_view).flatten()
 

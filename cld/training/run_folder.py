@@ -1,4 +1,4 @@
-"""The files of a run's folder: their names, how far they say the run is, and its log by epoch."""
+"""The files of a run's folder: their names, how far the run is, and its log by epoch."""
 
 import csv
 import io

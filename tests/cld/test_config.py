@@ -213,7 +213,7 @@ def test_the_published_recipe_lies_over_the_supplements():
     assert again == changed
 
 
-def test_where_the_authors_have_no_recipe_it_is_said():
+def test_a_recipe_that_the_authors_do_not_have_is_refused():
     with pytest.raises(
         InputError, match=r"config/datasets/stl10\.yaml: .* no recipe for it; set recipe=supplement"
     ):

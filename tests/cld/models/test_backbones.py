@@ -35,7 +35,7 @@ def test_initial_values_are_drawn_as_torchvisions():
 
 
 @pytest.mark.parametrize(("stem", "size"), [("small", 32), ("small_stride2", 16), ("imagenet", 8)])
-def test_stem_shrinks_the_image_as_said(stem, size):
+def test_stem_shrinks_the_image(stem, size):
     network = backbone(width=8, stem=stem)
     shapes = []
     network.layer1.register_forward_hook(lambda module, inputs, output: shapes.append(inputs[0].shape))
@@ -75,7 +75,7 @@ def test_any_network_of_torchvision_without_its_classifier(name, features):
     assert ours.out_features == features
 
 
-def test_a_name_that_torchvision_has_not_is_told_with_its_nearest():
+def test_an_unknown_name_is_refused_with_the_nearest_ones():
     with pytest.raises(InputError, match=r"'resnet5O' is unknown; did you mean .*resnet50"):
         backbone("resnet5O")
     with pytest.raises(InputError, match="squeezenet1_0' has no linear classifier"):

@@ -62,7 +62,7 @@ def test_two_processes_and_one_with_two_parts_train_the_same(tiny_run, tiny_stor
     assert {path.name for path in together.iterdir()} == FILES
 
 
-def test_a_run_stopped_in_two_processes_goes_on_in_one(tiny_run, tiny_store, tmp_path):
+def test_a_run_stopped_in_two_processes_resumes_in_one(tiny_run, tiny_store, tmp_path):
     config = tiny_run("moco", {**PARTS, "optimiser.epochs": 30, "optimiser.lr": 0.001})
     run = tmp_path / "stopped"
     command = torchrun(2, *train_arguments(config, tiny_store, run))

@@ -176,7 +176,7 @@ def test_a_term_that_is_not_finite_is_named(tiny_run, tiny_store, tmp_path, monk
     assert load_checkpoint(tmp_path / "partial.pt")["step"] == 5
 
 
-def test_the_command_saves_and_stops_on_sigterm_and_goes_on(tiny_run, tiny_store, tmp_path):
+def test_the_command_saves_and_stops_on_sigterm(tiny_run, tiny_store, tmp_path):
     config, run = tiny_run("npid", {"optimiser.epochs": 400}), tmp_path / "run"
     command = [sys.executable, *train_arguments(config, tiny_store, run)]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, env=ENVIRONMENT)

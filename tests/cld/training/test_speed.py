@@ -56,7 +56,7 @@ def test_a_compiled_backbone_gives_the_same_features_and_names(tiny_run):
     assert compiled.state_dict().keys() == plain.state_dict().keys()
 
 
-def test_compiling_without_a_compiler_is_told_before_training(tiny_run, monkeypatch):
+def test_compiling_without_a_compiler_is_refused_before_training(tiny_run, monkeypatch):
     monkeypatch.setattr(shutil, "which", lambda _: None)
     with pytest.raises(InputError, match=r"speed\.compile: needs a C\+\+ compiler on a CPU; install g\+\+"):
         apply_speed_options(
@@ -64,7 +64,7 @@ def test_compiling_without_a_compiler_is_told_before_training(tiny_run, monkeypa
         )
 
 
-def test_fp16_goes_on_with_its_scale(tiny_run, tiny_store, tmp_path, monkeypatch):
+def test_fp16_resumes_with_its_scale(tiny_run, tiny_store, tmp_path, monkeypatch):
     config = tiny_run("npid", {"precision": "fp16"})
     whole = train(config, tiny_store, tmp_path / "whole", "cpu")
     assert load_checkpoint(whole)["scaler"]["scale"] > 1

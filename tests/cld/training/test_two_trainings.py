@@ -115,7 +115,7 @@ def test_a_complete_run_is_replaced_only_if_it_is_older_than_asked_for(tiny_run,
     assert load_checkpoint(path)["config"]["optimiser"]["lr"] == 0.01
 
 
-def test_who_waits_can_be_told_to_end(start, tiny_run, tmp_path):
+def test_a_waiting_training_ends_on_a_signal(start, tiny_run, tmp_path):
     run = tmp_path / "run"
     holder = Lock(run / LOCK)
     assert holder.try_to_acquire() is None
