@@ -8,12 +8,12 @@ from cld.runtime.errors import InputError, run_command
 #: Each command's module, whose ``main`` reads sys.argv, and what the command is for. Only the chosen
 #: command's module is imported: most of them need PyTorch, which takes seconds to load.
 COMMANDS = {
-    "train": ("cld.train_command", "pre-train one run, or resume it"),
+    "train": ("cld.training.train_command", "pre-train one run, or resume it"),
     "evaluate": ("cld.evaluation.evaluate_command", "score a run, or a store, by one protocol"),
     "semisup": ("cld.evaluation.semisup.semisup_command", "semi-supervised evaluation, step by step"),
     "compare": ("cld.evaluation.compare", "the difference between two methods, with an interval"),
     "verify": ("cld.data.verify_command", "check stores against their checksums"),
-    "config": ("cld.config_command", "print a run's resolved configuration"),
+    "config": ("cld.training.config_command", "print a run's resolved configuration"),
     "import": ("cld.checkpoints.import_command", "make a run of a checkpoint that others trained"),
     "export": ("cld.checkpoints.export_command", "write a run for torchvision and timm"),
     "plan": ("cld.reporting.plan", "what a preset needs, what exists and what the rest costs"),

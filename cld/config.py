@@ -36,7 +36,7 @@ ROOT = CONFIG.parent
 
 #: The recipe that lays a dataset's section ``published`` over what the supplement states.
 PUBLISHED = "published"
-#: What a method's file says of the method itself unless it says otherwise; ``config/README.md`` explains it.
+#: Defaults of a method file's section ``about``; ``config/README.md`` explains it.
 ABOUT = {"key_views": 0, "sections": [], "passes_per_view": 3, "passes_per_image": 0}
 
 
@@ -259,20 +259,11 @@ def load_method(method: str) -> tuple[dict, dict]:
     return about, changes
 
 
-def own_sections(method: str) -> set[str]:
-    """The sections of a run's configuration that ``method`` reads and not every method does."""
-    return _own_sections(CONFIG).get(method, set())
-
-
-@cache
-def _own_sections(folder: Path) -> dict[str, set[str]]:
-    names = [path.stem for path in sorted((folder / "methods").glob("*.yaml"))]
-    return {name: {name, *load_method(name)[0]["sections"]} for name in names}
-
-
 def others_sections(method: str) -> set[str]:
     """The sections of a run's configuration that other methods read and ``method`` does not."""
-    return set().union(*_own_sections(CONFIG).values()) - own_sections(method)
+    names = [path.stem for path in (CONFIG / "methods").glob("*.yaml")]
+    sections = {name: {name, *load_method(name)[0]["sections"]} for name in names}
+    return set().union(*sections.values()) - sections.get(method, set())
 
 
 def _scaled(preset: str, kind: str, name: str) -> dict:
@@ -338,12 +329,15 @@ def require_fitting(run: Mapping, key_views: int, where: str) -> None:
     views, has_cld = run["views"], run["cld"]["weight"] > 0
     needed = key_views + (2 if has_cld else 1)
     if views < needed:
-        reader = f"CLD compares two that carry gradient and {run['method']}" if has_cld else run["method"]
-        takes = f"takes {key_views} more for keys" if has_cld else f"takes a query and {key_views} for keys"
+        method, fix = (f"{run['method']} with CLD", ", or cld.weight=0") if has_cld else (run["method"], "")
         raise InputError(
-            f"{where}: views {views}: {reader} {takes}; set views={needed} or more"
-            + (", or cld.weight=0" if has_cld else "")
+            f"{where}: views {views}: {method} takes {needed}, of which {key_views} for keys; set "
+            f"views={needed} or more{fix}"
         )
+    for key in ("crop_scale", "blur_sigma"):
+        low, high = run["augment"][key]
+        if low > high:
+            raise InputError(f"{where}: augment.{key} [{low}, {high}]: give [least, most]")
     for key in ("blur_p", "solarize_p"):
         given = run["augment"][key]
         if isinstance(given, list) and len(given) != views:
@@ -367,12 +361,6 @@ def require_fitting(run: Mapping, key_views: int, where: str) -> None:
 
 def defaults(preset: str, dataset: str, method: str, recipe: str) -> dict:
     """The layers below the overrides: what a dataset and a method ask for at a preset's scale."""
-    return copy.deepcopy(_merged_defaults(CONFIG, preset, dataset, method, recipe))
-
-
-@cache  # the runs of a preset's tables have a few dozen of these in common
-def _merged_defaults(folder: Path, preset: str, dataset: str, method: str, recipe: str) -> dict:
-    """Of the configuration in ``folder``, which is CONFIG: a parameter, so that another is read anew."""
     settings, where = load_dataset(preset, dataset), f"config/datasets/{dataset}.yaml"
     run, (_, of_method) = read_yaml(CONFIG / "run.yaml"), load_method(method)
     if method in of_method:

@@ -12,7 +12,7 @@ import torch
 
 from cld.config import load_run
 from cld.data import Split, write_store
-from cld.run_id import run_id as run_id_of
+from cld.training.run_id import run_id as run_id_of
 
 ROOT = Path(__file__).parents[1]
 SMALL = [

@@ -17,7 +17,6 @@ from torch.nn import functional as F
 from cld.augment.colour import HUE, NEUTRAL, colour_jitter_, luma, solarize
 from cld.augment.per_sample import apply_where_, to_device
 from cld.augment.randaugment import rand_augment
-from cld.runtime.errors import InputError
 
 CROP_RATIO = (3 / 4, 4 / 3)  # least and most width / height of a crop
 CROP_ATTEMPTS = 10  # to draw a crop that lies in the image
@@ -35,18 +34,9 @@ class Augment:
             largest sigmas far. ``blur_p`` and ``solarize_p`` may be lists: one probability for each view.
         image_size: height and width of the views.
         mean, std: per RGB channel in [0, 1], for the normalisation.
-
-    Raises:
-        InputError: an empty range, or a hue strength above 0.5, where hues would repeat.
     """
 
     def __init__(self, settings: dict, image_size: int, mean: Sequence[float], std: Sequence[float]):
-        for key in ("crop_scale", "blur_sigma"):
-            low, high = settings[key]
-            if not 0 < low <= high:
-                raise InputError(f"augment.{key} [{low}, {high}]: give [least, most], both above 0")
-        if settings["jitter"][HUE] > 0.5:
-            raise InputError(f"augment.jitter: hue strength {settings['jitter'][HUE]} is above 0.5: lower it")
         self.settings = settings
         self.image_size = image_size
         self.mean, self.std = mean, std
@@ -207,7 +197,7 @@ def gaussian_blur(images: Tensor, sigma: Tensor, radius: int) -> Tensor:
 
 
 def _chosen(probability: float | Sequence[float], n: int, generator: Generator) -> Tensor:
-    """Which of ``n`` views an operation befalls, bool (n,); ``probability`` for all, or for each view."""
+    """Which of ``n`` views an operation changes, bool (n,); ``probability`` for all, or for each view."""
     by_view = torch.tensor(probability).reshape(-1, 1)  # V or 1, 1
     return (torch.rand(len(by_view), n // len(by_view), generator=generator) < by_view).flatten()
 

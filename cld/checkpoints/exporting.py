@@ -13,10 +13,10 @@ from cld.config import CONFIG, is_generated, load_preset
 from cld.data import StoreInfo, read_info
 from cld.evaluation.compare import read_score
 from cld.models.backbones import RESNETS
-from cld.run_id import run_id
 from cld.runtime.errors import InputError
 from cld.runtime.files import atomic_path, write_text
 from cld.training.checkpoint import load_checkpoint, load_encoder
+from cld.training.run_id import run_id
 
 _TEMPLATES = jinja2.Environment(
     loader=jinja2.PackageLoader("cld.checkpoints"),

@@ -6,8 +6,8 @@ import torch
 
 from cld.evaluation.accuracy import accuracy
 from cld.evaluation.labels import neighbour_labels, require_within
-from cld.evaluation.nearest_neighbours import knn_classify
 from cld.evaluation.scored_run import load_scored_run
+from cld.nearest_neighbours import knn_classify
 
 
 def score_knn(store: str, settings: Mapping, checkpoint: str, device_name: str | None = None) -> dict:

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from cld.evaluation.labels import neighbour_labels, require_within
-from cld.evaluation.nearest_neighbours import nearest_neighbours
 from cld.evaluation.scored_run import ScoredRun, load_scored_run
 from cld.evaluation.statistics import packed_hits
+from cld.nearest_neighbours import nearest_neighbours
 
 
 class Retrieval(NamedTuple):

@@ -12,11 +12,11 @@ from cld.data.checksums import file_sha256
 from cld.data.decoding import view_side
 from cld.data.features import extract_features
 from cld.methods.encoder import Encoder
-from cld.run_id import run_id
 from cld.runtime.device import resolve_device
 from cld.runtime.distributed import local_device
 from cld.runtime.errors import InputError
 from cld.training.checkpoint import load_encoder
+from cld.training.run_id import run_id
 
 
 @dataclass(frozen=True)

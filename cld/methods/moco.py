@@ -16,8 +16,8 @@ from torch.nn import functional as F
 from cld.memory import MomentumQueue
 from cld.methods.base import Method, StepOutput
 from cld.methods.encoder import Encoder, build_encoder
+from cld.methods.shuffled_keys import encode_shuffled
 from cld.models.ema_update import ema_update_
-from cld.runtime.distributed import encode_shuffled
 
 
 class MoCo(Method):

@@ -5,6 +5,7 @@ can change, for small images and small budgets. Weights move between the two (wi
 """
 
 import difflib
+from collections.abc import Sequence
 
 from torch import Tensor, nn
 from torchvision import models
@@ -39,7 +40,7 @@ class ResNet(nn.Module):
     """
 
     def __init__(
-        self, block: type[BasicBlock] | type[Bottleneck], blocks: tuple[int, ...], width: int, stem: str
+        self, block: type[BasicBlock] | type[Bottleneck], blocks: Sequence[int], width: int, stem: str
     ):
         super().__init__()
         size, stride, pool = STEMS[stem]
@@ -111,17 +112,10 @@ def build_backbone(settings: dict) -> nn.Module:
         A module from (B, 3, H, W) to (B, ``out_features``).
 
     Raises:
-        InputError: an unknown name or stem, or numbers that make no network.
+        InputError: torchvision has no such network, or it has no linear layer.
     """
-    name, blocks, width, stem = (settings[key] for key in ("name", "blocks", "width", "stem"))
+    name = settings["name"]
     if name not in RESNETS:
         return without_classifier(name)
-    if stem not in STEMS:
-        raise InputError(f"backbone.stem '{stem}' is unknown: choose one of {', '.join(STEMS)}")
-    block, own_blocks = RESNETS[name]
-    blocks = tuple(blocks or own_blocks)
-    if len(blocks) != 4 or min(blocks) < 1:
-        raise InputError(f"backbone.blocks {list(blocks)}: give four numbers of 1 or more, or null")
-    if width < 1:
-        raise InputError(f"backbone.width {width}: give 1 or more channels")
-    return ResNet(block, blocks, width, stem)
+    block, blocks = RESNETS[name]
+    return ResNet(block, settings["blocks"] or blocks, settings["width"], settings["stem"])

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from cld.config import is_available, load_config, load_preset, load_run
 from cld.evaluation.protocol_names import RUN_PROTOCOLS, SEMISUP_PERCENT, STORE_PROTOCOLS
 from cld.reporting.tables.spec import Table, load_table, score_path, table_names
-from cld.run_id import run_id
+from cld.training.run_id import run_id
 
 
 @dataclass(frozen=True)

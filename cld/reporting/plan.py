@@ -8,7 +8,6 @@ from pathlib import Path
 
 import yaml
 
-from cld.command_arguments import add_results_arguments
 from cld.config import load_dataset, load_preset
 from cld.data import read_info
 from cld.data.decoding import view_side
@@ -16,6 +15,7 @@ from cld.reporting.cost_model import CostModel, n_images, run_macs
 from cld.reporting.durations import duration
 from cld.reporting.needed_runs import needed_runs, requested_tables
 from cld.reporting.recorded_times import evaluation_seconds, job_seconds
+from cld.reporting.results_arguments import add_results_arguments
 from cld.reporting.tables.spec import Table
 from cld.training.run_folder import TRAINED, stage
 

@@ -11,12 +11,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from cld.command_arguments import add_results_arguments
 from cld.config import load_dataset, load_source
 from cld.evaluation.protocol_names import STORE_PROTOCOLS, partial_path
 from cld.reporting.durations import duration
 from cld.reporting.job_status import Job, JobStatus, State, look, slurm_queue
 from cld.reporting.needed_runs import Needed, needed_runs, requested_tables
+from cld.reporting.results_arguments import add_results_arguments
 from cld.runtime.errors import InputError
 from cld.training.run_folder import log_rows
 

@@ -22,8 +22,8 @@ from cld.config import (
 )
 from cld.reporting.needed_runs import available_tables, needed_runs
 from cld.reporting.tables.spec import Table, load_table, score_path, table_names
-from cld.run_id import overrides_of
 from cld.runtime.errors import InputError
+from cld.training.run_id import overrides_of
 
 IMPORTED = "imported-"  # a run's name begins with it if others trained its network
 #: The table whose runs or numbers a figure shows.

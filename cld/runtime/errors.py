@@ -16,11 +16,8 @@ def run_command(main: Callable[[], None]) -> None:
     try:
         main()
     except InputError as error:
-        sys.exit(_fail(f"error: {error}", 2))
+        print(f"error: {error}", file=sys.stderr, flush=True)
+        sys.exit(2)
     except KeyboardInterrupt:
-        sys.exit(_fail("interrupted", 130))
-
-
-def _fail(line: str, status: int) -> int:
-    print(line, file=sys.stderr, flush=True)
-    return status
+        print("interrupted", file=sys.stderr, flush=True)
+        sys.exit(130)

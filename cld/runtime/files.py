@@ -20,12 +20,11 @@ _FIXES = {
 
 
 @contextmanager
-def atomic_path(path: str | Path, durable: bool = True) -> Iterator[Path]:
+def atomic_path(path: str | Path) -> Iterator[Path]:
     """Yield a temporary path beside ``path``; on success it is renamed to ``path``, on failure removed.
 
-    The temporary name keeps the suffix, so that writers which choose a format by it work unchanged. Unless
-    ``durable``, the content may be lost to a power failure (not to a kill) after the rename, and need never
-    reach the disk if the file is soon deleted: for what is checked before it is used.
+    The temporary name keeps the suffix, so that writers which choose a format by it work unchanged. The
+    content is on the disk before the rename.
 
     Raises:
         InputError: ``path`` cannot be written, or is there and is no file.
@@ -42,9 +41,8 @@ def atomic_path(path: str | Path, durable: bool = True) -> Iterator[Path]:
     try:
         with writing(path):
             yield temporary
-            if durable:
-                with open(temporary, "rb") as written:
-                    os.fsync(written.fileno())
+            with open(temporary, "rb") as written:
+                os.fsync(written.fileno())
             os.chmod(temporary, 0o666 & ~_umask())
             os.replace(temporary, path)
     finally:

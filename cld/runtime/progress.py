@@ -5,92 +5,39 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Protocol
 
 from rich import progress as rich_progress
 from rich.console import Console
 
-LOG_INTERVAL_S = 10.0
+INTERVAL_S = 10.0
+#: As :class:`Lines` prints it.
+_LINE = re.compile(r".+: \d+/\d+ (\S.*) \([\d.]+ \1/s(, \d+ s left)?\)")
 
 
-class Progress(Protocol):
-    """Shows how far long work is."""
+class Progress:
+    """Counts units of work; see :func:`progress`. This one shows nothing."""
 
     def advance(self, steps: int = 1, note: str = "") -> None:
         """Count ``steps`` more units of work as done; ``note`` is shown behind the count."""
 
 
-@contextmanager
-def progress(label: str, total: int, unit: str = "it", done: int = 0) -> Iterator[Progress]:
-    """Show how far ``label`` is: ``done`` of ``total`` units at the start, more at each ``advance``."""
-    if sys.stderr.isatty():
-        with _bar(label, total, unit, done) as bar:
-            yield bar
-    else:
-        lines = _Lines(label, total, unit, done)
-        yield lines
-        lines.finish()
+class Lines(Progress):
+    """Prints the count, the speed and the time left every INTERVAL_S seconds."""
 
-
-@contextmanager
-def no_progress() -> Iterator[Progress]:
-    """Show nothing; for all but the first of several processes that do the same work."""
-
-    class Silent:
-        def advance(self, steps: int = 1, note: str = "") -> None:
-            pass
-
-    yield Silent()
-
-
-@contextmanager
-def _bar(label: str, total: int, unit: str, done: int) -> Iterator[Progress]:
-    columns = (
-        rich_progress.TextColumn("{task.description}"),
-        rich_progress.BarColumn(),
-        rich_progress.MofNCompleteColumn(),
-        rich_progress.TextColumn(unit),
-        rich_progress.TimeRemainingColumn(),
-        rich_progress.TextColumn("{task.fields[note]}"),
-    )
-    with rich_progress.Progress(*columns, console=Console(stderr=True)) as bars:
-        task = bars.add_task(label, total=total, completed=done, note="")
-
-        class Bar:
-            def advance(self, steps: int = 1, note: str = "") -> None:
-                bars.advance(task, steps)
-                if note:
-                    bars.update(task, note=note)
-
-        yield Bar()
-
-
-#: As ``_Lines`` prints it.
-_LINE = re.compile(r".+: \d+/\d+ (\S.*) \([\d.]+ \1/s(, \d+ s left)?\)")
-
-
-def is_progress_line(line: str) -> bool:
-    """Whether a line of a log file is one of :func:`progress`."""
-    return _LINE.match(line) is not None
-
-
-class _Lines:
     def __init__(self, label: str, total: int, unit: str, done: int):
-        self.label, self.total, self.unit, self.done, self.started_with = label, total, unit, done, done
+        self.label, self.total, self.unit = label, total, unit
+        self.done = self.started_with = done
         self.start = self.last = time.monotonic()
         self.note = ""
 
     def advance(self, steps: int = 1, note: str = "") -> None:
         self.done += steps
         self.note = note or self.note
-        if time.monotonic() - self.last >= LOG_INTERVAL_S:
-            self._print()
+        if time.monotonic() - self.last >= INTERVAL_S:
+            self.print()
 
-    def finish(self) -> None:
-        if self.total:
-            self._print()
-
-    def _print(self) -> None:
+    def print(self) -> None:
+        """Print a line."""
         self.last = time.monotonic()
         rate = (self.done - self.started_with) / max(self.last - self.start, 1e-9)
         todo = self.total - self.done
@@ -101,3 +48,48 @@ class _Lines:
             file=sys.stderr,
             flush=True,
         )
+
+
+class Bar(Progress):
+    """Moves a bar of rich's."""
+
+    def __init__(self, bars: rich_progress.Progress, task: rich_progress.TaskID):
+        self.bars, self.task = bars, task
+
+    def advance(self, steps: int = 1, note: str = "") -> None:
+        self.bars.advance(self.task, steps)
+        if note:
+            self.bars.update(self.task, note=note)
+
+
+@contextmanager
+def progress(
+    label: str, total: int, unit: str = "it", done: int = 0, shown: bool = True
+) -> Iterator[Progress]:
+    """Show how far ``label`` is: ``done`` of ``total`` units at the start, more at each ``advance``.
+
+    Several processes that do the same work give ``shown`` to one of them.
+    """
+    if not shown:
+        yield Progress()
+    elif sys.stderr.isatty():
+        columns = (
+            "{task.description}",
+            rich_progress.BarColumn(),
+            rich_progress.MofNCompleteColumn(),
+            unit,
+            rich_progress.TimeRemainingColumn(),
+            "{task.fields[note]}",
+        )
+        with rich_progress.Progress(*columns, console=Console(stderr=True)) as bars:
+            yield Bar(bars, bars.add_task(label, total=total, completed=done, note=""))
+    else:
+        lines = Lines(label, total, unit, done)
+        yield lines
+        if total:
+            lines.print()
+
+
+def is_progress_line(line: str) -> bool:
+    """Whether a line of a log file is one of :func:`progress`."""
+    return _LINE.match(line) is not None

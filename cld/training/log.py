@@ -3,21 +3,12 @@
 Both are written from rows that the checkpoint keeps, so a resumed run has each epoch once in both.
 """
 
-import csv
-import io
 import shutil
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from torch.utils.tensorboard import SummaryWriter
 
-from cld.runtime.files import write_text
-
-LOG = "log.csv"
-#: Columns of every log; a method's own terms follow. ``ended`` is in seconds since 1970.
-COLUMNS = ("epoch", "step", "lr", "images_per_s", "ended", "loss")
-#: Columns that are no curves.
-NOT_CURVES = ("epoch", "step", "ended")
+from cld.training.run_folder import LOG, NOT_CURVES, write_log
 
 
 class TrainingLog:
@@ -55,13 +46,3 @@ class TrainingLog:
     def _write(self) -> None:
         self.curves.flush()
         write_log(self.path, self.rows)
-
-
-def write_log(path: Path, rows: Sequence[Mapping[str, float]]) -> None:
-    """Write ``log.csv``, one row an epoch, atomically."""
-    names = list(dict.fromkeys([*COLUMNS, *(name for row in rows for name in row)]))
-    text = io.StringIO()
-    table = csv.DictWriter(text, names, lineterminator="\n")
-    table.writeheader()
-    table.writerows({name: format(value, ".10g") for name, value in row.items()} for row in rows)
-    write_text(path, text.getvalue())

@@ -9,7 +9,7 @@ share them.
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import torch
@@ -22,28 +22,34 @@ from cld.data.epoch_sampler import EpochSampler
 from cld.data.view_batches import view_batches
 from cld.methods import build_method
 from cld.methods.base import Method
-from cld.runtime import distributed
+from cld.models.sync_batchnorm import convert_sync_batchnorm
 from cld.runtime.device import resolve_device
-from cld.runtime.distributed import data_parallel, print_rank0, process_group, rank, world_size
+from cld.runtime.distributed import (
+    all_reduce_max,
+    barrier,
+    broadcast_object,
+    data_parallel,
+    local_device,
+    print_rank0,
+    process_group,
+    rank,
+    world_size,
+)
 from cld.runtime.errors import InputError
 from cld.runtime.files import write_text, writing
 from cld.runtime.lock import POLL_S, Lock
-from cld.runtime.progress import no_progress, progress
+from cld.runtime.progress import progress
 from cld.runtime.provenance import provenance
 from cld.runtime.signals import stop_signal
 from cld.training.checkpoint import load_checkpoint
-from cld.training.log import LOG, TrainingLog, write_log
+from cld.training.log import TrainingLog
 from cld.training.process_count import require_process_count
 from cld.training.resumable import Resumable, require_same_subject
+from cld.training.run_folder import CONFIG, FINAL, LOCK, LOG, PARTIAL, write_log
 from cld.training.schedule import pretraining_rate
 from cld.training.speed_options import apply_speed_options
 from cld.training.state import TrainingState, subject_of
 from cld.training.step import draw_parts, train_step
-
-FINAL = "checkpoint.pt"
-PARTIAL = "partial.pt"
-CONFIG = "config.yaml"
-LOCK = "training.lock"
 
 #: Looks at the method after an epoch, counted from 1; gives more columns of the log, or none.
 Monitor = Callable[[Method, int], Mapping[str, float]]
@@ -55,7 +61,7 @@ def train(
     run_dir: str | Path,
     device: str | None = None,
     monitor: Monitor | None = None,
-    replace_before: float | None = None,
+    replace_before: float = 0.0,
 ) -> Path:
     """Train a run to its end, from where it was left if it was started before.
 
@@ -85,17 +91,20 @@ def train(
     run_dir = Path(run_dir)
     with process_group(), only_training(run_dir) as lock:
         require_process_count(config, world_size())
-        device = resolve_device(distributed.local_device() or device)
+        device = resolve_device(local_device() or device)
         subject = subject_of({"config": config, "data": read_info(store).checksum})
-        if replace_before is not None and rank() == 0:
-            remove_older(run_dir / FINAL, replace_before)
-        if distributed.broadcast_object((run_dir / FINAL).exists()):
+        final = run_dir / FINAL
+        is_complete = final.exists()
+        if is_complete and rank() == 0 and final.stat().st_mtime < replace_before:
+            final.unlink()
+            is_complete = False
+        if broadcast_object(is_complete):
             if rank() == 0:
                 complete_files(run_dir, subject)
         else:
             train_to_end(config, store, run_dir, device, monitor, lock)
-        distributed.barrier()
-    return run_dir / FINAL
+        barrier()
+    return final
 
 
 @contextmanager
@@ -112,7 +121,7 @@ def only_training(run_dir: Path) -> Iterator[Lock | None]:
             while True:
                 with writing(run_dir):
                     owner = lock.try_to_acquire() if lock else None
-                waits, number = distributed.all_reduce_max(int(owner is not None), stopped_by() or 0)
+                waits, number = all_reduce_max(int(owner is not None), stopped_by() or 0)
                 if number:
                     raise SystemExit(128 + number)
                 if not waits:
@@ -125,13 +134,6 @@ def only_training(run_dir: Path) -> Iterator[Lock | None]:
     finally:
         if lock:
             lock.release()
-
-
-def remove_older(final: Path, than: float) -> None:
-    """Remove a complete run's checkpoint, if there is one, unless it was written since a time."""
-    with suppress(FileNotFoundError):
-        if final.stat().st_mtime < than:
-            final.unlink()
 
 
 def complete_files(run_dir: Path, subject: Mapping) -> None:
@@ -160,7 +162,7 @@ def start(config: dict, data: str, n_images: int, device: torch.device) -> Train
     torch.manual_seed(config["seed"])
     method = build_method(config, n_images).to(device).train()
     if config["sync_bn"]:
-        method = distributed.convert_sync_batchnorm(method, device)
+        method = convert_sync_batchnorm(method, device)
     method = apply_speed_options(method, config["speed"], device)
     settings = config["optimiser"]
     trained = (weights for weights in method.parameters() if weights.requires_grad)
@@ -210,11 +212,10 @@ def train_to_end(
     forward, rate = data_parallel(state.method), pretraining_rate(settings, steps_per_epoch)
     sampler = EpochSampler(config["seed"], n_images, batch_size, state.step, n_steps)
     began = time.monotonic() - state.wall_time_s
-    shown = progress(run_dir.name, n_steps, "steps", done=state.step) if is_first else no_progress()
     with (
         view_batches(store, info, config, sampler, device) as batches,  # first: before there are threads
         TrainingLog(run_dir, state.rows) if is_first else nullcontext() as log,
-        shown as bar,
+        progress(run_dir.name, n_steps, "steps", done=state.step, shown=is_first) as bar,
         resumable.saving(content) as after_step,
     ):
         epoch_began, epoch_from = time.monotonic(), state.step

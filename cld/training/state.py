@@ -8,8 +8,8 @@ from torch.amp import GradScaler
 from torch.optim import Optimizer
 
 from cld.methods.base import Method
-from cld.run_id import identity
 from cld.training.divergence import require_finite, require_spread
+from cld.training.run_id import identity
 
 
 @dataclass

@@ -13,7 +13,7 @@ from cld.losses import cross_level_loss
 from cld.runtime.errors import InputError
 
 BOTH = pytest.mark.parametrize("cluster", CLUSTERINGS.values(), ids=CLUSTERINGS)
-steady = settings(max_examples=60, deadline=None, derandomize=True)
+steady = settings(max_examples=60)
 
 
 def gaussian(n, dim, seed=0):
@@ -81,18 +81,13 @@ def group_sums(points, labels, n_groups):
     return torch.stack([points[labels == group].sum(dim=0) for group in range(n_groups)])
 
 
+@pytest.mark.parametrize(
+    ("cluster", "slow"), [(spherical_kmeans, slow_kmeans), (spectral_clustering, slow_spectral)]
+)
 @pytest.mark.parametrize(("n", "dim", "k", "iters"), [(40, 5, 4, 1), (64, 16, 10, 5), (30, 3, 30, 5)])
-def test_kmeans_is_the_definition(n, dim, k, iters):
+def test_labels_are_the_definitions(cluster, slow, n, dim, k, iters):
     features = gaussian(n, dim)
-    labels, _ = spherical_kmeans(features, k, iters)
-    assert labels.tolist() == slow_kmeans(features, k, iters)
-
-
-@pytest.mark.parametrize(("n", "dim", "k", "iters"), [(40, 5, 4, 1), (64, 16, 10, 5), (30, 3, 30, 5)])
-def test_spectral_is_the_definition(n, dim, k, iters):
-    features = gaussian(n, dim)
-    labels, _ = spectral_clustering(features, k, iters)
-    assert labels.tolist() == slow_spectral(features, k, iters)
+    assert cluster(features, k, iters)[0].tolist() == slow(features, k, iters)
 
 
 @steady
@@ -101,15 +96,6 @@ def test_kmeans_objective_never_rises(case):
     features, k = case
     costs = [objective(features, spherical_kmeans(features, k, iters)[0], k) for iters in range(1, 7)]
     assert all(after <= before + 1e-6 for before, after in itertools.pairwise(costs))
-
-
-def test_objective_of_the_returned_centroids_never_rises():
-    features, costs = normalize(gaussian(200, 8), dim=1), []
-    for iters in range(1, 12):
-        labels, centroids = spherical_kmeans(features, 20, iters)
-        costs.append((1 - torch.cosine_similarity(features, centroids[labels])).sum().item())
-    assert all(after <= before + 1e-4 for before, after in itertools.pairwise(costs))
-    assert costs[-1] < 0.95 * costs[0]
 
 
 @BOTH

@@ -35,16 +35,21 @@ def test_bank_update_is_the_authors(golden):
     torch.testing.assert_close(bank.memory, golden["npid_memory_after"], rtol=1e-5, atol=1e-7)
 
 
-def test_bank_starts_with_unit_rows_from_torchs_generator():
+@pytest.mark.parametrize(
+    "rows",
+    [lambda: MemoryBank(500, 16, 0.5).memory, lambda: MomentumQueue(500, 16).queue],
+    ids=["bank", "queue"],
+)
+def test_starts_with_unit_rows_from_torchs_generator(rows):
     torch.manual_seed(3)
-    first = MemoryBank(500, 16, 0.5).memory
+    first = rows()
     torch.manual_seed(3)
-    assert torch.equal(first, MemoryBank(500, 16, 0.5).memory)
+    assert torch.equal(first, rows())
     torch.testing.assert_close(first.norm(dim=1), torch.ones(500))
     assert first.mean(dim=0).abs().max() < 0.05  # no direction is favoured
 
 
-@settings(max_examples=30, deadline=None, derandomize=True)
+@settings(max_examples=30)
 @given(index=st.lists(st.integers(0, 6), min_size=1, max_size=20), seed=st.integers(0, 99))
 def test_repeated_indices_move_a_row_once_towards_their_mean(index, seed):
     bank = MemoryBank(7, 4, 0.3)
@@ -90,7 +95,7 @@ def test_queue_is_the_authors(golden):
     torch.testing.assert_close(queue.queue, golden["moco_queue_after"], rtol=0, atol=0)
 
 
-@settings(max_examples=30, deadline=None, derandomize=True)
+@settings(max_examples=30)
 @given(size=st.integers(1, 12), batches=st.lists(st.integers(0, 12), max_size=8))
 def test_queue_holds_the_newest_keys(size, batches):
     queue = MomentumQueue(size, 3)
@@ -103,14 +108,6 @@ def test_queue_holds_the_newest_keys(size, batches):
             at += 1
     assert torch.equal(queue.queue, torch.stack(rows))
     assert queue.pointer.item() == at % size
-
-
-def test_queue_starts_with_unit_rows_from_torchs_generator():
-    torch.manual_seed(3)
-    first = MomentumQueue(500, 16).queue
-    torch.manual_seed(3)
-    assert torch.equal(first, MomentumQueue(500, 16).queue)
-    torch.testing.assert_close(first.norm(dim=1), torch.ones(500))
 
 
 def test_queue_resumes_from_its_state():

@@ -6,7 +6,7 @@ import torch
 import torchvision
 
 from cld.config import load_run
-from cld.run_id import run_id
+from cld.training.run_id import run_id
 
 
 def test_a_checkpoint_of_others_is_scored_and_a_run_exported(built):

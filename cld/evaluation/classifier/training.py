@@ -26,7 +26,7 @@ from cld.runtime.distributed import (
     require_at_most,
     world_size,
 )
-from cld.runtime.progress import no_progress, progress
+from cld.runtime.progress import progress
 from cld.runtime.rng import stream_seed
 from cld.training.resumable import Resumable
 from cld.training.schedule import LearningRate, scale_learning_rates
@@ -99,10 +99,9 @@ def train_classifier(
 
     sampler = replace(sampler, first=n_done, stop=n_steps)
     targets = torch.from_numpy(labels[rows]).to(run.device)
-    shown = progress(title, n_steps, "steps", done=n_done)
     with (
         random_views(run, rows, sampler, settings["crop_scale"]) as batches,
-        shown if rank() == 0 else no_progress() as bar,
+        progress(title, n_steps, "steps", done=n_done, shown=rank() == 0) as bar,
         resumable.saving(state) as after_step,
     ):
         for (step, index), views in zip(sampler, batches, strict=True):

@@ -14,7 +14,7 @@ from torchvision.models.detection.anchor_utils import AnchorGenerator
 from torchvision.models.detection.faster_rcnn import FastRCNNPredictor
 from torchvision.ops import MultiScaleRoIAlign
 
-from cld.runtime.distributed import convert_sync_batchnorm
+from cld.models.sync_batchnorm import convert_sync_batchnorm
 from cld.runtime.errors import InputError
 
 STEM = ("conv1", "bn1", "relu", "maxpool")

@@ -17,11 +17,11 @@ from cld.evaluation.detection.pictures import save_pictures
 from cld.evaluation.detection.training import fine_tune
 from cld.evaluation.protocol_names import partial_path
 from cld.evaluation.scored_run import load_scored_run
-from cld.run_id import run_id
 from cld.runtime.distributed import all_gather_objects, rank, rank_slice
 from cld.runtime.errors import InputError
-from cld.runtime.progress import no_progress, progress
+from cld.runtime.progress import progress
 from cld.training.resumable import Resumable
+from cld.training.run_id import run_id
 
 #: Images that are decoded or under way before they are needed.
 AHEAD = 8
@@ -94,7 +94,7 @@ def detect(
     rows, found = range(len(images))[rank_slice(len(images))], []
     with (
         images.decoded(rows, workers, AHEAD, device) as pixels,
-        progress("detect", len(rows), "images") if rank() == 0 else no_progress() as bar,
+        progress("detect", len(rows), "images", shown=rank() == 0) as bar,
     ):
         for image in pixels:
             (one,) = detector([image])

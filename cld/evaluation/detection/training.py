@@ -25,7 +25,7 @@ from cld.runtime.distributed import (
     world_size,
 )
 from cld.runtime.errors import InputError
-from cld.runtime.progress import no_progress, progress
+from cld.runtime.progress import progress
 from cld.runtime.rng import STEPS, stream_seed
 from cld.training.resumable import Resumable
 from cld.training.schedule import LearningRate
@@ -80,10 +80,9 @@ def fine_tune(
     jobs = (row for _, index in sampler for row in images.rows[index[own].numpy()].tolist())
     detector.train().transform.min_size = tuple(settings["scales"]["train"])
     forward = data_parallel(detector)
-    shown = progress("fine-tune detector", n_iterations, "iterations", done=n_done)
     with (
         images.decoded(jobs, run["workers"], AHEAD * n_own, device) as pixels,
-        shown if rank() == 0 else no_progress() as bar,
+        progress("fine-tune detector", n_iterations, "iterations", done=n_done, shown=rank() == 0) as bar,
         resumable.saving(state) as after_step,
     ):
         slices = zip(*[pixels] * n_own, strict=True)

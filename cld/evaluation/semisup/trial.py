@@ -19,10 +19,8 @@ from cld.evaluation.protocol_names import partial_path
 from cld.evaluation.scored_run import load_scored_run
 from cld.evaluation.semisup.subset import read_subset
 from cld.models.backbones import build_backbone
-from cld.run_id import run_id
 from cld.runtime.distributed import (
     all_gather_objects,
-    convert_sync_batchnorm,
     data_parallel,
     rank,
     rank_slice,
@@ -32,6 +30,7 @@ from cld.runtime.errors import InputError
 from cld.runtime.files import write_json
 from cld.training.checkpoint import load_checkpoint, save_checkpoint, trained_by
 from cld.training.resumable import Resumable
+from cld.training.run_id import run_id
 
 
 @dataclass(frozen=True)

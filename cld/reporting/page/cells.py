@@ -10,8 +10,8 @@ from cld.reporting.page.preset_files import PresetFiles
 from cld.reporting.recorded_times import job_seconds
 from cld.reporting.tables.render import METRICS, code_version, percent
 from cld.reporting.tables.spec import REFERENCE_ROW, Axis, Cell, Table
-from cld.run_id import overrides_of
 from cld.training.run_folder import stage
+from cld.training.run_id import overrides_of
 
 
 def cell_content(

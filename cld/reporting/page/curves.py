@@ -4,8 +4,7 @@ import math
 from pathlib import Path
 
 from cld.reporting.style import evenly_spaced
-from cld.training.log import NOT_CURVES
-from cld.training.run_folder import log_rows
+from cld.training.run_folder import NOT_CURVES, log_rows
 
 #: Points of a curve at most: more than a small chart can show apart.
 MAX_POINTS = 80

@@ -5,11 +5,11 @@ from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from cld.command_arguments import add_results_arguments
 from cld.reporting.durations import duration
 from cld.reporting.needed_runs import requested_tables
 from cld.reporting.page.content import gather
 from cld.reporting.page.preset_files import PresetFiles
+from cld.reporting.results_arguments import add_results_arguments
 from cld.runtime.files import write_text
 
 

@@ -9,8 +9,8 @@ from itertools import combinations
 
 from cld.config import CONFIG, display_path, is_generated, load_preset, load_run, read_yaml, validate
 from cld.evaluation.protocol_names import METRICS, STORE_PROTOCOLS
-from cld.run_id import run_id
 from cld.runtime.errors import InputError
+from cld.training.run_id import run_id
 
 #: The row under which a table's references have their cells.
 REFERENCE_ROW = "reference"

@@ -3,8 +3,8 @@
 import argparse
 from pathlib import Path
 
-from cld.command_arguments import add_results_arguments
 from cld.reporting.needed_runs import requested_tables
+from cld.reporting.results_arguments import add_results_arguments
 from cld.reporting.tables.cell import available_cells, built_cells
 from cld.reporting.tables.render import FOLDER_NOW, KINDS, write
 from cld.runtime.progress import progress

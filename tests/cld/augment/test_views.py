@@ -19,7 +19,6 @@ from cld.augment.views import (
     resized_crop,
     sample_crops,
 )
-from cld.runtime.errors import InputError
 
 PLAIN = {  # every operation off
     "crop_scale": [1.0, 1.0],
@@ -118,14 +117,6 @@ def test_resized_crop_and_flip_are_torchvisions(size):
         torch.testing.assert_close(view, expected, rtol=0, atol=1e-5)
 
 
-def test_resized_crop_is_pils_up_to_its_rounding():
-    images, crop = pixels(4, 40, 40), torch.tensor([[3, 5, 31, 22]]).repeat(4, 1)
-    ours = resized_crop(images, crop.float(), torch.zeros(4, dtype=torch.bool), 16)
-    for image, view in zip(images, ours, strict=True):
-        pil = tv.resized_crop(Image.fromarray(image.numpy()), *crop[0].tolist(), [16, 16])
-        torch.testing.assert_close(view, tv.pil_to_tensor(pil) / 255, rtol=0, atol=1.1 / 255)
-
-
 @pytest.mark.parametrize("radius", [1, 4, 8])
 def test_blur_is_torchvisions(radius):
     images, sigma = floats(8, 9), torch.linspace(0.1, 2.5, 8)
@@ -188,26 +179,10 @@ def test_without_a_crop_that_fits_the_central_one_is_taken(height, width, crop):
     assert list(transforms.RandomResizedCrop.get_params(image, [1.0, 1.0], [3 / 4, 4 / 3])) == crop
 
 
-def test_brightness_factors_are_uniform():
-    out = views(PLAIN | {"jitter": [0.4, 0, 0, 0]}, constant(102, 102, 102))[:, 0, 0, 0]
-    assert kstest(out / 0.4, "uniform", (0.6, 0.8)).pvalue > ALPHA
-
-
-def test_brightness_factors_stop_at_zero():
-    out = views(PLAIN | {"jitter": [3.0, 0, 0, 0]}, constant(51, 51, 51))[:, 0, 0, 0]
-    assert kstest(out / 0.2, "uniform", (0.0, 4.0)).pvalue > ALPHA
-
-
-def test_contrast_factors_are_uniform():
-    images = constant(102, 102, 102).clone()
-    images[:, :, 4:] = 153
-    out = views(PLAIN | {"jitter": [0, 0.4, 0, 0]}, images)
-    assert kstest((out[:, 0, 0, 7] - out[:, 0, 0, 0]) / 0.2, "uniform", (0.6, 0.8)).pvalue > ALPHA
-
-
-def test_saturation_factors_are_uniform():
-    out = views(PLAIN | {"jitter": [0, 0, 0.4, 0]}, constant(153, 102, 102))
-    assert kstest((out[:, 0, 0, 0] - out[:, 1, 0, 0]) / 0.2, "uniform", (0.6, 0.8)).pvalue > ALPHA
+@pytest.mark.parametrize(("strength", "grey", "start", "width"), [(0.4, 102, 0.6, 0.8), (3.0, 51, 0.0, 4.0)])
+def test_brightness_factors_are_uniform_and_stop_at_zero(strength, grey, start, width):
+    out = views(PLAIN | {"jitter": [strength, 0, 0, 0]}, constant(grey, grey, grey))[:, 0, 0, 0]
+    assert kstest(out / (grey / 255), "uniform", (start, width)).pvalue > ALPHA
 
 
 def test_hue_shifts_are_uniform():
@@ -297,14 +272,6 @@ def test_the_generators_state_decides_and_no_other():
     assert not torch.equal(first, views(settings, images, seed=6))
 
 
-def test_a_generator_goes_on_after_its_state_is_restored():
-    images, augment, generator = pixels(8, 12, 12), Augment(MOCO, 12, [0.5] * 3, [0.2] * 3), rng()
-    augment(images, generator)
-    state = generator.get_state()
-    second = augment(images, generator)
-    assert torch.equal(augment(images, Generator().set_state(state)), second)
-
-
 def test_samples_of_one_image_differ():
     same = pixels(1, 16, 16).expand(32, 16, 16, 3)
     out = views(MOCO, same).flatten(1)
@@ -324,7 +291,7 @@ def test_a_view_depends_on_its_own_image_only_and_leaves_it_as_it_is():
     assert torch.equal(images, kept)
 
 
-@settings(max_examples=30, deadline=None, derandomize=True)
+@settings(max_examples=30)
 @given(
     n=st.integers(1, 9),
     height=st.integers(1, 20),
@@ -343,19 +310,6 @@ def test_views_of_any_image_are_images(n, height, width, size, jitter, extreme, 
     assert out.dtype == torch.float32
     assert out.isfinite().all()
     assert out.min() > -1e-5 and out.max() < 1 + 1e-5
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        ({"crop_scale": [0.9, 0.2]}, r"augment.crop_scale \[0.9, 0.2\]: give \[least, most\]"),
-        ({"blur_sigma": [0.0, 2.0]}, r"augment.blur_sigma \[0.0, 2.0\]: give"),
-        ({"jitter": [0.4, 0.4, 0.4, 0.6]}, "hue strength 0.6 is above 0.5: lower it"),
-    ],
-)
-def test_bad_settings_say_what_to_change(change, message):
-    with pytest.raises(InputError, match=message):
-        Augment(MOCO | change, 32, [0.5] * 3, [0.2] * 3)
 
 
 def test_solarised_images_are_torchvisions():

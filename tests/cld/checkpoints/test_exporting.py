@@ -20,10 +20,10 @@ from cld.checkpoints.importing import Wanted, import_checkpoint
 from cld.config import load_run
 from cld.data import read_info
 from cld.methods.encoder import build_encoder
-from cld.run_id import run_id
 from cld.runtime.errors import InputError, run_command
 from cld.runtime.provenance import provenance
 from cld.training.checkpoint import load_encoder, save_checkpoint
+from cld.training.run_id import run_id
 
 TORCHVISION = {"backbone.blocks": None, "backbone.width": 64, "backbone.stem": "imagenet"}
 TINY = {"backbone.blocks": [1, 1, 1, 1], "backbone.width": 4, "backbone.stem": "small", "head.dim": 8}

@@ -17,9 +17,9 @@ from cld.__main__ import main
 from cld.checkpoints.importing import Wanted, import_checkpoint, summary
 from cld.evaluation.knn import score_knn
 from cld.models.backbones import build_backbone
-from cld.run_id import run_id
 from cld.runtime.errors import InputError, run_command
 from cld.training.checkpoint import load_encoder, save_checkpoint
+from cld.training.run_id import run_id
 
 NET, KEY = resnet10(0), resnet10(1)
 CIFAR = resnet10(2, small_stem=True)

@@ -21,10 +21,10 @@ from cld.evaluation.detection.scoring import count, detect, score_detection
 from cld.evaluation.protocol_names import partial_path
 from cld.methods.encoder import build_encoder
 from cld.models.backbones import build_backbone
-from cld.run_id import run_id
 from cld.runtime import distributed
 from cld.runtime.errors import InputError
 from cld.training.checkpoint import load_checkpoint, save_checkpoint
+from cld.training.run_id import run_id
 
 CPU = torch.device("cpu")
 

@@ -12,8 +12,8 @@ from cld.evaluation import evaluate_command
 from cld.evaluation.chance import score_chance
 from cld.evaluation.knn import score_knn
 from cld.evaluation.pixel_knn import score_pixel_knn
-from cld.run_id import run_id
 from cld.runtime.errors import run_command
+from cld.training.run_id import run_id
 
 
 @pytest.fixture(scope="module")

@@ -15,9 +15,9 @@ from cld.data import read_labels
 from cld.evaluation.linear import score_linear, score_linear_published
 from cld.evaluation.scored_run import ScoredRun, load_scored_run
 from cld.evaluation.statistics import unpacked
-from cld.run_id import run_id
 from cld.runtime.errors import InputError
 from cld.training.checkpoint import load_checkpoint, save_checkpoint
+from cld.training.run_id import run_id
 
 FAST = {"l2": 1e-2, "max_evaluations": 1000, "split": "test"}
 PUBLISHED = {**load_protocol("paper", "linear_published"), "batch_size": 16, "faster": FAST}

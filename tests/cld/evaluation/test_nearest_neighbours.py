@@ -9,7 +9,7 @@ from torch.nn.functional import normalize
 
 from cld.evaluation import nearest_neighbours
 from cld.evaluation.accuracy import top_accuracy
-from cld.evaluation.nearest_neighbours import knn_classify
+from cld.nearest_neighbours import knn_classify
 from cld.runtime.errors import InputError
 
 

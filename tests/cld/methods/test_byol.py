@@ -40,20 +40,15 @@ def slow_loss(method, views):
     return total
 
 
-def test_loss_is_the_distance_of_prediction_and_target_both_ways(method, batch):
+def test_loss_and_gradient_are_those_of_prediction_and_target_both_ways(method, batch):
     views, index = batch
-    step = method(views, index)
-    assert step.loss.item() == pytest.approx(slow_loss(method, views).item(), rel=1e-5)
-    assert step.logs["positive_similarity"].item() == pytest.approx(1 - step.loss.item() / 4, rel=1e-5)
-
-
-def test_gradient_is_the_references(method, batch):
-    views, index = batch
+    step, reference = method(views, index), slow_loss(method, views)
+    assert step.loss.item() == pytest.approx(reference.item(), rel=1e-5)
     weights = [*method.encoder.parameters(), *method.predictor.parameters()]
-    ours = torch.autograd.grad(method(views, index).loss, weights)
-    reference = torch.autograd.grad(slow_loss(method, views), weights)
-    for a, b in zip(ours, reference, strict=True):
-        torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-6)
+    gradients = (torch.autograd.grad(loss, weights) for loss in (step.loss, reference))
+    for ours, theirs in zip(*gradients, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-6)
+    assert step.logs["positive_similarity"].item() == pytest.approx(1 - step.loss.item() / 4, rel=1e-5)
 
 
 def test_the_target_carries_no_gradient_and_both_views_do(method, batch):

@@ -25,8 +25,9 @@ def batch():
     return [torch.randn(B, 3, 8, 8) for _ in range(2)], torch.randperm(N)[:B]
 
 
-def test_loss_is_the_mean_over_the_views_of_the_full_softmax(method, batch):
-    views, index = batch
+@pytest.mark.parametrize("n_views", [2, 3])
+def test_loss_is_the_mean_over_the_views_of_the_full_softmax(method, batch, n_views):
+    views, index = [*batch[0], batch[0][0]][:n_views], batch[1]
     step = method(views, index)
     losses = []
     for view in views:
@@ -35,13 +36,8 @@ def test_loss_is_the_mean_over_the_views_of_the_full_softmax(method, batch):
             losses.append(-math.log(scores[i] / sum(scores)))
     assert step.loss.item() == pytest.approx(sum(losses) / len(losses), rel=1e-5)
     assert step.logs["instance_loss"].item() == step.loss.item()
-
-
-def test_positive_similarity_is_that_of_each_image_with_its_own_row(method, batch):
-    views, index = batch
-    rows = method.bank.memory[index]
-    expected = sum((method.encoder(view) * rows).sum(dim=1).mean() for view in views) / 2
-    assert method(views, index).logs["positive_similarity"].item() == pytest.approx(expected.item(), rel=1e-4)
+    own = torch.stack([(method.encoder(view) * method.bank.memory[index]).sum(dim=1) for view in views])
+    assert step.logs["positive_similarity"].item() == pytest.approx(own.mean().item(), rel=1e-4)
 
 
 def test_every_weight_gets_a_gradient_and_the_bank_none(method, batch):
@@ -66,13 +62,6 @@ def test_the_bank_moves_only_after_the_step_by_each_view_in_turn(method, batch):
     others = torch.ones(N, dtype=torch.bool)
     others[index] = False
     assert torch.equal(method.bank.memory[others], before[others])
-
-
-def test_three_views_count_alike(method, batch):
-    views, index = batch
-    losses = [method([view], index).loss.item() for view in [*views, views[0]]]
-    together = method([*views, views[0]], index).loss.item()
-    assert together == pytest.approx(sum(losses) / 3, rel=1e-5)
 
 
 @pytest.mark.parametrize("n_negatives", [None, 5])

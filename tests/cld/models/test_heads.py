@@ -62,8 +62,3 @@ def test_no_head_hands_the_features_on():
     assert torch.equal(build_head("none", 6, 6)(x), x)
     with pytest.raises(InputError, match=r"head\.dim 4: head\.kind none keeps the backbone's; set 6"):
         build_head("none", 6, 4)
-
-
-def test_unknown_kind_names_the_choices():
-    with pytest.raises(InputError, match=r"head\.kind 'norm' is unknown: choose one of linear, norm_linear"):
-        build_head("norm", 6, 4)

@@ -14,8 +14,8 @@ from cld.config import format_overrides, load_run
 from cld.reporting import status
 from cld.reporting.job_status import State, look
 from cld.reporting.needed_runs import Needed
-from cld.run_id import overrides_of, run_id
 from cld.runtime.errors import InputError
+from cld.training.run_id import overrides_of, run_id
 
 OOM_KILL = "slurmstepd: error: Detected 1 oom_kill event in StepId={step}.0.\n"
 KINDS = ("runs", "sources", "stores", "scores", "trials")

@@ -7,8 +7,8 @@ import pytest
 from cld.config import load_config, load_protocol, load_run, parse_overrides
 from cld.reporting import targets
 from cld.reporting.targets import Targets
-from cld.run_id import run_id
 from cld.runtime.errors import InputError
+from cld.training.run_id import run_id
 
 CHECKPOINTS = {"theirs": {"file": "a.pth", "dataset": "cifar10", "set": {"temperature": 0.2}}}
 

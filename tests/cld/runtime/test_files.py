@@ -61,7 +61,7 @@ def test_a_bug_keeps_its_traceback():
 
 
 def test_progress_in_a_log_file_is_plain_lines(capsys, monkeypatch):
-    monkeypatch.setattr("cld.runtime.progress.LOG_INTERVAL_S", 0)
+    monkeypatch.setattr("cld.runtime.progress.INTERVAL_S", 0)
     with progress("frames", 4, "frames", done=1) as bar:
         bar.advance()
         bar.advance(2, note="scene 3")

@@ -13,7 +13,7 @@ def send(number):
 
 
 @pytest.mark.parametrize("number", STOPPING)
-def test_a_signal_is_held_back_and_told(number):
+def test_a_signal_is_held_back_and_reported(number):
     before = signal.getsignal(number)
     with stop_signal() as stopped_by:
         assert stopped_by() is None

@@ -1,8 +1,6 @@
 """The loop: order, log, refusals, divergence, and that it learns."""
 
-import csv
 import math
-import os
 import signal
 import subprocess
 import sys
@@ -12,24 +10,23 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from processes import ENVIRONMENT
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from trainings import same_weights, train_arguments
 
 from cld.augment.views import normalise
 from cld.data import Split, read_info, read_split, write_store
 from cld.data.epoch_sampler import EpochSampler
 from cld.evaluation.accuracy import top_accuracy
-from cld.evaluation.nearest_neighbours import knn_classify
 from cld.methods import METHODS
+from cld.nearest_neighbours import knn_classify
 from cld.runtime.errors import InputError
 from cld.runtime.rng import stream_seed
 from cld.training.checkpoint import load_checkpoint, load_encoder
+from cld.training.log import TrainingLog
 from cld.training.loop import train
+from cld.training.run_folder import log_rows
 from cld.training.step import feature_spread
-
-
-def read_log(run):
-    with open(run / "log.csv", newline="") as text:
-        return list(csv.DictReader(text))
 
 
 def test_streams_of_random_numbers_do_not_coincide():
@@ -56,7 +53,7 @@ def test_a_run_folder_holds_configuration_log_curves_and_checkpoint(tiny_run, ti
     assert checkpoint["data"] == read_info(tiny_store).checksum
     assert checkpoint["step"] == 12
     assert checkpoint["provenance"]["libraries"]["torch"] == torch.__version__.split("+")[0]
-    rows = read_log(run)
+    rows = log_rows(run / "log.csv")
     assert [(row["epoch"], row["step"]) for row in rows] == [("1", "4"), ("2", "8"), ("3", "12")]
     for row in rows:
         assert float(row["loss"]) == pytest.approx(float(row["instance_loss"]) + 0.5 * float(row["cld_loss"]))
@@ -72,8 +69,6 @@ def test_a_run_folder_holds_configuration_log_curves_and_checkpoint(tiny_run, ti
 
 def stop_after_epochs(config, store, run, n):
     """Leave the run as a process does that is told to stop right after the ``n``-th epoch."""
-    from cld.training.log import TrainingLog
-
     append = TrainingLog.append
 
     def append_and_stop(log, row):
@@ -89,24 +84,19 @@ def stop_after_epochs(config, store, run, n):
 
 
 def test_the_same_seed_gives_the_same_weights_and_another_seed_others(tiny_run, tiny_store, tmp_path):
-    runs = {"one": 0, "again": 0, "other": 1}
-    states = []
-    for name, seed in runs.items():
+    runs = []
+    for name, seed in {"one": 0, "again": 0, "other": 1}.items():
         torch.rand(seed + 3)  # whatever the process has drawn before
-        path = train(tiny_run("moco", {"optimiser.epochs": 1}, seed), tiny_store, tmp_path / name, "cpu")
-        states.append(load_checkpoint(path)["method"])
-    same = [all(torch.equal(states[0][key], state[key]) for key in states[0]) for state in states[1:]]
-    assert same == [True, False]
+        config = tiny_run("moco", {"optimiser.epochs": 1}, seed)
+        runs.append(train(config, tiny_store, tmp_path / name, "cpu"))
+    assert same_weights(runs[0], runs[1])
+    assert not same_weights(runs[0], runs[2])
 
 
 def test_no_epochs_give_the_untrained_network(tiny_run, tiny_store, tmp_path):
     path = train(tiny_run("npid", {"optimiser.epochs": 0}), tiny_store, tmp_path, "cpu")
     assert load_checkpoint(path)["step"] == 0
-    assert read_log(tmp_path) == []
-    trained = load_checkpoint(train(tiny_run("npid"), tiny_store, tmp_path / "trained", "cpu"))
-    untrained = load_checkpoint(path)["encoder"]
-    assert untrained.keys() == trained["encoder"].keys()
-    assert not torch.equal(untrained["backbone.conv1.weight"], trained["encoder"]["backbone.conv1.weight"])
+    assert log_rows(tmp_path / "log.csv") == []
 
 
 def test_an_epoch_moves_the_memory_of_the_images_it_showed_and_of_no_other(tiny_run, tiny_store, tmp_path):
@@ -120,13 +110,6 @@ def test_an_epoch_moves_the_memory_of_the_images_it_showed_and_of_no_other(tiny_
     moved = (banks[0] != banks[1]).any(dim=1).nonzero().flatten().tolist()
     assert set(moved) == shown
     assert len(shown) == 32
-
-
-def test_a_complete_run_is_left_as_it_is(tiny_run, tiny_store, tmp_path):
-    path = train(tiny_run(), tiny_store, tmp_path, "cpu")
-    before = path.stat().st_mtime_ns
-    assert train(tiny_run(), tiny_store, tmp_path, "cpu") == path
-    assert path.stat().st_mtime_ns == before
 
 
 @pytest.mark.parametrize("complete", [True, False])
@@ -145,12 +128,6 @@ def test_a_folder_of_another_run_is_refused(tiny_run, tiny_store, other_store, t
     with pytest.raises(InputError, match=rf"{belongs} \(store \w{{12}} there, \w{{12}} here\); delete it"):
         train(tiny_run(), other_store, tmp_path, "cpu")
     assert (tmp_path / "config.yaml").read_text() == before
-
-
-def test_a_damaged_partial_checkpoint_is_one_line(tiny_run, tiny_store, tmp_path):
-    (tmp_path / "partial.pt").write_bytes(b"half a file")
-    with pytest.raises(InputError, match=r"partial\.pt: cannot be read .*; delete it to train afresh"):
-        train(tiny_run(), tiny_store, tmp_path, "cpu")
 
 
 def test_a_store_smaller_than_a_batch_is_refused(tiny_run, tiny_store, tmp_path):
@@ -200,14 +177,10 @@ def test_a_term_that_is_not_finite_is_named(tiny_run, tiny_store, tmp_path, monk
     assert load_checkpoint(tmp_path / "partial.pt")["step"] == 5
 
 
-def test_the_command_saves_and_stops_on_sigterm_and_goes_on(tiny_run, tiny_store, tmp_path):
+def test_the_command_saves_and_stops_on_sigterm(tiny_run, tiny_store, tmp_path):
     config, run = tiny_run("npid", {"optimiser.epochs": 400}), tmp_path / "run"
-    overrides = ["backbone", "head", "queue", "cld", "optimiser"]
-    command = [sys.executable, "-m", "cld", "train", "--preset", "demo", "--dataset", "kitchen_hc"]
-    command += ["--method", "npid", "--store", str(tiny_store), "--run-dir", str(run), "--device", "cpu"]
-    command += [f"{part}.{key}={value}" for part in overrides for key, value in config[part].items()]
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    process = subprocess.Popen([*command, "checkpoint_every_s=0"], stderr=subprocess.PIPE, env=environment)
+    command = [sys.executable, *train_arguments(config, tiny_store, run)]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, env=ENVIRONMENT)
     while process.poll() is None and not (run / "partial.pt").exists():
         time.sleep(0.01)
     process.terminate()

@@ -1,33 +1,23 @@
 """Options for speed leave the loss as it is, and the kNN monitor leaves the run as it is."""
 
 import copy
-import csv
 import shutil
 
 import pytest
 import torch
 from torch.optim import SGD
+from trainings import same_weights
 
-from cld.evaluation.knn_monitor import KNNMonitor
 from cld.methods import build_method
-from cld.run_id import run_id
 from cld.runtime.errors import InputError
 from cld.training.checkpoint import load_checkpoint
+from cld.training.knn_monitor import KNNMonitor
 from cld.training.loop import train
+from cld.training.run_folder import log_rows
 from cld.training.speed_options import apply_speed_options
 
 #: At so low a rate the weights stay the same, and only the option tells two runs apart.
 STILL = {"optimiser.lr": 1e-6, "optimiser.min_lr": 0, "optimiser.epochs": 1}
-
-
-def rows(checkpoint):
-    with open(checkpoint.parent / "log.csv", newline="") as text:
-        return list(csv.DictReader(text))
-
-
-def same_state(*checkpoints):
-    first, second = (load_checkpoint(path)["method"] for path in checkpoints)
-    return all(torch.equal(value, second[name]) for name, value in first.items())
 
 
 #: Each with how far it may move the loss.
@@ -42,7 +32,7 @@ OPTIONS = [
 def test_an_option_gives_the_same_loss_within_its_precision(tiny_run, tiny_store, tmp_path, method):
     def loss(name, option):
         run = train(tiny_run(method, {**STILL, **option}), tiny_store, tmp_path / name, "cpu")
-        return float(rows(run)[0]["instance_loss"])
+        return float(log_rows(run.parent / "log.csv")[0]["instance_loss"])
 
     plain = loss("plain", {})
     for number, (option, rel) in enumerate(OPTIONS):
@@ -66,7 +56,7 @@ def test_a_compiled_backbone_gives_the_same_features_and_names(tiny_run):
     assert compiled.state_dict().keys() == plain.state_dict().keys()
 
 
-def test_compiling_without_a_compiler_is_told_before_training(tiny_run, monkeypatch):
+def test_compiling_without_a_compiler_is_refused_before_training(tiny_run, monkeypatch):
     monkeypatch.setattr(shutil, "which", lambda _: None)
     with pytest.raises(InputError, match=r"speed\.compile: needs a C\+\+ compiler on a CPU; install g\+\+"):
         apply_speed_options(
@@ -74,13 +64,7 @@ def test_compiling_without_a_compiler_is_told_before_training(tiny_run, monkeypa
         )
 
 
-def test_speed_and_monitor_are_no_part_of_a_runs_identity_and_precision_is(tiny_run):
-    plain = run_id(tiny_run())
-    assert run_id(tiny_run("npid", {"speed.channels_last": False, "watch.knn_every": 1})) == plain
-    assert run_id(tiny_run("npid", {"precision": "fp16"})) != plain
-
-
-def test_fp16_goes_on_with_its_scale(tiny_run, tiny_store, tmp_path, monkeypatch):
+def test_fp16_resumes_with_its_scale(tiny_run, tiny_store, tmp_path, monkeypatch):
     config = tiny_run("npid", {"precision": "fp16"})
     whole = train(config, tiny_store, tmp_path / "whole", "cpu")
     assert load_checkpoint(whole)["scaler"]["scale"] > 1
@@ -95,17 +79,17 @@ def test_fp16_goes_on_with_its_scale(tiny_run, tiny_store, tmp_path, monkeypatch
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(SGD, "step", failing)
         train(config, tiny_store, tmp_path / "killed", "cpu")
-    assert same_state(train(config, tiny_store, tmp_path / "killed", "cpu"), whole)
+    assert same_weights(train(config, tiny_store, tmp_path / "killed", "cpu"), whole)
 
 
 def test_monitoring_changes_nothing_of_the_run(tiny_run, tiny_store, tmp_path):
     config = tiny_run("moco", {"watch.knn_every": 2, "watch.k": 5})
     monitored = train(config, tiny_store, tmp_path / "m", "cpu", KNNMonitor(config, tiny_store))
     plain = train(config, tiny_store, tmp_path / "p", "cpu")
-    assert same_state(monitored, plain)
-    assert [row["knn_top1"] != "" for row in rows(monitored)] == [False, True, False]
-    assert 0 <= float(rows(monitored)[1]["knn_top1"]) <= 100
-    assert [row["loss"] for row in rows(monitored)] == [row["loss"] for row in rows(plain)]
+    assert same_weights(monitored, plain)
+    seen = [row["knn_top1"] for row in log_rows(monitored.parent / "log.csv")]
+    assert [value != "" for value in seen] == [False, True, False]
+    assert 0 <= float(seen[1]) <= 100
 
 
 def test_more_neighbours_than_images_are_refused(tiny_run, tiny_store):

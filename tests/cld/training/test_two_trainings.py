@@ -1,6 +1,5 @@
 """Several processes that are told to train the same run: one does, and the others end with what it made."""
 
-import csv
 import json
 import os
 import shutil
@@ -11,27 +10,17 @@ import time
 from pathlib import Path
 
 import pytest
-import torch
+from processes import ENVIRONMENT
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from trainings import assert_same_run, train_arguments
 
-from cld.config import format_overrides
-from cld.run_id import overrides_of
 from cld.runtime import lock as lock_module
 from cld.runtime.errors import InputError
 from cld.runtime.lock import Lock
 from cld.training.checkpoint import load_checkpoint
 from cld.training.log import TrainingLog
-from cld.training.loop import LOCK, train
-
-ENVIRONMENT = os.environ | {"OMP_NUM_THREADS": "1"}
-TIMED = {"images_per_s", "ended"}
-
-
-def command_of(config: dict, store: Path, run: Path, *launcher: str) -> list[str]:
-    """The command that trains a run."""
-    command = [sys.executable, *launcher, "-m", "cld", "train", "--preset", "demo", "--device", "cpu"]
-    command += ["--dataset", config["dataset"], "--method", config["method"], "--store", str(store)]
-    return [*command, "--run-dir", str(run), *format_overrides(overrides_of(config, "demo"))]
+from cld.training.loop import train
+from cld.training.run_folder import LOCK
 
 
 @pytest.fixture
@@ -40,7 +29,7 @@ def start(tiny_store):
     running = []
 
     def started(config: dict, run: Path, *launcher: str) -> subprocess.Popen:
-        command = command_of(config, tiny_store, run, *launcher)
+        command = [sys.executable, *launcher, *train_arguments(config, tiny_store, run)]
         running.append(subprocess.Popen(command, env=ENVIRONMENT, stderr=subprocess.PIPE, text=True))
         return running[-1]
 
@@ -52,28 +41,15 @@ def start(tiny_store):
 
 @pytest.fixture(scope="module")
 def alone(tiny_run, tiny_store, tmp_path_factory):
-    """A run that nothing disturbed: its checkpoint."""
-    run = tmp_path_factory.mktemp("alone")
-    subprocess.run(command_of(tiny_run("moco"), tiny_store, run), env=ENVIRONMENT, check=True)
-    return run / "checkpoint.pt"
+    """The folder of a run that nothing disturbed."""
+    return train(tiny_run("moco"), tiny_store, tmp_path_factory.mktemp("alone"), "cpu").parent
 
 
-def untimed(log: Path) -> list[dict]:
-    with open(log, newline="") as text:
-        return [{name: row[name] for name in row if name not in TIMED} for row in csv.DictReader(text)]
-
-
-def assert_same_run(ours: Path, theirs: Path) -> None:
-    """The same weights and memories to the bit, one whole log, curves with each epoch once, nothing else."""
-    states = [load_checkpoint(path) for path in (ours, theirs)]
-    assert states[0]["step"] == states[1]["step"] == 12
-    for part in ("method", "encoder"):
-        assert states[0][part].keys() == states[1][part].keys()
-        assert all(torch.equal(value, states[1][part][name]) for name, value in states[0][part].items())
-    assert untimed(ours.parent / "log.csv") == untimed(theirs.parent / "log.csv")
-    points = EventAccumulator(str(ours.parent / "tb")).Reload().Scalars("loss")
+def assert_trained_once(run: Path, alone: Path) -> None:
+    """The run that nothing disturbed, and curves with each epoch once."""
+    assert_same_run(run, alone)
+    points = EventAccumulator(str(run / "tb")).Reload().Scalars("loss")
     assert [point.step for point in points] == [4, 8, 12]
-    assert {path.name for path in ours.parent.iterdir()} == {"checkpoint.pt", "config.yaml", "log.csv", "tb"}
 
 
 def waits_for(process: subprocess.Popen, run: Path, name: str) -> None:
@@ -96,7 +72,7 @@ def test_trainings_that_start_at_the_same_moment(start, tiny_run, alone, tmp_pat
     processes = [start(tiny_run("moco"), run) for _ in range(2)]
     errors = [process.communicate(timeout=300)[1] for process in processes]
     assert [process.returncode for process in processes] == [0, 0], errors
-    assert_same_run(run / "checkpoint.pt", alone)
+    assert_trained_once(run, alone)
 
 
 def test_who_waits_takes_over_from_one_that_is_killed(start, tiny_run, alone, tmp_path):
@@ -113,16 +89,16 @@ def test_who_waits_takes_over_from_one_that_is_killed(start, tiny_run, alone, tm
     errors = [other.communicate(timeout=300)[1] for other in others]
     assert [other.returncode for other in others] == [0, 0], errors
     assert sum("resumed from step" in text for text in errors) == 1
-    assert_same_run(run / "checkpoint.pt", alone)
+    assert_trained_once(run, alone)
 
 
 def test_what_is_missing_beside_a_complete_run_is_added(tiny_run, tiny_store, alone, tmp_path):
-    run = shutil.copytree(alone.parent, tmp_path / "run")
+    run = shutil.copytree(alone, tmp_path / "run")
     for name in ("config.yaml", "log.csv"):
         (run / name).unlink()
     assert train(tiny_run("moco"), tiny_store, run, "cpu") == run / "checkpoint.pt"
-    assert_same_run(run / "checkpoint.pt", alone)
-    assert (run / "config.yaml").read_bytes() == (alone.parent / "config.yaml").read_bytes()
+    assert_trained_once(run, alone)
+    assert (run / "config.yaml").read_bytes() == (alone / "config.yaml").read_bytes()
 
 
 def test_a_complete_run_is_replaced_only_if_it_is_older_than_asked_for(tiny_run, tiny_store, tmp_path):
@@ -132,14 +108,14 @@ def test_a_complete_run_is_replaced_only_if_it_is_older_than_asked_for(tiny_run,
         train(other, tiny_store, tmp_path, "cpu")
     written = path.stat()
     train(tiny_run("npid"), tiny_store, tmp_path, "cpu", replace_before=written.st_mtime - 1)
-    assert path.stat().st_ino == written.st_ino
+    assert path.stat().st_mtime_ns == written.st_mtime_ns
     train(tiny_run("npid"), tiny_store, tmp_path, "cpu", replace_before=written.st_mtime + 1)
-    assert path.stat().st_ino != written.st_ino
+    assert path.stat().st_mtime_ns > written.st_mtime_ns
     train(other, tiny_store, tmp_path, "cpu", replace_before=path.stat().st_mtime + 1)
     assert load_checkpoint(path)["config"]["optimiser"]["lr"] == 0.01
 
 
-def test_who_waits_can_be_told_to_end(start, tiny_run, tmp_path):
+def test_a_waiting_training_ends_on_a_signal(start, tiny_run, tmp_path):
     run = tmp_path / "run"
     holder = Lock(run / LOCK)
     assert holder.try_to_acquire() is None

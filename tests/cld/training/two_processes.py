@@ -11,14 +11,14 @@ sys.path[:0] = [str(Path(__file__).parents[3]), str(Path(__file__).parents[1])]
 torch.set_num_threads(1)
 
 from cld.methods import build_method  # noqa: E402
+from cld.methods.shuffled_keys import encode_shuffled  # noqa: E402
+from cld.models.sync_batchnorm import convert_sync_batchnorm  # noqa: E402
 from cld.runtime.distributed import (  # noqa: E402
     all_gather,
     all_gather_objects,
     all_reduce_max,
     all_reduce_mean,
-    convert_sync_batchnorm,
     data_parallel,
-    encode_shuffled,
     process_group,
     rank,
     rank_slice,

@@ -4,8 +4,8 @@ import argparse
 
 import yaml
 
-from cld.command_arguments import add_run_arguments, run_of
-from cld.run_id import run_id
+from cld.training.run_arguments import add_run_arguments, run_of
+from cld.training.run_id import run_id
 
 
 def main() -> None:

@@ -2,10 +2,10 @@
 
 import argparse
 
-from cld.command_arguments import add_run_arguments, run_of
 from cld.data.staging import local_copy
-from cld.evaluation.knn_monitor import KNNMonitor
+from cld.training.knn_monitor import KNNMonitor
 from cld.training.loop import train
+from cld.training.run_arguments import add_run_arguments, run_of
 
 
 def main() -> None:
@@ -17,6 +17,7 @@ def main() -> None:
     parser.add_argument(
         "--replace-before",
         type=float,
+        default=0.0,
         metavar="SECONDS",
         help="begin anew if the folder holds a run that was finished before this time (seconds since 1970)",
     )

@@ -7,9 +7,8 @@ import torch
 
 from cld.data import read_info, read_labels
 from cld.data.features import extract_features
-from cld.evaluation.accuracy import top_accuracy
-from cld.evaluation.nearest_neighbours import knn_classify
 from cld.methods.base import Method
+from cld.nearest_neighbours import knn_classify
 from cld.runtime.errors import InputError
 
 #: Splits of a store that queries come from: held-out training images where there are some.
@@ -54,4 +53,4 @@ class KNNMonitor:
         k, temperature = self.config["watch"]["k"], self.config["temperature"]
         n_classes = len(self.info.classes)
         ranked = knn_classify(bank, torch.from_numpy(of_bank), queries, n_classes, k, temperature)
-        return {"knn_top1": top_accuracy(ranked, of_queries)["top1"]}
+        return {"knn_top1": 100 * float((ranked[:, 0].cpu().numpy() == of_queries).mean())}

@@ -1,8 +1,8 @@
-"""Arguments that several commands share: those that name a run, and those that name results."""
+"""The arguments by which a command names a run."""
 
 import argparse
 
-from cld.config import load_config, load_run, parse_overrides
+from cld.config import load_run, parse_overrides
 
 
 def add_run_arguments(parser: argparse.ArgumentParser) -> None:
@@ -21,11 +21,3 @@ def run_of(args: argparse.Namespace) -> dict:
         InputError: see :func:`cld.config.load_run`.
     """
     return load_run(args.preset, args.dataset, args.method, args.seed, parse_overrides(args.overrides))
-
-
-def add_results_arguments(parser: argparse.ArgumentParser) -> None:
-    """``--preset`` and ``--results`` of a command that reports; defaults: those of ``config/config.yaml``."""
-    config = load_config()
-    preset, results = config["preset"], config["results"]
-    parser.add_argument("--preset", default=preset, help=f"a file of config/presets; default: {preset}")
-    parser.add_argument("--results", default=results, help=f"the results folder; default: {results}")
