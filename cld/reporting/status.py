@@ -18,6 +18,7 @@ from cld.reporting.job_status import Job, JobStatus, State, look, slurm_queue
 from cld.reporting.needed_runs import Needed, needed_runs, requested_tables
 from cld.reporting.results_arguments import add_results_arguments
 from cld.runtime.errors import InputError
+from cld.runtime.progress import is_progress_line
 from cld.training.run_folder import log_rows
 
 #: At most so many jobs of a state are listed, unless ``--run`` chooses some.
@@ -221,6 +222,8 @@ def _line(status: JobStatus, speed: Pace | None, now: float) -> str:
         columns.append(f"epoch {speed.epochs}/{speed.n_epochs}")
     if speed and speed.seconds_left is not None:
         columns += [f"{speed.images_per_s:,.0f} images/s", f"{duration(speed.seconds_left)} left"]
+    elif status.state == State.RUNNING:  # before its first epoch's end
+        columns += [line.partition(": ")[2] for line in status.last_lines[-1:] if is_progress_line(line)]
     if status.state in (State.DONE, State.STOPPED):
         columns.append(f"{duration(now - status.when)} ago")
     if status.slurm_job:

@@ -19,6 +19,7 @@ from cld.evaluation.protocol_names import partial_path
 from cld.evaluation.scored_run import load_scored_run
 from cld.evaluation.semisup.subset import read_subset
 from cld.models.backbones import build_backbone
+from cld.models.sync_batchnorm import convert_sync_batchnorm
 from cld.runtime.distributed import (
     all_gather_objects,
     data_parallel,

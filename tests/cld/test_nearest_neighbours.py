@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn.functional import normalize
 
-from cld.evaluation import nearest_neighbours
+from cld import nearest_neighbours
 from cld.evaluation.accuracy import top_accuracy
 from cld.nearest_neighbours import knn_classify
 from cld.runtime.errors import InputError
