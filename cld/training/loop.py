@@ -9,7 +9,7 @@ share them.
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import torch
@@ -72,7 +72,7 @@ def train(
         device: default: the fastest there is.
         monitor: called in the first process after every epoch.
         replace_before: begin anew if the folder holds a complete run that ended before this time, in seconds
-            since 1970.
+            since 1970, or was trained on other data.
 
     Returns:
         Path of ``checkpoint.pt``. A complete run is left as it is; what is missing beside it is added.
@@ -88,7 +88,7 @@ def train(
         device = resolve_device(distributed.local_device() or device)
         subject = subject_of({"config": config, "data": read_info(store).checksum})
         if replace_before is not None and rank() == 0:
-            remove_older(run_dir / FINAL, replace_before)
+            remove_replaced(run_dir / FINAL, replace_before, subject)
         if distributed.broadcast_object((run_dir / FINAL).exists()):
             if rank() == 0:
                 complete_files(run_dir, subject)
@@ -127,11 +127,24 @@ def only_training(run_dir: Path) -> Iterator[Lock | None]:
             lock.release()
 
 
-def remove_older(final: Path, than: float) -> None:
-    """Remove a complete run's checkpoint, if there is one, unless it was written since a time."""
-    with suppress(FileNotFoundError):
-        if final.stat().st_mtime < than:
-            final.unlink()
+def remove_replaced(final: Path, before: float, subject: Mapping) -> None:
+    """Remove a complete run's checkpoint, if there is one, that ended before a time or is of other data.
+
+    The file's time is not enough: Snakemake copies a checkpoint back when the job that replaces it fails.
+
+    Raises:
+        InputError: the checkpoint cannot be read.
+    """
+    if not final.exists():
+        return
+    written = final.stat().st_mtime
+    if written >= before:
+        checkpoint = load_checkpoint(final)
+        rows = checkpoint["rows"]
+        ended = rows[-1].get("ended", written) if rows else written
+        if ended >= before and subject_of(checkpoint)["store"] == subject["store"]:
+            return
+    final.unlink()
 
 
 def complete_files(run_dir: Path, subject: Mapping) -> None:
