@@ -4,6 +4,8 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
@@ -65,6 +67,18 @@ references:
 """
 
 
+@contextmanager
+def edited(path: Path, old: str, new: str) -> Iterator[None]:
+    """Replace text that a file has; undone at the end."""
+    good = path.read_text()
+    assert old in good
+    path.write_text(good.replace(old, new))
+    try:
+        yield
+    finally:
+        path.write_text(good)
+
+
 class Checkout:
     """A copy of the project's sources, with its own results."""
 
@@ -74,14 +88,15 @@ class Checkout:
             source = ROOT / name
             copy = shutil.copytree if source.is_dir() else shutil.copy
             copy(source, folder / name)
-        (folder / "config/presets/tiny.yaml").write_text(TINY)
         for table in (folder / "config/tables").iterdir():
             if table.name != "table_folder.yaml":
                 table.unlink()
+        self.config = folder / "config/config.yaml"
+        self.preset = folder / "config/presets/tiny.yaml"
         self.table = folder / "config/tables/table_t.yaml"
+        self.preset.write_text(TINY)
         self.table.write_text(TABLE)
-        config = folder / "config/config.yaml"
-        config.write_text(config.read_text().replace("preset: demo", "preset: tiny"))
+        self.config.write_text(self.config.read_text().replace("preset: demo", "preset: tiny"))
 
     def snakemake(self, *arguments: str) -> subprocess.CompletedProcess:
         """Run snakemake in the checkout; output and errors together in ``stdout``."""

@@ -1,7 +1,7 @@
 """A network that others trained, as a run of this project: found, renamed, checked, written."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import yaml
@@ -39,7 +39,7 @@ class Wanted:
     name: str
     layout: str = "auto"
     prefix: str | None = None
-    overrides: Mapping[str, object] | None = None
+    overrides: Mapping[str, object] = field(default_factory=dict)
 
 
 def check_wanted(wanted: Wanted) -> None:
@@ -52,13 +52,12 @@ def check_wanted(wanted: Wanted) -> None:
         raise InputError(f"--layout {wanted.layout}: unknown; choose one of auto, {', '.join(LAYOUTS)}")
     if not wanted.name or set(wanted.name) - set("abcdefghijklmnopqrstuvwxyz0123456789_.-"):
         raise InputError(f"--name '{wanted.name}': give lower-case letters, digits, '_', '.' or '-'")
-    overrides = dict(wanted.overrides or {})
-    for key, value in overrides.items():
+    for key, value in wanted.overrides.items():
         if (key == "head.kind" and value != "none") or key in ("head.dim", "head.hidden"):
             raise InputError(f"{key}: is read from the file; leave it out, or set head.kind=none")
         if key.startswith("backbone.") and key != "backbone.stem":
             raise InputError(f"{key}: is read from the file; leave it out (only backbone.stem is not in it)")
-    load_run(wanted.preset, wanted.dataset, "npid", 0, {**overrides, "head.kind": "none"})
+    load_run(wanted.preset, wanted.dataset, "npid", 0, {**wanted.overrides, "head.kind": "none"})
 
 
 def import_checkpoint(path: str | Path, wanted: Wanted, run_dir: str | Path) -> dict:
@@ -78,7 +77,7 @@ def import_checkpoint(path: str | Path, wanted: Wanted, run_dir: str | Path) -> 
     layout = find_layout(backbone.prefix, tensors, file.entries, wanted.layout)
     features = backbone_on_meta(backbone.settings).out_features
     projection = find_projection(tensors, backbone.prefix, layout, features)
-    overrides = dict(wanted.overrides or {})
+    overrides = dict(wanted.overrides)
     if overrides.pop("head.kind", None) == "none" and projection.kind != "none":
         projection = Projection("none", features, why="head.kind=none was asked for")
     stem = overrides.get("backbone.stem", backbone.settings["stem"])

@@ -61,7 +61,7 @@ def train(
     run_dir: str | Path,
     device: str | None = None,
     monitor: Monitor | None = None,
-    replace_before: float = 0.0,
+    replace_before: float | None = None,
 ) -> Path:
     """Train a run to its end, from where it was left if it was started before.
 
@@ -78,7 +78,7 @@ def train(
         device: default: the fastest there is.
         monitor: called in the first process after every epoch.
         replace_before: begin anew if the folder holds a complete run that ended before this time, in seconds
-            since 1970.
+            since 1970, or was trained on other data.
 
     Returns:
         Path of ``checkpoint.pt``. A complete run is left as it is; what is missing beside it is added.
@@ -94,11 +94,9 @@ def train(
         device = resolve_device(local_device() or device)
         subject = subject_of({"config": config, "data": read_info(store).checksum})
         final = run_dir / FINAL
-        is_complete = final.exists()
-        if is_complete and rank() == 0 and final.stat().st_mtime < replace_before:
-            final.unlink()
-            is_complete = False
-        if broadcast_object(is_complete):
+        if replace_before is not None and rank() == 0:
+            remove_replaced(final, replace_before, subject)
+        if broadcast_object(final.exists()):
             if rank() == 0:
                 complete_files(run_dir, subject)
         else:
@@ -134,6 +132,23 @@ def only_training(run_dir: Path) -> Iterator[Lock | None]:
     finally:
         if lock:
             lock.release()
+
+
+def remove_replaced(final: Path, before: float, subject: Mapping) -> None:
+    """Remove a complete run's checkpoint, if there is one, that ended before a time or is of other data.
+
+    The run's log tells when it ended: the file may be a copy, which Snakemake puts back when a job fails.
+
+    Raises:
+        InputError: the checkpoint cannot be read.
+    """
+    if not final.exists():
+        return
+    checkpoint = load_checkpoint(final)
+    rows = checkpoint["rows"]
+    ended = rows[-1]["ended"] if rows else final.stat().st_mtime
+    if ended < before or subject_of(checkpoint)["store"] != subject["store"]:
+        final.unlink()
 
 
 def complete_files(run_dir: Path, subject: Mapping) -> None:

@@ -17,9 +17,9 @@ def main() -> None:
     parser.add_argument(
         "--replace-before",
         type=float,
-        default=0.0,
         metavar="SECONDS",
-        help="begin anew if the folder holds a run that was finished before this time (seconds since 1970)",
+        help="begin anew if the folder holds a run that ended before this time (seconds since 1970), "
+        "or was trained on other data",
     )
     parser.add_argument("--device", help="cpu, cuda, cuda:1, ...; default: the fastest there is")
     args = parser.parse_args()

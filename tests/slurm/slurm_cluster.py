@@ -209,10 +209,9 @@ class Cluster:
 
     def _launch(self, name: str, *arguments: str, program: str | None = None) -> None:
         path = shutil.which(program or name, path=f"/usr/sbin:/sbin:{os.environ['PATH']}")
-        environment = {key: value for key, value in os.environ.items() if not key.startswith("SLURM_")}
         with (self.folder / f"{name}.out").open("ab") as output:
             self.daemons[name] = subprocess.Popen(
-                [path, *arguments], stdout=output, stderr=output, env=environment, start_new_session=True
+                [path, *arguments], stdout=output, stderr=output, start_new_session=True
             )
 
     def start_controller(self) -> None:

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 from slurm_checkout import SlurmCheckout, Trainer, same_run, trainers
@@ -21,17 +22,17 @@ class Workflow:
         self.cluster, self.checkout = cluster, checkout
         self.start()
 
-    def start(self) -> None:
-        self.snakemake = self.checkout.start("all_tables")
+    def start(self, *options: str) -> None:
+        self.snakemake = self.checkout.start("all_tables", *options)
 
     def kill(self) -> None:
         """Kill Snakemake, as a login node's restart does."""
         os.killpg(self.snakemake.pid, signal.SIGKILL)
         self.snakemake.wait()
 
-    def pretrainings(self, state: str) -> list[str]:
-        """The ids of pre-trainings' jobs."""
-        return [job["id"] for job in self.cluster.jobs(state=state) if "pretrain" in job["comment"]]
+    def pretrainings(self) -> int:
+        """How many jobs of pre-trainings were submitted."""
+        return sum("pretrain" in job["comment"] for job in self.cluster.jobs())
 
     def suspended(self, n: int, runs: str = "", but: tuple[int, ...] = ()) -> list[Trainer]:
         """Wait until ``n`` processes train runs of that name and have saved them; suspend these processes.
@@ -69,23 +70,42 @@ class Workflow:
         wait_until(lambda: resumed.search(self.checkout.log(run)), f"{run} resumes", TIMEOUT_S)
 
 
+class Made(NamedTuple):
+    """A table that was made through all this.
+
+    Attributes:
+        undisturbed: folder of the same runs, trained here without a stop.
+        forced: the run that was complete when pre-training was forced.
+    """
+
+    checkout: SlurmCheckout
+    undisturbed: Path
+    forced: str
+
+
 @pytest.fixture(scope="module")
 def made(cluster, tmp_path_factory):
-    """The checkout whose table was made through all this."""
     checkout = SlurmCheckout(tmp_path_factory.mktemp("workflow"))
+    checkout.make("results/tiny/stores/kitchen_hc.h5")
     workflow = Workflow(cluster, checkout)
     try:
-        disturb(workflow)
+        forced = disturb(workflow)
+        undisturbed = train_undisturbed(checkout, tmp_path_factory.mktemp("undisturbed"))
         assert workflow.snakemake.wait(TIMEOUT_S) == 0, checkout.output.read_text()
     finally:
         if workflow.snakemake.poll() is None:
             workflow.kill()
         cluster.command("scancel", "--user=root", check=False)
-    return checkout
+    return Made(checkout, undisturbed, forced)
 
 
-def disturb(workflow: Workflow) -> None:
+def disturb(workflow: Workflow) -> str:
+    """Stop what can be stopped while the runs are trained; returns the run that is forced."""
     cluster, checkout = workflow.cluster, workflow.checkout
+
+    def is_in(trainer: Trainer, state: str) -> bool:
+        return cluster.jobs(id=trainer.job)[0]["state"] == state
+
     # of two runs one is stopped by a signal; the other one's node fails and slurmctld is restarted
     stopped, lost = workflow.suspended(2)
     assert {stopped.node, lost.node} == set(NODES)
@@ -104,17 +124,16 @@ def disturb(workflow: Workflow) -> None:
     for each in (stopped_again, lost_again):
         assert int(cluster.jobs(id=each.job)[0]["restarts"]) == 1
 
-    # Snakemake is killed. Its jobs stay in the queue; those of the next one find the runs complete
-    left = len(workflow.pretrainings("PENDING"))
-    assert left == 1  # it asks for both nodes
+    # Snakemake is killed, not its jobs: one completes its run before the next Snakemake starts, which is told
+    # to train it anew; the other one completes its run later, and that is kept
+    assert workflow.pretrainings() == 3
     workflow.kill()
     assert checkout.start("--unlock").wait(TIMEOUT_S) == 0
-    workflow.start()
-    wait_until(
-        lambda: len(workflow.pretrainings("PENDING")) == left + 3, "jobs are submitted again", TIMEOUT_S
-    )
-    for each in (stopped_again, lost_again):
-        each.resume()
+    stopped_again.resume()
+    wait_until(lambda: is_in(stopped_again, "COMPLETED"), f"{stopped.run} is complete", TIMEOUT_S)
+    workflow.start("--forcerun", "pretrain")
+    wait_until(lambda: workflow.pretrainings() == 6, "jobs are submitted again", TIMEOUT_S)
+    lost_again.resume()
 
     # of the run of two processes, first both are stopped, then one is killed
     both = workflow.suspended(2, "kmeans8")
@@ -124,7 +143,8 @@ def disturb(workflow: Workflow) -> None:
     both = workflow.suspended(2, "kmeans8", but=tuple(each.process for each in both))
     os.kill(both[1].process, signal.SIGKILL)
     both[0].resume()
-    wait_until(lambda: cluster.jobs(id=both[0].job)[0]["state"] == "FAILED", "the job fails", TIMEOUT_S)
+    wait_until(lambda: is_in(both[0], "FAILED"), "the job fails", TIMEOUT_S)
+    return stopped.run
 
 
 TRAIN = """
@@ -138,31 +158,29 @@ for run in runs:
 """
 
 
-@pytest.fixture(scope="module")
-def undisturbed(made, tmp_path_factory):
-    """The folder of the same runs, trained here without a stop."""
-    folder = tmp_path_factory.mktemp("undisturbed")
+def train_undisturbed(checkout: SlurmCheckout, folder: Path) -> Path:
+    """Train a checkout's runs in another folder, which is returned, without a stop."""
     (folder / "train.py").write_text(TRAIN)
-    runs = sorted((made.results / "runs").iterdir())
+    runs = sorted((checkout.results / "runs").iterdir())
     of_two = [run for run in runs if "kmeans8" in run.name]
     torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
     for launcher, which in (([], set(runs) - set(of_two)), (torchrun, of_two)):
-        command = [sys.executable, *launcher, folder / "train.py", made.results / "stores/kitchen_hc.h5"]
-        environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(made.folder)}
-        subprocess.run([*command, folder, *which], check=True, cwd=made.folder, env=environment)
+        command = [sys.executable, *launcher, folder / "train.py", checkout.results / "stores/kitchen_hc.h5"]
+        environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(checkout.folder)}
+        subprocess.run([*command, folder, *which], check=True, cwd=checkout.folder, env=environment)
     return folder
 
 
-def test_every_run_is_the_undisturbed_one(made, undisturbed):
-    runs = [path.name for path in (made.results / "runs").iterdir()]
+def test_every_run_is_the_undisturbed_one(made):
+    runs = [path.name for path in (made.checkout.results / "runs").iterdir()]
     assert len(runs) == 3
     for run in runs:
-        assert same_run(made.run(run), undisturbed / run)
-    assert (made.results / "tables/table_t.csv").exists()
+        assert same_run(made.checkout.run(run), made.undisturbed / run)
+    assert (made.checkout.results / "tables/table_t.csv").exists()
 
 
-def test_no_run_was_trained_twice(made):
-    """The last job of each run was the second Snakemake's, which found it complete."""
-    for run in (made.results / "runs").iterdir():
-        assert "begins" not in made.log(run.name)
+def test_only_the_forced_run_was_trained_twice_from_scratch(made):
+    """The last job of each run was the second Snakemake's; the others were complete or resumed."""
+    for run in (made.checkout.results / "runs").iterdir():
+        assert ("begins" in made.checkout.log(run.name)) == (run.name == made.forced)
         assert not list(run.glob("partial.pt"))

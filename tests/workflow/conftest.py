@@ -11,18 +11,6 @@ def checkout(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def new_checkout(tmp_path_factory):
-    """Makes fresh checkouts."""
-    return lambda: Checkout(tmp_path_factory.mktemp("new"))
-
-
-@pytest.fixture(scope="module")
-def own_checkout(tmp_path_factory):
-    """A fresh checkout of one module's own."""
-    return Checkout(tmp_path_factory.mktemp("own"))
-
-
-@pytest.fixture(scope="session")
 def built(tmp_path_factory):
     """A checkout with all stores, tables and figures of the tiny preset; tests leave it as it was."""
     checkout = Checkout(tmp_path_factory.mktemp("built"))

@@ -3,17 +3,19 @@
 import os
 import re
 import shlex
+from collections import Counter
 
 import pytest
+from checkouts import edited
 
-CELL = "results/tiny/cells/table_t/4/kmeans.json"
+CELL = "results/tiny/cells/table_t/5/kmeans.json"
 ENGINE = """\
 #!/bin/sh
 [ "$1" = --version ] && exec echo apptainer version 1.3.4
 echo "$@" >>"{notes}"
 while [ "$1" != "{image}" ]; do shift; done
 shift
-CLD_TESTS_INSIDE=1 exec "$@"
+exec "$@"
 """
 
 
@@ -39,38 +41,21 @@ def test_a_container_makes_nothing_again(built, image):
     assert built.planned("all_tables", "all_figures", "--config", f"container={image}") == {}
 
 
-def test_a_container_changes_no_other_plan(checkout, image):
-    plan = checkout.planned("all_tables")
-    assert plan == checkout.planned("all_tables", *in_container(image))
-    assert plan["pretrain"] == 6
-
-
-def test_every_job_runs_inside(own_checkout, image):
-    own_checkout.make(CELL, *in_container(image), "--apptainer-args=--nv --bind /some")
+def test_every_job_runs_inside_and_what_starts_a_training_outside(built, image):
+    """A launcher may need what is not in the container, as Slurm's commands."""
+    row = '  - {key: "5", set: {cld.n_groups: 5, optimiser.parts: 2}}\ncolumns:'
+    forced = ("--forcerun", "generate", "--apptainer-args=--nv --bind /some")
+    with edited(built.table, "columns:", row):
+        built.make(*forced, *in_container(image), "gpus=2", "--", CELL)
     calls = [shlex.split(line) for line in (image.parent / "notes").read_text().splitlines()]
-    modules = re.findall(r"-m (?:cld\.warm )?(\S+)", "\n".join(map(" ".join, calls)))
-    assert {name: modules.count(name) for name in modules} == {
-        "data_prep.synthetic.generate_command": 1,
-        "data_prep.kitchen.build_from_scenes": 1,
-        "cld.training": 2,
-        "cld.evaluation": 2,
-        "cld.reporting.tables.cell": 1,
-    }
+    commands = re.findall(r"-m (?:cld\.runtime\.warm|data_prep) (\w+)", "\n".join(map(" ".join, calls)))
+    assert Counter(commands) == {"generate": 1, "build": 1, "train": 4, "evaluate": 2, "cell": 1}
+    assert "torchrun" not in (image.parent / "notes").read_text()
     for call in calls:
         before = call[: call.index(str(image))]
         assert "exec" in before and "--nv --bind /some" in " ".join(before)
-        assert before[before.index("--home") + 1] == str(own_checkout.folder)
-    assert (own_checkout.folder / CELL).exists()
-
-
-def test_what_starts_a_training_stays_outside_and_each_of_its_processes_goes_inside(own_checkout, image):
-    """A launcher may need what is not in the container, as Slurm's commands."""
-    own_checkout.table.write_text(own_checkout.table.read_text() + "set: {optimiser.parts: 2}\n")
-    own_checkout.make(CELL.replace("/4/", "/8/"), *in_container(image), "gpus=2")
-    calls = (image.parent / "notes").read_text()
-    trainings = re.findall(r"^exec .* python -m cld\.warm cld\.training ", calls, re.M)
-    assert len(trainings) == 4  # two seeds, two processes
-    assert "torchrun" not in calls
+        assert before[before.index("--home") + 1] == str(built.folder)
+    assert (built.folder / CELL).exists()
 
 
 def test_a_missing_image_is_one_line(checkout, image):

@@ -3,16 +3,10 @@
 import re
 
 import pytest
+from checkouts import edited
 
 CELL = "results/tiny/cells/table_t/8/kmeans.json"
 THREE = r"3 processes cannot share the optimiser.parts 4 of a batch"
-
-
-@pytest.fixture(scope="module")
-def in_parts(own_checkout):
-    """A checkout whose runs can be shared out among four."""
-    own_checkout.table.write_text(own_checkout.table.read_text() + "set: {optimiser.parts: 4}\n")
-    return own_checkout
 
 
 def asked_for(checkout, *arguments):
@@ -21,13 +15,20 @@ def asked_for(checkout, *arguments):
     return [int(n) for n in re.findall(r"rule pretrain:.*?resources:[^\n]*\bgpu=(\d+)", plan, re.S)]
 
 
+def test_a_run_in_one_part_asks_for_one(checkout):
+    assert asked_for(checkout, "--config", "gpus=8") == [1, 1]
+
+
+@pytest.fixture(scope="module")
+def in_parts(checkout):
+    """A checkout whose runs can be shared out among four."""
+    with edited(checkout.table, "published:", "set: {optimiser.parts: 4}\npublished:"):
+        yield checkout
+
+
 @pytest.mark.parametrize(("most", "gpus"), [(1, 1), (2, 2), (3, 2), (4, 4), (8, 4)])
 def test_a_run_asks_for_as_many_as_can_share_its_batches(in_parts, most, gpus):
     assert asked_for(in_parts, "--config", f"gpus={most}") == [gpus, gpus]  # two seeds
-
-
-def test_a_run_in_one_part_asks_for_one(checkout):
-    assert asked_for(checkout, "--config", "gpus=8") == [1, 1]
 
 
 def test_the_profile_names_another_number(in_parts):

@@ -4,6 +4,7 @@ import json
 
 import torch
 import torchvision
+from checkouts import edited
 
 from cld.config import load_run
 from cld.training.run_id import run_id
@@ -14,14 +15,9 @@ def test_a_checkpoint_of_others_is_scored_and_a_run_exported(built):
     network = torchvision.models.resnet18().state_dict()
     weights = {f"module.encoder_q.{name}": value for name, value in network.items() if "fc." not in name}
     torch.save({"state_dict": weights}, built.folder / "their moco.pth.tar")
-    config = built.folder / "config/config.yaml"
-    good = config.read_text()
     entry = "{moco_v2: {file: their moco.pth.tar, dataset: kitchen_hc, set: {temperature: 0.2}}}"
-    config.write_text(good.replace("checkpoints: {}", f"checkpoints: {entry}"))
-    try:
+    with edited(built.config, "checkpoints: {}", f"checkpoints: {entry}"):
         built.make("all_imports")
-    finally:
-        config.write_text(good)
     score = json.loads((built.folder / "results/tiny/scores/imported-moco_v2/knn.json").read_text())
     assert score["settings"]["temperature"] == 0.2 and 0 <= score["metrics"]["top1"] <= 100
     report = json.loads((built.folder / "results/tiny/runs/imported-moco_v2/import.json").read_text())

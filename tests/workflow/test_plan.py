@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from checkouts import edited
 
 ROOT = Path(__file__).parents[2]
 
@@ -41,16 +42,8 @@ def test_the_preset_is_named_by_the_path(checkout):
     ("preset", "arguments"), [("demo", ["--cores", "2"]), ("paper", ["--profile", "slurm"])]
 )
 def test_the_two_commands_of_the_readme_plan_table_a1(preset, arguments):
-    command = [
-        sys.executable,
-        "-m",
-        "snakemake",
-        "--dry-run",
-        "--forceall",
-        "--nolock",
-        *arguments,
-        "all_tables",
-    ]
+    options = ["--dry-run", "--forceall", "--nolock", *arguments, "all_tables"]
+    command = [sys.executable, "-m", "snakemake", *options]
     plan = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert plan.returncode == 0, plan.stdout + plan.stderr
     cells = {
@@ -76,22 +69,12 @@ def test_the_two_commands_of_the_readme_plan_table_a1(preset, arguments):
         ("config/tables/table_t.yaml", "cld.n_groups: 4", "cld.groups: 4", "did you mean 'cld.n_groups'?"),
         ("config/presets/tiny.yaml", "epochs: 2", "epochs: -2", "optimiser.epochs: -2"),
         ("config/presets/tiny.yaml", "min_side_px: 4", "min_side_p: 4", "did you mean 'min_side_px'?"),
-        (
-            "config/presets/tiny.yaml",
-            "frames_per_scene: 8",
-            "frames: 8",
-            "unknown key 'frames'",
-        ),
+        ("config/presets/tiny.yaml", "frames_per_scene: 8", "frames: 8", "unknown key 'frames'"),
     ],
 )
 def test_a_mistake_is_one_line_before_any_job(checkout, file, old, new, message):
-    path = checkout.folder / file
-    good = path.read_text()
-    path.write_text(good.replace(old, new))
-    try:
+    with edited(checkout.folder / file, old, new):
         failed = checkout.snakemake("--dry-run", "all_tables")
-    finally:
-        path.write_text(good)
     assert failed.returncode != 0
     (line,) = [line for line in failed.stdout.splitlines() if "error" in line.lower()]
     assert message in line

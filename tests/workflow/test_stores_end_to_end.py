@@ -8,6 +8,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
+from checkouts import edited
 from PIL import Image
 
 from cld.config import CONFIG
@@ -77,13 +78,8 @@ def test_stores_of_one_source_share_its_files(built):
 
 
 def test_a_changed_build_setting_rebuilds_that_store_only(built):
-    preset = built.folder / "config/presets/tiny.yaml"
-    good = preset.read_text()
-    preset.write_text(good.replace("imbalance: 2,", "imbalance: 3,"))
-    try:
+    with edited(built.preset, "imbalance: 2,", "imbalance: 3,"):
         planned = built.planned("all_stores")
-    finally:
-        preset.write_text(good)
     assert planned == {"store": 1, "evaluate_store": 1, "card": 1, "all_stores": 1}
 
 
@@ -95,17 +91,10 @@ def test_own_images_go_from_a_folder_to_the_table(built, tmp_path):
         for i in range(24):
             pixels = np.array(colour) + rng.normal(0, 30, (40, 50 + i % 7, 3))
             Image.fromarray(pixels.clip(0, 255).astype(np.uint8)).save(folder / f"IMG_{i}.JPG")
-    config = built.folder / "config/config.yaml"
-    good = config.read_text()
-    config.write_text(re.sub("paths: {}.*", f"paths: {{folder: {tmp_path / 'my photos'}}}", good))
-    try:
-        assert built.planned("all_stores") == {
-            **{"fetch": 1, "store": 1, "evaluate_store": 1, "card": 1},
-            "all_stores": 1,
-        }
+    with edited(built.config, "paths: {}", f"paths: {{folder: {tmp_path / 'my photos'}}}"):
+        of_folder = {"fetch": 1, "store": 1, "evaluate_store": 1, "card": 1}
+        assert built.planned("all_stores") == of_folder | {"all_stores": 1}
         built.make("results/tiny/tables/table_folder.md", "results/tiny/stores/folder.card.md")
-    finally:
-        config.write_text(good)
     table = (built.folder / "results/tiny/tables/table_folder.md").read_text()
     assert re.search(r"\| NPID \| (\**[\d.]+ ± [\d.]+\** \|\s){2}", table)
     assert "Own images, tiny scale" in table and "demo" not in table.lower()
@@ -119,13 +108,8 @@ def test_own_images_go_from_a_folder_to_the_table(built, tmp_path):
     ],
 )
 def test_a_misspelt_place_of_data_is_named(built, old, new, message):
-    config = built.folder / "config/config.yaml"
-    good = config.read_text()
-    config.write_text(good.replace(old, new))
-    try:
+    with edited(built.config, old, new):
         failed = built.snakemake("--dry-run", "all_stores")
-    finally:
-        config.write_text(good)
     assert failed.returncode != 0 and message in failed.stdout and "Traceback" not in failed.stdout
 
 

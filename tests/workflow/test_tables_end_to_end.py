@@ -10,6 +10,12 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
+import yaml
+from checkouts import edited
+
+from cld.training.loop import train
+
 GUIDE = Path(__file__).parents[2] / "docs/extending.md"
 CELL = "results/tiny/cells/table_t/4/kmeans.json"
 
@@ -46,72 +52,35 @@ def test_a_second_run_finds_nothing_to_do(built):
     assert "Nothing to be done" in built.make("all_tables", "all_figures")
 
 
-def test_touching_one_cells_setting_rebuilds_that_cell_and_its_table_only(built):
-    good = built.table.read_text()
-    built.table.write_text(good + "cells:\n  4/kmeans: {cld.n_iters: 2}\n")
-    try:
-        assert built.planned("all_tables", "all_figures") == {
-            "pretrain": 2,
-            "evaluate": 2,
-            "cell": 1,
-            "table": 1,
-            "all_tables": 1,
-        }
-    finally:
-        built.table.write_text(good)
-    assert "Nothing to be done" in built.make("--dry-run", "all_tables", "all_figures")
+KNN = "  knn: {k: 5}\n"
+ALL = {"pretrain": 6, "evaluate": 6, "evaluate_store": 1, "cell": 4, "table": 1, "all_tables": 1}
 
 
-def planned_after(checkout, path, change, *targets):
-    """What would be made if ``change`` was done to a file of the configuration; it is undone."""
-    file = checkout.folder / path
-    good = file.read_text()
-    file.write_text(change(good))
-    try:
-        assert file.read_text() != good
-        return checkout.planned(*targets)
-    finally:
-        file.write_text(good)
-
-
-def test_one_more_seed_trains_that_seed_of_every_run(built):
-    more = planned_after(
-        built,
-        "config/presets/tiny.yaml",
-        lambda text: text.replace("seeds: [0, 1]", "seeds: [0, 1, 2]"),
-        "all_tables",
-    )
-    assert more == {"pretrain": 3, "evaluate": 3, "cell": 3, "table": 1, "all_tables": 1}
-
-
-def test_one_changed_dataset_is_built_and_trained_on_again(built):
-    changed = planned_after(
-        built,
-        "config/presets/tiny.yaml",
-        lambda text: text.replace(
-            "kitchen_hc: {build: {min_side_px: 4}}", "kitchen_hc: {build: {min_side_px: 5}}"
+@pytest.mark.parametrize(
+    ("file", "old", "new", "planned"),
+    [
+        pytest.param(
+            *("table", "published:", "cells:\n  4/kmeans: {cld.n_iters: 2}\npublished:"),
+            {"pretrain": 2, "evaluate": 2, "cell": 1, "table": 1, "all_tables": 1},
+            id="one cell",
         ),
-        "all_tables",
-    )
-    assert changed == {
-        "store": 1,
-        "pretrain": 6,
-        "evaluate": 6,
-        "evaluate_store": 1,
-        "cell": 4,
-        "table": 1,
-        "all_tables": 1,
-    }
-
-
-def test_a_protocols_setting_scores_again_and_trains_nothing(built):
-    scored = planned_after(
-        built,
-        "config/presets/tiny.yaml",
-        lambda text: text.replace("  knn: {k: 5}", "  knn: {k: 6}", 1),
-        "all_tables",
-    )
-    assert scored == {"evaluate": 6, "cell": 3, "table": 1, "all_tables": 1}
+        pytest.param(
+            *("preset", "seeds: [0, 1]", "seeds: [0, 1, 2]"),
+            {"pretrain": 3, "evaluate": 3, "cell": 3, "table": 1, "all_tables": 1},
+            id="one more seed",
+        ),
+        pytest.param("preset", "min_side_px: 4", "min_side_px: 5", {"store": 1, **ALL}, id="the dataset"),
+        pytest.param(
+            *("preset", KNN, KNN.replace("5", "6")),
+            {"evaluate": 6, "cell": 3, "table": 1, "all_tables": 1},
+            id="the protocol",
+        ),
+        pytest.param("table", "Two group", "2 group", {"table": 1, "all_tables": 1}, id="the caption"),
+    ],
+)
+def test_a_changed_setting_rebuilds_exactly_what_depends_on_it(built, file, old, new, planned):
+    with edited(getattr(built, file), old, new):
+        assert built.planned("all_tables") == planned
 
 
 def test_the_guides_table_is_made_from_its_file_alone(built):
@@ -162,52 +131,38 @@ def test_snakemakes_own_report_has_the_table_and_the_figure_with_captions(built)
     (built.folder / "report.html").unlink()
 
 
-def test_a_caption_rebuilds_the_table_and_trains_nothing(built):
-    good = built.table.read_text()
-    built.table.write_text(good.replace("Two group numbers.", "Two numbers of groups."))
-    try:
-        assert built.planned("all_tables") == {"table": 1, "all_tables": 1}
-    finally:
-        built.table.write_text(good)
-
-
-def test_one_cell_can_be_made_afresh_and_the_table_follows(built):
-    before = (built.folder / CELL).stat().st_mtime
-    forced = built.make("--forcerun", "pretrain", "--", CELL)
-    assert "pretrain         2" in " ".join(forced.splitlines()) or forced.count("rule pretrain:") == 2
-    assert (built.folder / CELL).stat().st_mtime > before
-    assert built.planned("all_tables") == {"table": 1, "all_tables": 1}
-    built.make("all_tables")
-
-
-def test_a_killed_training_goes_on_where_it_was(built):
-    """Kill Snakemake and its job with SIGKILL, start again: the run resumes from its partial checkpoint."""
-    good = built.table.read_text()
-    settings = "{optimiser.epochs: 40, checkpoint_every_s: 0.1}"
-    built.table.write_text(good.replace("seeds:", "") + f"seeds: [0]\ncells:\n  4/kmeans: {settings}\n")
-    command = [sys.executable, "-m", "snakemake", "--cores", "1", CELL]
-    try:
+def test_a_killed_training_resumes_and_one_completed_meanwhile_is_kept(built):
+    """Kill Snakemake and its job with SIGKILL; one run is completed without Snakemake. Start it again."""
+    settings = "cells:\n  4/kmeans: {optimiser.epochs: 40, checkpoint_every_s: 0.1}\n"
+    runs = built.folder / "results/tiny/runs"
+    known = set(runs.iterdir())
+    with edited(built.table, "published:", f"{settings}published:"):
         running = subprocess.Popen(
-            command,
+            [sys.executable, "-m", "snakemake", "--cores", "2", CELL],
             cwd=built.folder,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             start_new_session=True,
         )
-        runs = built.folder / "results/tiny/runs"
-        give_up = time.monotonic() + 120
-        while not list(runs.glob("*/partial.pt")):
+        give_up = time.monotonic() + 300
+        while len(list(runs.glob("*/config.yaml"))) < len(known) + 2 or not list(runs.glob("*/partial.pt")):
             assert running.poll() is None, "training ended before it could be killed"
             assert time.monotonic() < give_up
             time.sleep(0.05)
         os.killpg(running.pid, signal.SIGKILL)
         running.wait()
-        (partial,) = runs.glob("*/partial.pt")
+        killed = next(runs.glob("*/partial.pt")).parent
+        (completed,) = set(runs.iterdir()) - known - {killed}
+        config = yaml.safe_load((completed / "config.yaml").read_text())
+        train(config, built.folder / "results/tiny/stores/kitchen_hc.h5", completed, "cpu")
+        checkpoint = (completed / "checkpoint.pt").stat()
         built.make("--unlock")
         built.make(CELL)
-        run = partial.parent
-        assert not partial.exists() and (run / "checkpoint.pt").exists()
-        log = built.folder / f"results/tiny/logs/pretrain/{run.name}.log"
-        assert "resumed from step" in log.read_text()
-    finally:
-        built.table.write_text(good)
+    assert not list(runs.glob("*/partial.pt"))
+    logs = [
+        (built.folder / f"results/tiny/logs/pretrain/{run.name}.log").read_text()
+        for run in (killed, completed)
+    ]
+    assert "resumed from step" in logs[0]
+    assert "resumed" not in logs[1] and "begins" not in logs[1]
+    assert (completed / "checkpoint.pt").stat().st_mtime == checkpoint.st_mtime

@@ -2,7 +2,6 @@
 import os
 import sys
 import tempfile
-import time
 from pathlib import Path
 
 from snakemake.settings.types import DeploymentMethod
@@ -47,7 +46,7 @@ ENVIRONMENT = "../../environment.yml"  # used with --software-deployment-method 
 # The environment of all jobs. glibc returns large freed blocks to the kernel and faults them in again at every training
 # step; keeping them makes a CPU step about 1.3 times as fast.
 for name, value in {
-    "CLD_STARTED": time.time(),  # of this workflow; a job on a cluster inherits it
+    "CLD_REPLACE_BEFORE": 0,  # runs that ended before this time are trained anew; see onstart
     **({"CLD_STAGING": config["staging"]} if config["staging"] else {}),
     "MALLOC_MMAP_THRESHOLD_": 32 << 20,  # the most that glibc accepts
     "MALLOC_TRIM_THRESHOLD_": 8 << 30,
@@ -103,6 +102,12 @@ def checksum_of(run):
 def gpus_of_run(wildcards):
     """How many GPUs a pre-training asks for, if the profile names no other number."""
     return process_count_for(targets.run_named(wildcards.preset, wildcards.run), config["gpus"])
+
+
+def is_pretraining_forced():
+    """Whether --forcerun, --force or --forceall asks for runs that are complete; known once jobs are chosen."""
+    asked = workflow.dag_settings
+    return asked.forceall or asked.forcetargets or any("pretrain" in x or "/runs/" in x for x in asked.forcerun)
 
 
 def launcher(wildcards, threads, resources):

@@ -1,5 +1,6 @@
 # Stores -> runs. A run that was killed left partial.pt beside its outputs and resumes from there. `update`: Snakemake
-# removes no outputs. The trainer replaces a complete run, unless another job has completed it since this workflow began.
+# removes no outputs before a job. The trainer keeps a complete run, which a job of an earlier, killed workflow may have
+# left, and replaces it if pre-training was forced or the data differ.
 
 
 rule pretrain:
@@ -29,4 +30,4 @@ rule pretrain:
         launcher=launcher,
     shell:
         "{params.launcher} python -m cld.runtime.warm train --preset {wildcards.preset} {params.arguments} --store {input.store}"
-        " --run-dir {params.folder} --replace-before $CLD_STARTED > {log} 2>&1"
+        " --run-dir {params.folder} --replace-before $CLD_REPLACE_BEFORE > {log} 2>&1"

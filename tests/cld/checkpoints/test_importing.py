@@ -166,9 +166,8 @@ def test_a_layouts_network_keeps_its_features(name, tmp_path):
     assert not report["missing_ours"]
 
 
-@pytest.mark.parametrize("name", ["npid + cld, cifar", "openselfsup moco"])
-def test_naming_the_layout_reads_the_same(name, tmp_path):
-    layout, network, head, content = LAYOUT_CASES[name]
+def test_naming_the_layout_reads_the_same(tmp_path):
+    layout, network, head, content = LAYOUT_CASES["openselfsup moco"]
     encoder, _, report = imported(content, tmp_path, layout=layout)
     assert_same_features(encoder, network, head)
     assert report["layout"] == layout
@@ -239,28 +238,16 @@ def layers(*modules):
         (named("fc.", nn.Linear(D, D, bias=False)), "fc has no bias, so linear and norm_linear look alike"),
         ({"fc.weight": torch.zeros(D)}, "fc.weight [64] is no linear layer's"),
         ({}, "it has no projection head"),
+        (layers(nn.Linear(D, 48), nn.ReLU(), nn.Linear(24, DIM)), "its 2.weight has shape [32, 24], ours"),
+        (layers(nn.Linear(D, 64, bias=False), nn.ReLU(), nn.Linear(64, DIM)), "it has no 0.bias"),
+        (layers(*MLP, nn.ReLU(), nn.Linear(DIM, DIM)), "has projector.4"),
     ],
 )
 def test_a_head_that_is_none_of_ours_is_left_and_named(head, why, tmp_path):
-    _, config, report = imported(named("", NET) | head, tmp_path)
+    is_mlp = isinstance(head, nn.Module)
+    content = named("backbone.", NET) | named("projector.", head) if is_mlp else named("", NET) | head
+    _, config, report = imported(content, tmp_path)
     assert (config["head"]["kind"], config["head"]["dim"]) == ("none", D)
-    assert why in report["head"]["why"]
-
-
-@pytest.mark.parametrize(
-    ("head", "why"),
-    [
-        (layers(nn.Linear(D, 48), nn.ReLU(), nn.Linear(24, DIM)), "its 2.weight has shape [32, 24], ours"),
-        (layers(nn.Linear(D, 64, bias=False), nn.ReLU(), nn.Linear(64, DIM)), "it has no 0.bias"),
-        (
-            layers(nn.Linear(D, 64), nn.ReLU(), nn.Linear(64, 8), nn.ReLU(), nn.Linear(8, DIM)),
-            "has projector.4",
-        ),
-    ],
-)
-def test_an_mlp_that_is_none_of_ours_is_left_and_named(head, why, tmp_path):
-    _, config, report = imported(named("backbone.", NET) | named("projector.", head), tmp_path)
-    assert config["head"]["kind"] == "none"
     assert why in report["head"]["why"]
 
 
@@ -363,7 +350,6 @@ def without(name):
 BAD = {
     "a list": ([torch.zeros(1)], "holds a list, not a dictionary of weights; save"),
     "no weights": ({"epoch": 3}, r"holds no weights \(only epoch\); name"),
-    "nothing": ({}, r"holds no weights \(only nothing\)"),
     "code": (
         {"state_dict": named("", NET), "x": Unknown()},
         r"holds a \w*test_importing\.Unknown, which cannot",
@@ -381,7 +367,6 @@ BAD = {
         r"bare names is none of ours: it has no layer3\.0\.bn1\.bias",
     ),
     "a layer more": (changed("layer1.0.se.weight", torch.zeros(3)), r"it has layer1\.0\.se\.weight, a layer"),
-    "a stage more": (changed("layer5.0.conv1.weight", torch.zeros(3)), r"it has layer5\.0\.conv1\.weight"),
     "a wrong shape": (
         changed("layer2.0.conv1.weight", torch.zeros(16, 4, 3, 3)),
         r"layer2\.0\.conv1\.weight has shape \[16, 4, 3, 3\], ours \[16, 8, 3, 3\]",
@@ -475,10 +460,3 @@ def test_the_command_imports_and_the_protocol_scores(tmp_path, tiny_store, monke
     score = score_knn(tiny_store, settings, tmp_path / "run/checkpoint.pt", "cpu")
     assert score["run"].startswith("kitchen_hc-imported-theirs-s0-")
     assert score["settings"]["temperature"] == 0.2
-
-
-def test_the_command_refuses_in_one_line(tmp_path, monkeypatch, capsys):
-    with pytest.raises(SystemExit, match="2"):
-        cld_import(monkeypatch, tmp_path / "none.pth", tmp_path / "run")
-    refusal = f"error: {tmp_path}/none.pth: no such file; name a checkpoint to import\n"
-    assert capsys.readouterr().err == refusal

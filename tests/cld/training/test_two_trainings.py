@@ -14,6 +14,7 @@ from processes import ENVIRONMENT
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from trainings import assert_same_run, train_arguments
 
+from cld.data import read_info
 from cld.runtime import lock as lock_module
 from cld.runtime.errors import InputError
 from cld.runtime.lock import Lock
@@ -101,18 +102,28 @@ def test_what_is_missing_beside_a_complete_run_is_added(tiny_run, tiny_store, al
     assert (run / "config.yaml").read_bytes() == (alone / "config.yaml").read_bytes()
 
 
-def test_a_complete_run_is_replaced_only_if_it_is_older_than_asked_for(tiny_run, tiny_store, tmp_path):
+def test_a_complete_run_is_replaced_only_if_it_is_older_than_asked_for_or_of_other_data(
+    tiny_run, tiny_store, other_store, tmp_path
+):
+    def ended() -> float:
+        return load_checkpoint(path)["rows"][-1]["ended"]
+
     path = train(tiny_run("npid"), tiny_store, tmp_path, "cpu")
     other = tiny_run("npid", {"optimiser.lr": 0.01})
     with pytest.raises(InputError, match="belongs to another training"):
         train(other, tiny_store, tmp_path, "cpu")
-    written = path.stat()
-    train(tiny_run("npid"), tiny_store, tmp_path, "cpu", replace_before=written.st_mtime - 1)
-    assert path.stat().st_mtime_ns == written.st_mtime_ns
-    train(tiny_run("npid"), tiny_store, tmp_path, "cpu", replace_before=written.st_mtime + 1)
-    assert path.stat().st_mtime_ns > written.st_mtime_ns
+    first = ended()
+    train(tiny_run("npid"), tiny_store, tmp_path, "cpu", replace_before=first - 1)
+    assert ended() == first
+    os.utime(path, (first + 100, first + 100))  # a copy of the file is newer than the run
+    train(tiny_run("npid"), tiny_store, tmp_path, "cpu", replace_before=first + 1)
+    assert ended() > first
     train(other, tiny_store, tmp_path, "cpu", replace_before=path.stat().st_mtime + 1)
     assert load_checkpoint(path)["config"]["optimiser"]["lr"] == 0.01
+    with pytest.raises(InputError, match="belongs to another training"):
+        train(other, other_store, tmp_path, "cpu")
+    train(other, other_store, tmp_path, "cpu", replace_before=0)
+    assert load_checkpoint(path)["data"] == read_info(other_store).checksum
 
 
 def test_a_waiting_training_ends_on_a_signal(start, tiny_run, tmp_path):
