@@ -1,4 +1,4 @@
-"""Stores: prepared datasets in HDF5 files (see :mod:`cld.data.store_format`), and the images a network sees."""
+"""Stores: prepared datasets in HDF5 files (:mod:`cld.data.store_format`), and the images a network sees."""
 
 from cld.data.arrays import Split, read_split, write_store
 from cld.data.jpegs import EncodedImages, EncodedSplit, write_encoded_store
