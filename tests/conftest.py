@@ -38,7 +38,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> LoadScope
 
 
 class _ByFile(LoadScopeScheduling):
-    """One process has all tests of a file, and all that need a Slurm: they share what is made for them."""
+    """One process has all tests of a file, and all of the Slurm or workflow folder: they share fixtures."""
 
     def _split_scope(self, nodeid: str) -> str:
-        return "slurm" if nodeid.startswith("tests/slurm/") else nodeid.partition("::")[0]
+        return next((folder for folder in MARKED if nodeid.startswith(folder)), nodeid.partition("::")[0])

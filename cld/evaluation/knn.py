@@ -7,7 +7,7 @@ import torch
 from cld.evaluation.accuracy import accuracy
 from cld.evaluation.labels import neighbour_labels, require_within
 from cld.evaluation.scored_run import load_scored_run
-from cld.nearest_neighbours import knn_classify
+from cld.knn_vote import knn_classify
 
 
 def score_knn(store: str, settings: Mapping, checkpoint: str, device_name: str | None = None) -> dict:

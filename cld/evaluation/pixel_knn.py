@@ -9,7 +9,7 @@ from torch.nn.functional import normalize
 from cld.data import read_info, thumbnails
 from cld.evaluation.accuracy import accuracy
 from cld.evaluation.labels import neighbour_labels, require_within
-from cld.nearest_neighbours import knn_classify
+from cld.knn_vote import knn_classify
 
 
 def score_pixel_knn(store: str, settings: Mapping) -> dict:

@@ -11,7 +11,7 @@ from torch import Tensor
 from cld.evaluation.labels import neighbour_labels, require_within
 from cld.evaluation.scored_run import ScoredRun, load_scored_run
 from cld.evaluation.statistics import packed_hits
-from cld.nearest_neighbours import nearest_neighbours
+from cld.knn_vote import nearest_neighbours
 
 
 class Retrieval(NamedTuple):

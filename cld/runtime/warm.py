@@ -131,12 +131,19 @@ def run_in_fork(command: list[str]) -> int | None:
             request = json.dumps([command, os.getcwd(), dict(os.environ)]).encode()
             socket.send_fds(server, [request], [0, 1, 2])
             process = int(server.recv(64))
+            # a signal is read from a socket: one that comes just before `recv` would wait for it
+            woken, wakes = socket.socketpair()
+            wakes.setblocking(False)
+            signal.set_wakeup_fd(wakes.fileno())
             for number in SIGNALS:
-                signal.signal(number, lambda number, _: pass_on(number, process))
+                signal.signal(number, lambda *_: None)
         except (OSError, ValueError):
             return None
         finally:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
+        while server not in select.select([server, woken], [], [])[0]:
+            for number in woken.recv(64):
+                pass_on(number, process)
         status = server.recv(64)  # nothing from a fork that was killed
     return int(status or 128 + signal.SIGKILL)
 

@@ -7,8 +7,8 @@ import torch
 
 from cld.data import read_info, read_labels
 from cld.data.features import extract_features
+from cld.knn_vote import knn_classify
 from cld.methods.base import Method
-from cld.nearest_neighbours import knn_classify
 from cld.runtime.errors import InputError
 
 #: Splits of a store that queries come from: held-out training images where there are some.

@@ -107,7 +107,9 @@ def gpus_of_run(wildcards):
 def is_pretraining_forced():
     """Whether --forcerun, --force or --forceall asks for runs that are complete; known once jobs are chosen."""
     asked = workflow.dag_settings
-    return asked.forceall or asked.forcetargets or any("pretrain" in x or "/runs/" in x for x in asked.forcerun)
+    return (
+        asked.forceall or asked.forcetargets or any("pretrain" in x or "/runs/" in x for x in asked.forcerun)
+    )
 
 
 def launcher(wildcards, threads, resources):

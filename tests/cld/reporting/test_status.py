@@ -166,7 +166,7 @@ def test_a_download_is_shown(tmp_path):
     line = "cifar-10-python.tar.gz: 20/162 MB (4.0 MB/s, 35 s left)\n"
     write(results.folder / "logs/fetch/cifar10.log", line)
     lines = results.printed()
-    assert lines[lines.index("Running") + 1] == "  data/cifar10"
+    assert lines[lines.index("Running") + 1] == "  data/cifar10  20/162 MB (4.0 MB/s, 35 s left)"
 
 
 def test_the_text_shows_what_has_failed_and_why(results, tiny_run):

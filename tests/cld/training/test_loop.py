@@ -18,8 +18,8 @@ from cld.augment.views import normalise
 from cld.data import Split, read_info, read_split, write_store
 from cld.data.epoch_sampler import EpochSampler
 from cld.evaluation.accuracy import top_accuracy
+from cld.knn_vote import knn_classify
 from cld.methods import METHODS
-from cld.nearest_neighbours import knn_classify
 from cld.runtime.errors import InputError
 from cld.runtime.rng import stream_seed
 from cld.training.checkpoint import load_checkpoint, load_encoder

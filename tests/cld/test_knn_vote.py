@@ -7,9 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn.functional import normalize
 
-from cld import nearest_neighbours
+from cld import knn_vote
 from cld.evaluation.accuracy import top_accuracy
-from cld.nearest_neighbours import knn_classify
+from cld.knn_vote import knn_classify
 from cld.runtime.errors import InputError
 
 
@@ -57,8 +57,8 @@ def test_ranks_by_the_slow_vote_whatever_the_chunks(n_train, n_classes, share, t
     labels = torch.randint(n_classes, (n_train,), generator=torch.Generator().manual_seed(seed))
     k = max(1, round(share * n_train))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(nearest_neighbours, "QUERIES", chunk[0])
-        patch.setattr(nearest_neighbours, "TRAIN", chunk[1])
+        patch.setattr(knn_vote, "QUERIES", chunk[0])
+        patch.setattr(knn_vote, "TRAIN", chunk[1])
         ranked = knn_classify(train, labels, queries, n_classes, k, temperature)
     for query, order in zip(queries, ranked.tolist(), strict=True):
         votes = slow_votes(train, labels, query, n_classes, k, temperature)
