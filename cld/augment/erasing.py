@@ -36,7 +36,7 @@ def erase_(images: Tensor, rectangles: Tensor) -> Tensor:
     """Set a rectangle of each of ``images`` (B, 3, S, S) to 0, in place.
 
     Args:
-        rectangles: int64 (B, 4) on the CPU: top, left, height, width; without height or width nothing changes.
+        rectangles: int64 (B, 4) on the CPU: top, left, height, width. An empty one changes nothing.
     """
     start, sides = to_device(images.device, rectangles).view(-1, 2, 2, 1).unbind(dim=1)  # B, 2, 1
     pixel = torch.arange(images.shape[-1], device=images.device)

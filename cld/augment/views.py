@@ -2,9 +2,9 @@
 
 The operations are torchvision's (``transforms.v2`` on float images), with the same distributions of their
 parameters: RandomResizedCrop (bilinear, antialiased as PIL does), RandomHorizontalFlip, ColorJitter,
-RandAugment, RandomGrayscale, GaussianBlur, RandomSolarize, Normalize, RandomErasing, in this order. Parameters
-are drawn on the CPU, so that a generator's state gives the same views on every device. Call them outside
-autocast.
+RandAugment, RandomGrayscale, GaussianBlur, RandomSolarize, Normalize, RandomErasing, in this order.
+Parameters are drawn on the CPU, so that a generator's state gives the same views on every device. Call them
+outside autocast.
 """
 
 import math
