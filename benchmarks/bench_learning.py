@@ -34,6 +34,7 @@ AUGMENT = {
     "blur_p": 0.0,
     "blur_sigma": [0.1, 2.0],
     "solarize_p": 0.0,
+    "erasing_p": 0.0,
     "randaugment": {"n_ops": 0, "magnitude": 9},
 }
 

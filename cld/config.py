@@ -345,6 +345,12 @@ def require_fitting(run: Mapping, key_views: int, where: str) -> None:
                 f"{where}: augment.{key} has {len(given)} probabilities for {views} views; give one number, "
                 "or one for each view"
             )
+    kind = run["head"]["kind"]
+    if run["head"]["shared_hidden"] and has_cld and kind not in ("mlp", "norm_mlp"):
+        raise InputError(
+            f"{where}: head.shared_hidden: head.kind {kind} has no hidden layer that can be shared; set "
+            "head.kind=mlp or norm_mlp, or head.shared_hidden=false"
+        )
     batch_size, parts = run["optimiser"]["batch_size"], run["optimiser"]["parts"]
     if batch_size % parts or batch_size < 2 * parts:
         raise InputError(
@@ -374,8 +380,13 @@ def defaults(preset: str, dataset: str, method: str, recipe: str) -> dict:
             raise InputError(
                 f"{where}: the authors' published code has no recipe for it; set recipe=supplement"
             )
+        if method not in published["methods"]:
+            raise InputError(
+                f"{where}: the authors' published code has no recipe for {method} on it, only for "
+                f"{', '.join(published['methods'])}; set recipe=supplement"
+            )
         run = merge(run, published["run"], where, "published.run.")
-        run = merge(run, published["methods"].get(method, {}), where, f"published.methods.{method}.")
+        run = merge(run, published["methods"][method], where, f"published.methods.{method}.")
     scale, where = load_preset(preset), f"config/presets/{preset}.yaml"
     run = merge(run, scale["run"], where, "run.")
     run = merge(run, scale["methods"].get(method, {}), where, f"methods.{method}.")

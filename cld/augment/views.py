@@ -2,8 +2,9 @@
 
 The operations are torchvision's (``transforms.v2`` on float images), with the same distributions of their
 parameters: RandomResizedCrop (bilinear, antialiased as PIL does), RandomHorizontalFlip, ColorJitter,
-RandAugment, RandomGrayscale, GaussianBlur, RandomSolarize, Normalize, in this order. Parameters are drawn on
-the CPU, so that a generator's state gives the same views on every device. Call them outside autocast.
+RandAugment, RandomGrayscale, GaussianBlur, RandomSolarize, Normalize, RandomErasing, in this order.
+Parameters are drawn on the CPU, so that a generator's state gives the same views on every device. Call them
+outside autocast.
 """
 
 import math
@@ -15,6 +16,7 @@ from torch import Generator, Tensor
 from torch.nn import functional as F
 
 from cld.augment.colour import HUE, NEUTRAL, colour_jitter_, luma, solarize
+from cld.augment.erasing import erase_, sample_rectangles
 from cld.augment.per_sample import apply_where_, to_device
 from cld.augment.randaugment import rand_augment
 
@@ -32,6 +34,7 @@ class Augment:
             :func:`cld.augment.randaugment.rand_augment`; ``grayscale_p``; ``blur_p`` and
             ``blur_sigma`` [least, most] in pixels; ``solarize_p``. The blur's kernel reaches three of the
             largest sigmas far. ``blur_p`` and ``solarize_p`` may be lists: one probability for each view.
+            ``erasing_p``: a rectangle of the normalised view becomes 0, the channels' mean.
         image_size: height and width of the views.
         mean, std: per RGB channel in [0, 1], for the normalisation.
     """
@@ -101,7 +104,11 @@ class Augment:
         blur = partial(gaussian_blur, radius=self.blur_radius)
         apply_where_(views, chosen(settings["blur_p"]), blur, sigma)
         apply_where_(views, chosen(settings["solarize_p"]), solarize)
-        return standardise_(views, self.mean, self.std)
+        views = standardise_(views, self.mean, self.std)
+        if settings["erasing_p"]:  # nothing is drawn for a switched-off operation
+            rectangles = sample_rectangles(n, self.image_size, generator)
+            views = erase_(views, rectangles * chosen(settings["erasing_p"])[:, None])
+        return views
 
 
 def normalise(images: Tensor, mean: Sequence[float], std: Sequence[float], size: int | None = None) -> Tensor:

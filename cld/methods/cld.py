@@ -37,6 +37,8 @@ class AddCLD(Method):
         group_head = None
         if config["cld"]["subspace"] == "separate":
             group_head = build_projection(config, method.encoder.backbone.out_features)
+            if config["head"]["shared_hidden"]:
+                group_head[0] = method.encoder.head[0]  # the linear layer; ReLU follows in both
         return cls(method, group_head, config["cld"])
 
     @property

@@ -16,6 +16,7 @@ def identity(run: Mapping) -> dict:
     kept = {key: value for key, value in run.items() if key not in ignored}
     if not run["cld"]["weight"]:
         kept["cld"] = {"weight": 0}
+        kept["head"] = {key: value for key, value in run["head"].items() if key != "shared_hidden"}
     return kept
 
 

@@ -49,6 +49,13 @@ def test_layers_apply_in_order():
         ("augment.crop_scale", [0.9, 0.2], "augment.crop_scale [0.9, 0.2]: give [least, most]"),
         ("augment.jitter", [0.4, 0.4, 0.4, 0.6], "augment.jitter.3: 0.6 is greater than the maximum of 0.5"),
         ("augment.blur_p", [1.0, 0.1, 0.5], "augment.blur_p has 3 probabilities for 2 views; give one"),
+        (
+            "head.shared_hidden",
+            True,
+            "head.kind linear has no hidden layer that can be shared; set head.kind=mlp",
+        ),
+        ("optimiser.cosine_at", "epoch", "it is step, epoch_start or epoch_end"),
+        ("augment.erasing_p", 1.5, "it is a probability, between 0 and 1"),
         ("optimiser.parts", 3, "optimiser.batch_size 128 cannot be cut into 3 equal parts"),
         ("optimiser.parts", 128, "optimiser.batch_size 128 cannot be cut into 128 equal parts of two images"),
         ("optimiser.parts", 64, "exceeds optimiser.batch_size 128, of which a part has 2"),
@@ -119,6 +126,9 @@ def test_runs_are_the_same_when_their_results_must_be():
         ("optimiser.parts", 2),
         ("precision", "fp16"),
         ("head.kind", "mlp"),
+        ("augment.erasing_p", 0.5),
+        ("optimiser.cosine_from", "start"),
+        ("optimiser.cosine_at", "epoch_end"),
     ],
 )
 def test_any_other_setting_makes_another_run(key, value):
@@ -213,7 +223,89 @@ def test_the_published_recipe_lies_over_the_supplements():
     assert again == changed
 
 
+#: What the authors' scripts set: scripts/cifar and scripts/imagenet of their repository.
+SCRIPTS = {
+    ("cifar10", "npid"): {
+        "optimiser.lr": 0.06,
+        "optimiser.weight_decay": 7e-4,
+        "cld.n_groups": 128,
+        "cld.weight": 1.0,
+    },
+    ("cifar10", "moco"): {
+        "optimiser.lr": 0.06,
+        "optimiser.weight_decay": 8e-4,
+        "head.kind": "norm_linear",
+        "cld.n_groups": 200,
+        "cld.weight": 0.8,
+        "augment.jitter": [0.4, 0.4, 0.4, 0.1],
+        "augment.jitter_p": 0.8,
+        "augment.blur_p": 0.5,
+        "augment.erasing_p": 1.0,
+    },
+    ("cifar100", "moco"): {
+        "optimiser.lr": 0.03,
+        "optimiser.batch_size": 128,
+        "optimiser.weight_decay": 7e-4,
+        "head.kind": "norm_linear",
+        "cld.n_groups": 100,
+        "cld.weight": 0.25,
+        "augment.jitter": [0.4, 0.4, 0.4, 0.4],
+        "augment.blur_p": 0.0,
+        "augment.erasing_p": 0.0,
+    },
+    ("imagenet", "moco_v2"): {
+        "optimiser.lr": 0.2,
+        "optimiser.batch_size": 512,
+        "optimiser.cosine_at": "epoch_start",
+        "optimiser.warmup_epochs": 0,
+        "head.kind": "norm_mlp",
+        "head.shared_hidden": True,
+        "cld.n_groups": 120,
+        "cld.temperature": 0.4,
+        "cld.weight": 0.25,
+        "temperature": 0.2,
+    },
+    ("imagenet", "infomin"): {
+        "optimiser.lr": 0.2,
+        "optimiser.batch_size": 512,
+        "optimiser.epochs": 100,
+        "optimiser.cosine_from": "start",
+        "optimiser.cosine_at": "epoch_end",
+        "head.kind": "norm_mlp",
+        "head.shared_hidden": True,
+        "cld.n_groups": 120,
+        "cld.temperature": 0.8,
+        "cld.weight": 0.25,
+        "temperature": 0.15,
+    },
+}
+
+
+@pytest.mark.parametrize(("dataset", "method"), SCRIPTS)
+def test_the_published_recipe_is_the_authors_scripts(dataset, method):
+    scripts = SCRIPTS[dataset, method]
+    run = config.flat(config.load_run("paper", dataset, method, 0, {"recipe": "published"}))
+    assert {key: run[key] for key in scripts} == scripts
+
+
+def test_a_hidden_layer_that_no_group_head_shares_makes_no_other_run():
+    alone, shared = (
+        config.load_run("paper", "imagenet", "moco_v2", 0, {"cld.weight": 0, "head.shared_hidden": value})
+        for value in (False, True)
+    )
+    assert run_id(alone) == run_id(shared)
+    with_cld = [
+        run_id(config.load_run("paper", "imagenet", "moco_v2", 0, {"head.shared_hidden": value}))
+        for value in (False, True)
+    ]
+    assert len(set(with_cld)) == 2
+
+
 def test_a_recipe_that_the_authors_do_not_have_is_refused():
+    with pytest.raises(
+        InputError, match=r"cifar10\.yaml: .* no recipe for byol on it, only for npid, moco; set"
+    ):
+        config.load_run("paper", "cifar10", "byol", 0, {"recipe": "published"})
     with pytest.raises(
         InputError, match=r"config/datasets/stl10\.yaml: .* no recipe for it; set recipe=supplement"
     ):

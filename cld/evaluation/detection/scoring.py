@@ -113,7 +113,8 @@ def count(detections: Detections, truth: Truth, classes: Sequence[str]) -> dict:
     """The ``metrics`` of a score, in percent, and the ``details`` that explain them.
 
     ``ap50_07`` and ``ap50`` are VOC's, of 2007 (11 points) and since 2010 (area); ``ap`` and ``ap75`` COCO's.
-    ``ap_07`` is the mean of 2007's metric over COCO's thresholds: what Detectron2 calls AP on VOC 2007.
+    ``ap_07`` is the mean of 2007's metric over COCO's thresholds. ``ap50_07`` and ``ap_07`` are what
+    Detectron2's Pascal VOC evaluator calls AP50 and AP on VOC 2007, and so what MoCo's numbers are.
     """
     n_classes = len(classes)
     coco = coco_average_precision(detections, truth, n_classes)

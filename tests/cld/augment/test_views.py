@@ -29,6 +29,7 @@ PLAIN = {  # every operation off
     "blur_p": 0.0,
     "blur_sigma": [0.1, 2.0],
     "solarize_p": 0.0,
+    "erasing_p": 0.0,
     "randaugment": {"n_ops": 0, "magnitude": 9},
 }
 MOCO = PLAIN | {"crop_scale": [0.2, 1.0], "flip_p": 0.5, "jitter": [0.4] * 4, "grayscale_p": 0.2}

@@ -265,7 +265,7 @@ NORMED = randomised(layers(nn.Linear(D, 48), nn.BatchNorm1d(48), nn.ReLU(), nn.L
 )
 def test_a_wider_hidden_layer_and_batch_normalisation_are_read(prefix, place, head, kind, hidden, tmp_path):
     encoder, config, report = imported(named(prefix, NET) | named(place, head), tmp_path)
-    assert config["head"] == {"kind": kind, "dim": DIM, "hidden": hidden}
+    assert config["head"] == {"kind": kind, "dim": DIM, "hidden": hidden, "shared_hidden": False}
     assert_same_features(encoder, NET, head)
     assert not report["unmatched_theirs"]
 

@@ -13,6 +13,7 @@ from pycocotools.cocoeval import COCOeval
 
 from cld.evaluation.detection.average_precision import coco_average_precision, voc_average_precision
 from cld.evaluation.detection.boxes import Detections, Truth
+from cld.evaluation.detection.scoring import count
 
 N_CLASSES = 3
 
@@ -149,6 +150,53 @@ def test_coco_is_pycocotools_with_difficult_objects_as_crowds(seed):
     np.testing.assert_allclose(coco.mean[:2], expected.mean(axis=0))
     np.testing.assert_allclose((coco.at_50[:2], coco.at_75[:2]), expected[[0, 5]])
     assert 0.1 < coco.at_50[0] < 1
+
+
+def detectron2(found, real, label, threshold):
+    """Detectron2's ``voc_eval`` for one class: its boxes of whole pixels, both ends included, from 1 on."""
+    objects = np.flatnonzero(real.label == label)
+    boxes, taken, right = real.box + np.array([1, 1, 0, 0]), np.zeros(len(real.label), bool), []
+    for i in sorted(np.flatnonzero(found.label == label), key=lambda i: -found.score[i]):
+        box = found.box[i] + np.array([1, 1, 0, 0])
+        overlaps = {}
+        for j in objects[real.image[objects] == found.image[i]]:
+            width, height = np.minimum(boxes[j, 2:], box[2:]) - np.maximum(boxes[j, :2], box[:2]) + 1
+            both = max(width, 0) * max(height, 0)
+            overlaps[j] = both / (
+                np.prod(box[2:] - box[:2] + 1) + np.prod(boxes[j, 2:] - boxes[j, :2] + 1) - both
+            )
+        best = max(overlaps, key=overlaps.get, default=None)
+        if best is not None and overlaps[best] > threshold:
+            if real.difficult[best]:
+                continue
+            right.append(not taken[best])
+            taken[best] = True
+        else:
+            right.append(False)
+    recall = np.cumsum(right) / (~real.difficult[objects]).sum()
+    precision = np.cumsum(right) / np.arange(1, len(right) + 1)
+    return np.mean([precision[recall >= t].max(initial=0) for t in np.arange(0, 1.1, 0.1)])
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_ap50_and_ap_are_those_of_detectron2s_voc_evaluator(seed):
+    rng = np.random.default_rng(seed)
+    labels = np.repeat(range(N_CLASSES), [7, 11, 13])  # no number whose recalls meet the eleven points
+    corners = rng.integers(0, 60, (31, 2))
+    boxes = np.concatenate([corners, corners + rng.integers(10, 40, (31, 2))], axis=1)
+    difficult = np.isin(np.arange(31), [7, 8, 9, 10])  # of 11 objects
+    real = truth(*zip(rng.integers(0, 4, 31), labels, boxes, difficult, strict=True))
+    image, label = np.tile(real.image, 2), np.tile(labels, 2)
+    box = np.tile(boxes, (2, 1)) + rng.normal(0, 3, (62, 4))
+    ours = detections(*zip(image, label, box, rng.permutation(62) / 62, strict=True))
+    metrics = count(ours, real, ["a", "b", "c"])["metrics"]
+    by_threshold = [
+        100 * np.mean([detectron2(ours, real, c, at / 100) for c in range(N_CLASSES)])
+        for at in range(50, 100, 5)
+    ]
+    assert metrics["ap50_07"] == pytest.approx(by_threshold[0], abs=1e-4)
+    assert metrics["ap_07"] == pytest.approx(np.mean(by_threshold), abs=1e-4)
+    assert 10 < metrics["ap_07"] < metrics["ap50_07"] < 95
 
 
 def test_without_detections_every_precision_is_0():

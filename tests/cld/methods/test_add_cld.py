@@ -94,6 +94,27 @@ def test_adds_weight_times_the_cross_level_loss(tiny_run, base, settings):
         torch.testing.assert_close(ours, slow, rtol=1e-3, atol=1e-5)
 
 
+@pytest.mark.parametrize("kind", ["mlp", "norm_mlp"])
+@pytest.mark.parametrize("base", ["moco", "infomin"])
+def test_heads_may_share_their_hidden_layer(tiny_run, base, kind):
+    batch, heads = make_batch(base), {"head.kind": kind, "head.shared_hidden": True}
+    torch.manual_seed(0)
+    method = build_method(tiny_run(base, heads), N)
+    own = method.encoder.head
+    assert method.group_head[0] is own[0] and method.group_head[2] is not own[2]
+    step, alone = seeded(method, batch), seeded(method.method, batch)
+    hidden = [F.relu(own[0](view.features)) for view in alone.group_inputs]
+    torch.testing.assert_close(
+        [method.group_features(view) for view in alone.group_inputs],
+        [F.normalize(method.group_head[2](h), dim=1) for h in hidden],
+    )
+    (step.loss - alone.loss).backward()
+    assert own[0].weight.grad.abs().max() > 1e-6 > own[2].weight.grad.abs().max()
+    restored = build_method(tiny_run(base, heads), N)
+    restored.load_state_dict(method.state_dict())
+    assert torch.equal(seeded(restored, batch).loss, step.loss)
+
+
 @both
 def test_its_own_gradient_reaches_backbone_and_group_head_alone(tiny_run, base):
     method = build(tiny_run, base)

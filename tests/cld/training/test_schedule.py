@@ -1,5 +1,7 @@
 """The learning rate against the authors' schedule, and its shape for any settings."""
 
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -8,6 +10,7 @@ from hypothesis import strategies as st
 from torch.optim import SGD
 from torch.optim.lr_scheduler import MultiStepLR
 
+from cld.config import load_run
 from cld.training.schedule import LearningRate, pretraining_rate, scale_learning_rates
 
 SETTINGS = {
@@ -19,6 +22,8 @@ SETTINGS = {
     "warmup_epochs": 2,
     "warmup_multiplier": 100,
     "min_lr": 1e-6,
+    "cosine_from": "warmup",
+    "cosine_at": "step",
 }
 
 
@@ -43,15 +48,17 @@ def test_matches_the_authors_at_every_iteration(golden):
     st.integers(0, 14),
     st.floats(1, 1000),
     st.integers(1, 7),
+    st.sampled_from(["step", "epoch_start", "epoch_end"]),
 )
 def test_rises_during_warm_up_then_never_and_stays_in_range(
-    schedule, epochs, warmup, multiplier, steps_per_epoch
+    schedule, epochs, warmup, multiplier, steps_per_epoch, cosine_at
 ):
     settings = SETTINGS | {
         "schedule": schedule,
         "epochs": epochs,
         "warmup_epochs": warmup,
         "warmup_multiplier": multiplier,
+        "cosine_at": cosine_at,
     }
     rates = np.array(
         [pretraining_rate(settings, steps_per_epoch).at(step) for step in range(epochs * steps_per_epoch)]
@@ -61,8 +68,37 @@ def test_rises_during_warm_up_then_never_and_stays_in_range(
     rising, rest = np.split(rates, [min(warmup, epochs) * steps_per_epoch])
     assert (np.diff(rising) >= 0).all()
     assert (np.diff(rest) <= 1e-18).all()
-    if len(rest) and warmup < min(settings["milestones"]):
+    if len(rest) and warmup < min(settings["milestones"]) and cosine_at != "epoch_end":
         assert rest[0] == pytest.approx(0.03)
+
+
+def pycontrasts_rate(step, steps_per_epoch, lr, epochs, warm_epochs=5, warmup_from=0.01, decay=0.1):
+    """InfoMin's published code, step by step: epochs count from 1, and the warm-up meets the cosine."""
+    least = lr * decay**3
+
+    def cosine(epoch):
+        return least + (lr - least) * (1 + math.cos(math.pi * epoch / epochs)) / 2
+
+    epoch, batch = step // steps_per_epoch + 1, step % steps_per_epoch
+    if epoch > warm_epochs:
+        return cosine(epoch)
+    done = (batch + (epoch - 1) * steps_per_epoch) / (warm_epochs * steps_per_epoch)
+    return warmup_from + done * (cosine(warm_epochs) - warmup_from)
+
+
+def test_infomins_published_cosine_runs_from_the_start_and_by_the_epoch():
+    settings = load_run("paper", "imagenet", "infomin", 0, {"recipe": "published"})["optimiser"]
+    ours = [pretraining_rate(settings, 7).at(step) for step in range(7 * settings["epochs"])]
+    theirs = [pycontrasts_rate(step, 7, lr=0.2, epochs=100) for step in range(len(ours))]
+    np.testing.assert_allclose(ours, theirs, rtol=1e-12)
+    assert ours[-1] == pytest.approx(2e-4)
+
+
+def test_moco_v2s_published_cosine_has_no_warm_up_and_falls_by_the_epoch():
+    settings = load_run("paper", "imagenet", "moco_v2", 0, {"recipe": "published"})["optimiser"]
+    ours = [pretraining_rate(settings, 7).at(step) for step in range(7 * settings["epochs"])]
+    theirs = [0.2 * 0.5 * (1 + math.cos(math.pi * (step // 7) / 200)) for step in range(len(ours))]
+    np.testing.assert_allclose(ours, theirs, rtol=1e-12)
 
 
 def test_steps_fall_at_the_milestones():

@@ -273,6 +273,14 @@ def test_a_setting_that_cannot_be_names_the_cell(load, setting, message):
         _ = cell.runs
 
 
+def test_detection_is_shown_by_the_metric_of_the_published_numbers():
+    """Detectron2's evaluator, as MoCo used it: 11 points on VOC 2007's test images."""
+    cells = spec.load_table("table_methods", "paper").cells.values()
+    shown = {cell.metric for cell in cells if cell.protocol.startswith("detection")}
+    assert shown == {"ap50_07", "ap_07"}
+    assert {render.METRICS[metric] for metric in shown} == {"AP50 by 11 points", "AP by 11 points"}
+
+
 def test_a_cell_that_does_not_exist_names_those_that_do(load):
     with pytest.raises(InputError, match="no cell 10/c; it has 10/a, 10/b"):
         load().cell("10", "c")
