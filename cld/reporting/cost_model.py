@@ -39,7 +39,7 @@ class CostModel:
     Attributes:
         assumed: MACs a second where none is recorded, by precision; ``""`` is any other precision.
         recorded: MACs a second of each pre-training that is recorded; their median counts.
-        hardware: what ``assumed`` is of, for print.
+        hardware: what ``assumed`` is of, for print; empty where recorded times count.
     """
 
     assumed: Mapping[str, float]

@@ -3,9 +3,9 @@
 import argparse
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from statistics import median
 
@@ -161,7 +161,7 @@ class Plan:
 
 
 def make_plan(
-    tables: Iterable[Table],
+    tables: Sequence[Table],
     preset: str,
     results: Path,
     with_evaluations: bool,
@@ -280,6 +280,7 @@ def _run_macs(preset: str, folder: Path, run: Mapping) -> float | None:
     return run_macs(run, _images(preset, folder, run["dataset"]))
 
 
+@cache
 def _images(preset: str, folder: Path, dataset: str) -> Images:
     """A store's images: as they are, or, until it exists, as its configuration says."""
     path = folder / "stores" / f"{dataset}.h5"
