@@ -1,7 +1,7 @@
 """How much a pre-training or an evaluation has to compute, and how long that takes.
 
-Work is counted in multiply-accumulate operations (MACs) of the backbone. Heads, losses, memories, decoding
-and augmentation are not counted: the CPUs of a job are taken to keep up with its GPU.
+Work is counted in multiply-accumulate operations (MACs) of the backbone. Heads, classifiers, losses,
+memories, decoding and augmentation are not: the CPUs of a job are taken to keep up with its GPU.
 """
 
 import json
@@ -28,8 +28,6 @@ IMAGES_PER_S = {
 }
 #: Evaluations compute in it whatever a run was trained in (:func:`cld.training.checkpoint.load_encoder`).
 EVALUATED_IN = "fp32"
-#: Evaluations of the loss that a logistic regression takes: of 160 to 330 in the demo.
-REGRESSION_EVALUATIONS = 250
 
 
 @dataclass(frozen=True)
@@ -88,12 +86,10 @@ class Images:
     Attributes:
         side: of the images, in pixels; None where not known, or where they are JPEGs of any size.
         n: by split, as far as known; what is no split is never asked for.
-        n_classes: None where not known.
     """
 
     side: int | None
     n: Mapping[str, int]
-    n_classes: int | None = None
 
     def count(self, *splits: str) -> int | None:
         """Images in all of these splits; None where one is not known."""
@@ -112,8 +108,7 @@ def expected_images(preset: str, dataset: str) -> Images:
         counts = {"train": n * generated["train_per_synset"], "test": n * generated["val_per_synset"]}
     else:
         counts = generated
-    plan = settings["plan"]
-    return Images(plan.get("image_size"), {name: n for name, n in counts.items() if n}, plan.get("classes"))
+    return Images(settings["plan"].get("image_size"), {name: n for name, n in counts.items() if n})
 
 
 def run_macs(run: Mapping, images: Images) -> float | None:
@@ -154,9 +149,7 @@ def evaluation_macs(protocol: str, settings: Mapping, run: Mapping, images: Imag
         shown = 3 * settings["epochs"] * train * float(protocol.removeprefix("semisup_")) / 100
         return forward * (trials * (shown + train * settings["held_out_share"]) + scored)
     if protocol.startswith("linear"):
-        n_features = _out_features(json.dumps(run["backbone"]))
-        regression = 2 * REGRESSION_EVALUATIONS * train * n_features * (images.n_classes or 0)
-        once = forward * (train + scored) + regression
+        once = forward * (train + scored)
         return once + forward * (settings["epochs"] * train + scored) if "epochs" in settings else once
     if protocol == "unsupervised":
         return 2 * forward * min(settings["max_images"], scored)
@@ -205,25 +198,15 @@ def _last_stage_macs(settings: str, side: int) -> float | None:
 @cache
 def _module_macs(settings: str, side: int) -> dict[str, float] | None:
     """Multiply-accumulate operations of a forward pass by module; ``Global`` is the sum."""
-    network = _network(settings)
+    device = torch.device("meta")  # shapes without numbers
+    try:
+        with device:
+            network = build_backbone(json.loads(settings))
+    except NotImplementedError:  # RegNet computes its widths with tensors
+        network = build_backbone(json.loads(settings)).to(device)
     try:
         with FlopCounterMode(display=False) as counter:
-            network.eval()(torch.empty(1, 3, side, side, device="meta"))
+            network.eval()(torch.empty(1, 3, side, side, device=device))
     except (AssertionError, RuntimeError):
         return None
     return {name: sum(counts.values()) / 2 for name, counts in counter.get_flop_counts().items()}
-
-
-@cache
-def _network(settings: str) -> torch.nn.Module:
-    """A backbone of shapes without numbers."""
-    device = torch.device("meta")
-    try:
-        with device:
-            return build_backbone(json.loads(settings))
-    except NotImplementedError:  # RegNet computes its widths with tensors
-        return build_backbone(json.loads(settings)).to(device)
-
-
-def _out_features(settings: str) -> int:
-    return _network(settings).out_features

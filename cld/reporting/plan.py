@@ -287,7 +287,7 @@ def _images(preset: str, folder: Path, dataset: str) -> Images:
     if not path.is_file():
         return expected_images(preset, dataset)
     info = read_info(path)
-    return Images(view_side("auto", info), info.sizes, len(info.classes))
+    return Images(view_side("auto", info), info.sizes)
 
 
 def _subject_protocol(score: str) -> tuple[str, str]:
