@@ -8,6 +8,9 @@ from cld.evaluation.protocol_names import RUN_PROTOCOLS, SEMISUP_PERCENT, STORE_
 from cld.reporting.tables.spec import Table, load_table, score_path, table_names
 from cld.training.run_id import run_id
 
+#: The tables that the supplement prints.
+SUPPLEMENT = ("table_a1", "table_a2", "table_a3", "table_a4")
+
 
 @dataclass(frozen=True)
 class Needed:

@@ -25,14 +25,11 @@ from cld.reporting.cost_model import (
     run_macs,
 )
 from cld.reporting.durations import duration
-from cld.reporting.needed_runs import Needed, needed_runs, requested_tables
+from cld.reporting.needed_runs import SUPPLEMENT, Needed, needed_runs, requested_tables
 from cld.reporting.recorded_times import evaluation_seconds, job_seconds
 from cld.reporting.results_arguments import add_results_arguments
 from cld.reporting.tables.spec import Table
 from cld.training.run_folder import TRAINED, stage
-
-#: The tables that the supplement prints.
-OF_SUPPLEMENT = ("table_a1", "table_a2", "table_a3", "table_a4")
 
 
 def main() -> None:
@@ -89,7 +86,7 @@ class Plan:
         folder: the preset's results.
         needed: by all of it together.
         parts: what is needed by each table and each target, by name.
-        titles: of these, where the name does not say it.
+        titles: of the tables.
         model: the speed.
     """
 
@@ -179,9 +176,9 @@ def make_plan(
     if n_seeds:
         tables = [_with_seeds(table, n_seeds) for table in tables]
     needed = needed_runs(tables, preset, with_evaluations)
-    titles = {table.name: table.title for table in tables} | {"all_tables": "Tables A.1 to A.4"}
+    titles = {table.name: table.title for table in tables}
     parts = {table.name: needed_runs([table], preset, False) for table in tables}
-    of_supplement = [table for table in tables if table.name in OF_SUPPLEMENT]
+    of_supplement = [table for table in tables if table.name in SUPPLEMENT]
     if with_evaluations:
         parts["all_tables"] = needed_runs(of_supplement, preset, False)
         parts["all_evaluations"] = needed_runs([], preset, True)

@@ -15,7 +15,8 @@ from cld.reporting.cost_model import (
     gpu_model,
     run_macs,
 )
-from cld.reporting.plan import OF_SUPPLEMENT, main, make_plan, report
+from cld.reporting.needed_runs import SUPPLEMENT
+from cld.reporting.plan import main, make_plan, report
 from cld.reporting.recorded_times import evaluation_seconds
 from cld.reporting.tables.spec import load_table
 from cld.runtime.errors import InputError
@@ -202,7 +203,7 @@ def test_the_supplements_tables_cost_less_than_150_hours_of_an_a100(monkeypatch,
         "cld.config.load_preset",
         lambda name: preset | {"run": preset["run"] | {"precision": "bf16"}},  # what auto is on an A100
     )
-    tables = [load_table(name, "paper") for name in OF_SUPPLEMENT]
+    tables = [load_table(name, "paper") for name in SUPPLEMENT]
     cost = {n: make_plan(tables, "paper", tmp_path, False, "a100", n) for n in (None, 3)}
     once, thrice = (plan.cost(plan.needed) for plan in cost.values())
     assert 100 < once.gpu_hours < 150 and once.not_estimated == 0
@@ -216,7 +217,7 @@ def test_the_costs_as_json_by_table_and_target(tmp_path, monkeypatch, capsys):
     costs = json.loads(capsys.readouterr().out)
     by = costs["by"]
     assert costs["gpu_hours"] == by["together"]["gpu_hours"] > by["all_tables"]["gpu_hours"]
-    assert by["all_tables"]["runs"] < sum(by[name]["runs"] for name in OF_SUPPLEMENT)  # A.3 and A.4 share one
+    assert by["all_tables"]["runs"] < sum(by[name]["runs"] for name in SUPPLEMENT)  # A.3 and A.4 share one
     assert {"table_methods", "table_negatives", "all_evaluations"} < by.keys()
 
 
