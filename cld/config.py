@@ -38,6 +38,8 @@ ROOT = CONFIG.parent
 PUBLISHED = "published"
 #: Defaults of a method file's section ``about``; ``config/README.md`` explains it.
 ABOUT = {"key_views": 0, "sections": [], "passes_per_view": 3, "passes_per_image": 0}
+#: Optional keys of a dataset's file.
+OF_DATASET = {"plan": {}, "seeds": None}
 
 
 class _Loader(yaml.SafeLoader):
@@ -226,8 +228,13 @@ def load_preset(preset: str) -> dict:
 
 
 def load_dataset(preset: str, dataset: str) -> dict:
-    """A dataset's settings at a preset's scale: ``source, builder, build, run, methods, published, plan``."""
-    return {"plan": {}, **_scaled(preset, "datasets", dataset)}
+    """A dataset's settings at a preset's scale: every key that ``config/README.md`` has of it."""
+    return _scaled(preset, "datasets", dataset, OF_DATASET)
+
+
+def seeds_of(preset: str, dataset: str) -> list[int]:
+    """The seeds of a dataset's cells at a preset's scale, where their table names no others."""
+    return load_dataset(preset, dataset)["seeds"] or load_preset(preset)["seeds"]
 
 
 def load_source(preset: str, source: str) -> dict:
@@ -266,13 +273,13 @@ def others_sections(method: str) -> set[str]:
     return set().union(*sections.values()) - sections.get(method, set())
 
 
-def _scaled(preset: str, kind: str, name: str) -> dict:
+def _scaled(preset: str, kind: str, name: str, optional: Mapping | None = None) -> dict:
     """``config/<kind>/<name>.yaml``, validated, with what the preset changes in it."""
     path = CONFIG / kind / f"{name}.yaml"
     content = read_yaml(path)
     validate(content, kind.removesuffix("s"), display_path(path))
     scale = load_preset(preset)[kind].get(name, {})
-    return merge(content, scale, f"config/presets/{preset}.yaml", f"{kind}.{name}.")
+    return merge({**(optional or {}), **content}, scale, f"config/presets/{preset}.yaml", f"{kind}.{name}.")
 
 
 def load_protocol(preset: str, protocol: str) -> dict:

@@ -3,10 +3,13 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from cld.config import is_available, load_config, load_preset, load_run
+from cld.config import is_available, load_config, load_preset, load_run, seeds_of
 from cld.evaluation.protocol_names import RUN_PROTOCOLS, SEMISUP_PERCENT, STORE_PROTOCOLS
 from cld.reporting.tables.spec import Table, load_table, score_path, table_names
 from cld.training.run_id import run_id
+
+#: The tables that the supplement prints.
+SUPPLEMENT = ("table_a1", "table_a2", "table_a3", "table_a4")
 
 
 @dataclass(frozen=True)
@@ -61,8 +64,8 @@ def requested_tables(names: Sequence[str] | None, preset: str) -> list[Table]:
 
 def runs_of_evaluations(preset: str) -> dict[str, dict]:
     """The runs that ``all_evaluations`` scores by every protocol: some methods, each alone and with CLD."""
-    scale = load_preset(preset)
-    wanted, seed = scale["all_evaluations"], scale["seeds"][0]
+    wanted = load_preset(preset)["all_evaluations"]
+    seed = seeds_of(preset, wanted["dataset"])[0]
     where = f"config/presets/{preset}.yaml"
     resolved = [
         load_run(preset, wanted["dataset"], method, seed, overrides, where)

@@ -1,19 +1,31 @@
 """Print what a preset's tables need, what exists and what the rest will cost: ``cld plan``."""
 
 import argparse
+import json
 from collections import Counter
-from collections.abc import Mapping
-from functools import cache
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import cache, cached_property
 from pathlib import Path
+from statistics import median
 
 import yaml
 
-from cld.config import load_dataset, load_preset
+from cld.config import load_preset, load_protocol
 from cld.data import read_info
 from cld.data.decoding import view_side
-from cld.reporting.cost_model import CostModel, n_images, run_macs
+from cld.evaluation.protocol_names import STORE_PROTOCOLS
+from cld.reporting.cost_model import (
+    IMAGES_PER_S,
+    CostModel,
+    Images,
+    evaluation_macs,
+    expected_images,
+    gpu_model,
+    run_macs,
+)
 from cld.reporting.durations import duration
-from cld.reporting.needed_runs import needed_runs, requested_tables
+from cld.reporting.needed_runs import SUPPLEMENT, Needed, needed_runs, requested_tables
 from cld.reporting.recorded_times import evaluation_seconds, job_seconds
 from cld.reporting.results_arguments import add_results_arguments
 from cld.reporting.tables.spec import Table
@@ -25,86 +37,264 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="cld plan", description=main.__doc__)
     add_results_arguments(parser)
     parser.add_argument("--tables", nargs="*", help="files of config/tables; default: all that are available")
+    parser.add_argument("--seeds", type=_count, metavar="N", help="price every cell with N seeds")
+    parser.add_argument(
+        "--gpu",
+        choices=sorted(IMAGES_PER_S),
+        help="price by the assumed speed of this GPU, whatever is recorded",
+    )
+    parser.add_argument("--json", action="store_true", help="print the costs alone, as JSON")
     args = parser.parse_args()
     tables = requested_tables(args.tables, args.preset)
-    print("\n".join(report(tables, args.preset, Path(args.results), with_evaluations=not args.tables)))
+    plan = make_plan(
+        tables, args.preset, Path(args.results), not args.tables, gpu=args.gpu, n_seeds=args.seeds
+    )
+    print(json.dumps(as_json(plan), indent=2) if args.json else "\n".join(report(plan)))
 
 
-def report(tables: list[Table], preset: str, results: Path, with_evaluations: bool) -> list[str]:
-    """The plan, line by line.
+def _count(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"'{text}' is no number of seeds; give 1 or more")
+    return int(text)
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a set of cells costs.
+
+    Attributes:
+        runs, to_train: runs that it needs, and those of them that are not trained.
+        evaluations, to_evaluate: likewise.
+        gpu_hours: of what is to be done, as far as it can be estimated; of cores where the preset counts
+            those.
+        not_estimated: runs and evaluations to be done that are not in it.
+    """
+
+    runs: int
+    to_train: int
+    evaluations: int
+    to_evaluate: int
+    gpu_hours: float
+    not_estimated: int
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is needed, and what it takes.
+
+    Attributes:
+        folder: the preset's results.
+        needed: by all of it together.
+        parts: what is needed by each table and each target, by name.
+        titles: of the tables.
+        model: the speed.
+    """
+
+    preset: str
+    folder: Path
+    needed: Needed
+    parts: dict[str, Needed]
+    titles: dict[str, str]
+    model: CostModel
+
+    @cached_property
+    def stages(self) -> dict[str, str]:
+        """How far each run is."""
+        return {run: stage(self.folder / "runs" / run) for run in self.needed.runs}
+
+    @cached_property
+    def run_seconds(self) -> dict[str, float | None]:
+        """Estimated time of each run; None where its work is not known."""
+        return {
+            name: _over(_run_macs(self.preset, self.folder, run), self.model.training(run["precision"]))
+            for name, run in self.needed.runs.items()
+        }
+
+    @cached_property
+    def missing_scores(self) -> list[str]:
+        """The scores that do not exist yet."""
+        return [score for score in self.needed.scores if not (self.folder.parent / score).is_file()]
+
+    @cached_property
+    def score_seconds(self) -> dict[str, float | None]:
+        """Time of each missing score: of such scores on such a dataset, or else estimated."""
+        recorded: dict[tuple[str, str], list[float]] = {}
+        if not self.model.hardware:
+            for score in self.needed.scores:
+                subject, protocol = _subject_protocol(score)
+                if (seconds := evaluation_seconds(self.folder, subject, protocol)) is not None:
+                    recorded.setdefault((self._dataset(subject), protocol), []).append(seconds)
+        of_score = {}
+        for score in self.missing_scores:
+            subject, protocol = _subject_protocol(score)
+            times = recorded.get((self._dataset(subject), protocol))
+            of_score[score] = median(times) if times else self._estimate(subject, protocol)
+        return of_score
+
+    def cost(self, part: Needed) -> Cost:
+        """What ``part`` of the plan costs, by itself."""
+        train = [run for run in part.runs if self.stages[run] != TRAINED]
+        score = [name for name in part.scores if name in self.score_seconds]
+        seconds = [self.run_seconds[run] for run in train] + [self.score_seconds[name] for name in score]
+        known = [one for one in seconds if one is not None]
+        hours = round(sum(known) / 3600, 2)
+        return Cost(
+            len(part.runs), len(train), len(part.scores), len(score), hours, len(seconds) - len(known)
+        )
+
+    def _dataset(self, subject: str) -> str:
+        return self.needed.runs.get(subject, {"dataset": subject})["dataset"]
+
+    def _estimate(self, subject: str, protocol: str) -> float | None:
+        if protocol in STORE_PROTOCOLS:
+            return 0.0  # no network
+        run = self.needed.runs[subject]
+        kind, _, on = protocol.partition("_")
+        settings = load_protocol(self.preset, kind if kind in ("semisup", "detection") else protocol)
+        images = _images(self.preset, self.folder, on if kind == "detection" else run["dataset"])
+        return _over(
+            evaluation_macs(protocol, settings, run, images), self.model.evaluating(run["precision"])
+        )
+
+
+def make_plan(
+    tables: Sequence[Table],
+    preset: str,
+    results: Path,
+    with_evaluations: bool,
+    gpu: str | None = None,
+    n_seeds: int | None = None,
+) -> Plan:
+    """The plan for some tables.
 
     Args:
         with_evaluations: whether what ``all_evaluations`` makes counts.
+        gpu: price by the assumed speed of this GPU; None: by what is recorded, or else the preset's.
+        n_seeds: of every cell; None: as configured.
     """
-    folder, cluster = results / preset, load_preset(preset)["cluster"]
-    wanted = needed_runs(tables, preset, with_evaluations)
-    seconds, speed = estimates(preset, folder, wanted.runs, cluster["macs_per_s"])
-    stages = {run: stage(folder / "runs" / run) for run in wanted.runs}
-    lines = [f"{len(stages)} runs of preset {preset}, each trained once for all the cells it serves:", ""]
-    width = max(map(len, stages), default=0)
-    for run, so_far in stages.items():
-        cost = "" if so_far == TRAINED else "?" if seconds[run] is None else duration(seconds[run])
-        cells = _shown(wanted.serves.get(run, ["all_evaluations"]))
+    folder = results / preset
+    if n_seeds:
+        tables = [_with_seeds(table, n_seeds) for table in tables]
+    needed = needed_runs(tables, preset, with_evaluations)
+    titles = {table.name: table.title for table in tables}
+    parts = {table.name: needed_runs([table], preset, False) for table in tables}
+    of_supplement = [table for table in tables if table.name in SUPPLEMENT]
+    if with_evaluations:
+        parts["all_tables"] = needed_runs(of_supplement, preset, False)
+        parts["all_evaluations"] = needed_runs([], preset, True)
+    parts["together"] = needed
+    if gpu:
+        model = gpu_model(gpu)
+    else:
+        model = CostModel(
+            {"": load_preset(preset)["cluster"]["macs_per_s"]}, _recorded_speeds(preset, folder)
+        )
+    return Plan(preset, folder, needed, parts, titles, model)
+
+
+def report(plan: Plan) -> list[str]:
+    """The plan, line by line."""
+    cluster, needed = load_preset(plan.preset)["cluster"], plan.needed
+    lines = [
+        f"{len(plan.stages)} runs of preset {plan.preset}, each trained once for all the cells it serves:",
+        "",
+    ]
+    width = max(map(len, plan.stages), default=0)
+    for run, so_far in plan.stages.items():
+        seconds = plan.run_seconds[run]
+        cost = "" if so_far == TRAINED else "?" if seconds is None else duration(seconds)
+        cells = _shown(needed.serves.get(run, ["all_evaluations"]))
         lines.append(f"  {run:<{width}}  {so_far:<9}  {cost:>9}  {cells}")
 
-    of_protocol = evaluation_seconds(folder)
-    missing = [score for score in wanted.scores if not (results / score).is_file()]
-    n_scores = len(wanted.scores)
+    n_scores, missing = len(needed.scores), plan.missing_scores
     lines += ["", f"{n_scores} evaluations, {n_scores - len(missing)} done; to do:"]
     for protocol, n in sorted(Counter(Path(score).stem for score in missing).items()):
-        each = of_protocol.get(protocol)
-        lines.append(f"  {protocol:<20} {n:>5}  " + (f"{each:.0f} s each" if each else "not recorded yet"))
+        times = [plan.score_seconds[score] for score in missing if Path(score).stem == protocol]
+        known = [one for one in times if one is not None]
+        shown = dict.fromkeys(map(duration, (min(known), max(known)))) if known else ["?"]
+        lines.append(f"  {protocol:<20} {n:>5}  {' to '.join(shown)} each")
 
-    left = [run for run, so_far in stages.items() if so_far != TRAINED]
-    known = [seconds[run] for run in left if seconds[run] is not None]
-    recorded = [of_protocol[Path(score).stem] for score in missing if Path(score).stem in of_protocol]
-    total, evaluating, jobs = sum(known), sum(recorded), cluster["parallel_jobs"]
-    hours = f"{total / 3600:,.1f} {cluster['device']}-hours of training"
-    lines += ["", f"{len(left)} runs to train: {hours}, {evaluating / 3600:,.1f} of evaluating"]
-    if len(known) < len(left):
-        unknown = len(left) - len(known)
-        lines.append(f"  {unknown} runs without an estimate: size or number of images not known yet")
-    if len(recorded) < len(missing):
-        unknown = len(missing) - len(recorded)
-        lines.append(f"  {unknown} evaluations without a recorded time are not in these hours")
-    if left:
-        wall = max([(total + evaluating) / jobs, *known], default=0.0)
+    device, jobs = cluster["device"], cluster["parallel_jobs"]
+    total = plan.cost(needed)
+    lines += ["", *_cost_table(plan, device)]
+    if total.not_estimated:
+        lines.append(
+            f"  {total.not_estimated} runs and evaluations without an estimate: images not known yet"
+        )
+    if total.to_train:
+        longest = max(
+            (plan.run_seconds[run] or 0 for run in plan.stages if plan.stages[run] != TRAINED), default=0
+        )
+        wall = max(3600 * total.gpu_hours / jobs, longest)
         lines.append(f"  about {duration(wall)} on {jobs} at a time (cluster.parallel_jobs of the preset)")
-    return [*lines, f"  speed: {speed}"]
+    return [*lines, f"  speed: {plan.model}"]
 
 
-def estimates(
-    preset: str, folder: Path, runs: Mapping[str, Mapping], assumed: float
-) -> tuple[dict[str, float | None], CostModel]:
-    """Seconds that each run takes, and the model behind them, calibrated on the runs that are trained.
+def _cost_table(plan: Plan, device: str) -> list[str]:
+    """What each table and target costs by itself."""
+    rows = [("", "runs", "evaluations", f"{device}-hours")]
+    for name, part in plan.parts.items():
+        cost = plan.cost(part)
+        label = f"{name} ({plan.titles[name]})" if name in plan.titles else name
+        rows.append((label, str(cost.to_train), str(cost.to_evaluate), f"{cost.gpu_hours:,.1f}"))
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = ["  ".join([f"{row[0]:<{widths[0]}}", *map(str.rjust, row[1:], widths[1:])]) for row in rows]
+    return ["to do, each by itself (a run that several share counts in each):", *(f"  {x}" for x in lines)]
 
-    Args:
-        folder: the preset's results.
-        assumed: multiply-accumulates a second, until a run is recorded.
-    """
 
-    @cache
-    def images(dataset: str, splits: tuple[str, ...]) -> tuple[int | None, int | None]:
-        """Number of images in a dataset's splits, and their side in pixels; None where not known."""
-        path = folder / "stores" / f"{dataset}.h5"
-        if not path.is_file():
-            return None, load_dataset(preset, dataset)["plan"].get("image_size")
-        info = read_info(path)
-        return sum(info.sizes.get(split, 0) for split in splits), view_side("auto", info)
+def as_json(plan: Plan) -> dict:
+    """The costs: of everything, and of each table and target by itself."""
+    return {
+        "preset": plan.preset,
+        "device": load_preset(plan.preset)["cluster"]["device"],
+        "speed": str(plan.model),
+        **asdict(plan.cost(plan.needed)),
+        "by": {name: asdict(plan.cost(part)) for name, part in plan.parts.items()},
+    }
 
-    def macs(run: Mapping) -> float | None:
-        n, side = images(run["dataset"], tuple(run["train_on"]))
-        return run_macs(run, side, n or n_images(preset, run))
 
+def _with_seeds(table: Table, n: int) -> Table:
+    cells = {
+        place: replace(cell, seeds=tuple(range(n))) if cell.seeds else cell
+        for place, cell in table.cells.items()
+    }
+    return replace(table, cells=cells)
+
+
+def _recorded_speeds(preset: str, folder: Path) -> list[float]:
+    """Multiply-accumulates a second of each trained run whose time is recorded."""
     speeds = []
     for path in (folder / "runs").glob("*/checkpoint.pt"):
         config = path.with_name("config.yaml")
         seconds = job_seconds(folder / f"benchmarks/pretrain/{path.parent.name}.tsv")
         if seconds and config.is_file():
-            work = macs(yaml.safe_load(config.read_text(encoding="utf-8")))
+            work = _run_macs(preset, folder, yaml.safe_load(config.read_text(encoding="utf-8")))
             speeds += [work / seconds] if work else []
-    model = CostModel(speeds, assumed)
-    return {name: model.seconds(macs(run)) for name, run in runs.items()}, model
+    return speeds
+
+
+def _run_macs(preset: str, folder: Path, run: Mapping) -> float | None:
+    return run_macs(run, _images(preset, folder, run["dataset"]))
+
+
+@cache
+def _images(preset: str, folder: Path, dataset: str) -> Images:
+    """A store's images: as they are, or, until it exists, as its configuration says."""
+    path = folder / "stores" / f"{dataset}.h5"
+    if not path.is_file():
+        return expected_images(preset, dataset)
+    info = read_info(path)
+    return Images(view_side("auto", info), info.sizes)
+
+
+def _subject_protocol(score: str) -> tuple[str, str]:
+    """What a score's file is of."""
+    path = Path(score)
+    return path.parent.name, path.stem
+
+
+def _over(work: float | None, speed: float) -> float | None:
+    return None if work is None else work / speed
 
 
 def _shown(cells: list[str]) -> str:

@@ -3,7 +3,6 @@
 import csv
 import math
 from pathlib import Path
-from statistics import median
 
 
 def job_seconds(benchmark: Path) -> float | None:
@@ -19,11 +18,13 @@ def job_seconds(benchmark: Path) -> float | None:
     return float(f"{seconds:.5g}") if seconds and math.isfinite(seconds) else None
 
 
-def evaluation_seconds(folder: Path) -> dict[str, float]:
-    """Median wall time of each protocol's evaluations; ``folder`` is the preset's."""
-    by_protocol: dict[str, list[float]] = {}
-    for path in (folder / "benchmarks/evaluate").glob("*.tsv"):
-        seconds = job_seconds(path)
-        if seconds is not None:
-            by_protocol.setdefault(path.stem.rpartition(".")[2], []).append(seconds)
-    return {protocol: median(values) for protocol, values in by_protocol.items()}
+def evaluation_seconds(folder: Path, subject: str, protocol: str) -> float | None:
+    """Wall time of a score, all jobs that it took together; None where none is recorded.
+
+    Args:
+        folder: the preset's.
+        subject: the run or the dataset that was scored.
+    """
+    paths = (folder / "benchmarks/evaluate").glob(f"{subject}.{protocol}.*tsv")  # with a grid's trials
+    recorded = [seconds for path in paths if (seconds := job_seconds(path)) is not None]
+    return sum(recorded) or None

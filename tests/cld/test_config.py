@@ -318,6 +318,13 @@ def test_what_a_preset_says_of_one_dataset_stands_over_what_it_says_of_all():
     assert imagenet["backbone"] == small["backbone"]
 
 
+def test_a_datasets_seeds_in_a_preset_are_checked():
+    preset = config.load_preset("paper")
+    preset["datasets"]["stl10"] = {"seeds": 3}
+    with pytest.raises(InputError, match=r"paper\.yaml: datasets\.stl10\.seeds: 3 is not of type 'array'"):
+        config.validate(preset, "preset", "config/presets/paper.yaml")
+
+
 @pytest.mark.parametrize("how", ["variable", "folder"])
 def test_an_installed_package_takes_the_configuration_that_is_named(tmp_path, how):
     """Run from another folder: $CLD_CONFIG, or ./config, stands over what lies beside the package."""

@@ -235,8 +235,11 @@ def _notes(table: Table, cells: Mapping[Place, dict], has_best: bool) -> list[st
         notes.append(f"Partial: of {len(table.cells)} cells {' and '.join(gaps)}.")
     meaning = []
     seeds = sorted({cell["n_seeds"] for cell in cells.values() if cell["configuration"]})
-    if max(seeds, default=0) > 1:
-        meaning.append(f"Ours: mean ± standard deviation over {' or '.join(map(str, seeds))} seeds.")
+    if several := [n for n in seeds if n > 1]:
+        single = "; without ±, one seed" * (1 in seeds)
+        meaning.append(
+            f"Ours: mean ± standard deviation over {' or '.join(map(str, several))} seeds{single}."
+        )
     elif seeds:
         meaning.append("Ours: one seed.")
     if table.has_published:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import combinations
 
-from cld.config import CONFIG, display_path, is_generated, load_preset, load_run, read_yaml, validate
+from cld.config import CONFIG, display_path, is_generated, load_run, read_yaml, seeds_of, validate
 from cld.evaluation.protocol_names import METRICS, STORE_PROTOCOLS
 from cld.runtime.errors import InputError
 from cld.training.run_id import run_id
@@ -174,7 +174,7 @@ def load_table(name: str, preset: str) -> Table:
     rows, columns = ([line for line in lines if dropped.isdisjoint(line.names)] for lines in (rows, columns))
     if not rows or not columns:
         raise InputError(f"{where}: presets.{preset}.drop leaves no cell; drop fewer rows or columns")
-    seeds = tuple(scale.get("seeds") or spec.get("seeds") or load_preset(preset)["seeds"])
+    own_seeds = scale.get("seeds") or spec.get("seeds")
     changes, published, skipped = spec.get("cells", {}), spec.get("published", {}), set(spec.get("skip", []))
 
     def cell(row: str, column: str, layers: Iterable[Mapping], published: float | None = None) -> Cell:
@@ -182,7 +182,7 @@ def load_table(name: str, preset: str) -> Table:
         if setting["protocol"] in STORE_PROTOCOLS:  # a run's settings do not matter
             setting |= {"seeds": (), "overrides": {}}
         else:
-            setting |= {"seeds": seeds}
+            setting |= {"seeds": tuple(own_seeds or seeds_of(preset, setting["dataset"]))}
         made = Cell(preset, name, row, column, published=published, **setting)
         if made.metric not in METRICS[made.protocol]:
             measures = ", ".join(METRICS[made.protocol])

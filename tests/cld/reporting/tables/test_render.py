@@ -71,6 +71,12 @@ def test_a_score_without_the_metric_names_the_cell():
         summarise(cell, [{**score(1.0), "metrics": {"top1": 1.0}}])
 
 
+def test_a_note_says_how_many_seeds_numbers_with_and_without_a_deviation_have():
+    table, cells = made("table_a4", "paper")
+    (note,) = [line for line in render.view(table, cells)["notes"] if line.startswith("Ours: ")]
+    assert "standard deviation over 3 seeds; without ±, one seed." in note
+
+
 def test_csv_is_tidy_and_complete():
     table, cells, files = rendered()
     rows = list(csv.DictReader(io.StringIO(files["csv"])))

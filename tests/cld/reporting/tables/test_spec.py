@@ -124,6 +124,27 @@ def test_a_preset_may_drop_rescore_and_change_seeds(load):
     assert len(load(**changes).cells) == 8
 
 
+def test_seeds_are_the_tables_the_datasets_or_the_presets(load, monkeypatch):
+    preset = config.load_preset("demo")
+    own = {**preset["datasets"], "cifar10": {**preset["datasets"]["cifar10"], "seeds": [3]}}
+    monkeypatch.setattr(config, "load_preset", lambda name: preset | {"datasets": own})
+    columns = [{"key": "a"}, {"key": "b", "dataset": "cifar10"}]
+
+    def seeds(**changes):
+        cells = load(columns=columns, **changes).cells
+        return [cells["10", column].seeds for column in "ab"]
+
+    assert seeds() == [(0, 1), (3,)]
+    assert seeds(seeds=[4, 5]) == [(4, 5)] * 2
+    assert seeds(seeds=[4, 5], presets={"demo": {"seeds": [6]}}) == [(6,)] * 2
+
+
+def test_at_paper_scale_what_takes_hours_has_one_seed():
+    table = spec.load_table("table_a4", "paper")
+    assert table.cell("0.2", "cifar100").seeds == (0, 1, 2)
+    assert table.cell("0.2", "imagenet100").seeds == (0,)
+
+
 def test_claims_name_cells(load):
     claims = [
         {"text": "1", "better": "10/a", "than": "10/b", "by": 2},
