@@ -5,6 +5,7 @@ import re
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import NamedTuple
 
@@ -20,6 +21,8 @@ class Workflow:
 
     def __init__(self, cluster, checkout: SlurmCheckout):
         self.cluster, self.checkout = cluster, checkout
+        self.first_seen: dict[int, float] = {}
+        self.held: set[int] = set()  # processes that are suspended
         self.start()
 
     def start(self, *options: str) -> None:
@@ -44,26 +47,28 @@ class Workflow:
         def at_work() -> list[Trainer] | None:
             assert self.snakemake.poll() is None, self.checkout.output.read_text()
             found = [each for each in trainers(self.checkout) if each.run.find(runs) >= 0]
-            saved = [each for each in found if each.process not in but and self.has_saved(each)]
-            for each in saved:
-                each.suspend()
-            return saved if len(saved) == n else None
+            found = [each for each in found if each.process not in but]
+            for each in found:
+                since = self.first_seen.setdefault(each.process, time.time())
+                if each.process not in self.held and self.has_saved(each.run, since):
+                    each.suspend()
+                    self.held.add(each.process)
+            held = [each for each in found if each.process in self.held]
+            return held if len(held) == n else None
 
         return wait_until(at_work, f"{n} processes train", TIMEOUT_S)
 
-    def has_saved(self, trainer: Trainer) -> bool:
-        """Whether a process has saved its run since it started."""
-        partial = self.checkout.run(trainer.run) / "partial.pt"
-        try:
-            return partial.stat().st_mtime > Path(f"/proc/{trainer.process}").stat().st_mtime
-        except OSError:
-            return False
+    def has_saved(self, run: str, since: float) -> bool:
+        """Whether a run's state was saved since a time."""
+        partial = self.checkout.run(run) / "partial.pt"
+        return partial.exists() and partial.stat().st_mtime > since
 
     def cancel_softly(self, processes: list[Trainer]) -> None:
         """Have Slurm send a job SIGTERM; its processes run again."""
         self.cluster.command("scancel", "--signal=TERM", processes[0].job)
         for each in processes:
             each.resume()
+            self.held.discard(each.process)
 
     def wait_for_resumption(self, run: str) -> None:
         resumed = re.compile(r"resumed from step [1-9]\d* of ")
