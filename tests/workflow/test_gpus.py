@@ -50,6 +50,17 @@ def test_what_cannot_be_shared_out_is_one_line(in_parts, resources, line):
     assert "Traceback" not in done.stdout
 
 
+def test_every_command_that_computes_is_told_the_device(checkout):
+    targets = ["results/tiny/tables/table_t.csv", "all_evaluations"]
+    for arguments, device in (((), "auto"), (("--config", "device=cpu"), "cpu")):
+        plan = checkout.make("--dry-run", "--printshellcmds", *targets, *arguments)
+        told = re.findall(r"^.*warm (train|evaluate|semisup [tc]).*(?:\n.*)*?2>&1$", plan, re.M)
+        assert {"train", "evaluate", "semisup t", "semisup c"} == set(told)
+        assert plan.count(f" --device {device}") >= 1
+    done = checkout.snakemake("--dry-run", CELL, "--config", "device=abacus")
+    assert done.returncode == 1 and "config/config.yaml: device" in done.stdout
+
+
 def test_no_number_is_no_gpu(in_parts):
     done = in_parts.snakemake("--dry-run", CELL, "--config", "gpus=0")
     assert done.returncode == 1
