@@ -240,7 +240,11 @@ def test_a_table_whose_runs_computed_in_different_precisions_says_so():
     files = files_of(table, cells)
     for kind in ("md", "tex", "html"):
         assert "Mixed precisions: bf16 in 12 cells; fp32 in 64/kmeans." in files[kind]
-    row = next(row for row in csv.DictReader(io.StringIO(files["csv"])) if row["row"] == "64")
+    row = next(
+        row
+        for row in csv.DictReader(io.StringIO(files["csv"]))
+        if (row["row"], row["column"]) == ("64", "kmeans")
+    )
     assert row["precision"] == "bf16; fp32"
 
 
