@@ -22,6 +22,7 @@ NETWORK = {
     "backbone.width": 64,
     "backbone.stem": "small_stride2",
     "head.hidden": 512,
+    "precision": "fp32",
     "queue.size": 4096,
     "optimiser.batch_size": 128,
     "cld.n_groups": 64,

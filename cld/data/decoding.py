@@ -17,7 +17,7 @@ from PIL import Image
 from torch import Tensor
 
 from cld.data import EncodedImages, StoreInfo
-from cld.runtime.worker_pool import call, worker_pool
+from cld.runtime.worker_pool import call, worker_count, worker_pool
 
 #: Side of what a network sees of JPEGs, which differ in size.
 JPEG_SIDE = 224
@@ -66,7 +66,7 @@ def cut(
 def decoded(
     decode: Callable[[Job], np.ndarray],
     jobs: Iterable[Job],
-    workers: int,
+    workers: int | str,
     ahead: int,
     device: torch.device,
 ) -> Iterator[Iterator[Tensor]]:
@@ -77,13 +77,15 @@ def decoded(
     Args:
         decode: what a worker does with a job; raises InputError if it cannot be done.
         jobs: may be endless; ``ahead`` of them are taken from it early.
-        workers: processes; 0: this process decodes, when it is asked.
+        workers: processes, or ``auto``, see :func:`cld.runtime.worker_pool.worker_count`; 0: this process
+            decodes, when it is asked.
         ahead: how many jobs are under way, or done and not yet asked for.
         device: of the pixels. A GPU copies them while it computes.
 
     Raises:
         InputError: from the block, that of ``decode``, or a worker died.
     """
+    workers = worker_count(workers)
     if not workers:
         yield (torch.from_numpy(decode(job)).to(device) for job in jobs)
         return

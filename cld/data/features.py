@@ -31,7 +31,7 @@ def extract_features(
     info: StoreInfo,
     device: torch.device,
     image_size: int | str = "auto",
-    workers: int = 0,
+    workers: int | str = 0,
     rows: Sequence[int] | None = None,
 ) -> Tensor:
     """Encode images of ``split``, each once, in order.
@@ -42,7 +42,7 @@ def extract_features(
     Args:
         info: the store's description.
         image_size: side of what the network sees, or ``auto``, see :func:`cld.data.decoding.view_side`.
-        workers: processes that decode JPEGs; 0: this one does.
+        workers: processes that decode JPEGs, or ``auto``; 0: this one does.
         rows: which images of the split; None: all.
 
     Returns:

@@ -18,6 +18,7 @@ from cld.data.decoding import cut, decoded
 from cld.data.jpegs import EncodedImages
 from cld.runtime.distributed import rank_slice
 from cld.runtime.rng import CROPS, stream_seed
+from cld.runtime.worker_pool import worker_count
 
 #: Most images of a job: a batch is shared out among the workers, and its first part is soon there.
 JOB_SIZE = 16
@@ -79,7 +80,7 @@ def random_crop_batches(
     crops: RandomCrops,
     batches: Iterable[tuple[int, Tensor]],
     batch_size: int,
-    workers: int,
+    workers: int | str,
     device: torch.device,
 ) -> Iterator[Iterator[Tensor]]:
     """Gives an iterator over the crops of this process's slice of each batch.
@@ -89,13 +90,13 @@ def random_crop_batches(
         batches: (step, image indices (B,) int64), of all processes, as of
             :class:`cld.data.epoch_sampler.EpochSampler`.
         batch_size: greatest B.
-        workers: processes that decode; 0: this one does.
+        workers: processes that decode, or ``auto``; 0: this one does.
         device: of the crops, uint8 (V, b, side, side, 3).
 
     Raises:
         InputError: an image cannot be decoded, or a worker died.
     """
-    own = rank_slice(batch_size)
+    own, workers = rank_slice(batch_size), worker_count(workers)
     job_size = min(JOB_SIZE, -(-(own.stop - own.start) // max(workers, 1)))
     jobs_per_batch = -(-(own.stop - own.start) // job_size)
 

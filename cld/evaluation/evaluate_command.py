@@ -25,7 +25,7 @@ def main() -> None:
         "--checkpoint", help="a run's checkpoint.pt; the protocols that need no network take none"
     )
     parser.add_argument("--score", required=True, help="JSON file to write")
-    parser.add_argument("--device", help="cpu, cuda, ...; default: the fastest there is")
+    parser.add_argument("--device", default="auto", help="cpu, cuda, ...; auto: a GPU if there is one")
     args = parser.parse_args()
 
     started = time.monotonic()

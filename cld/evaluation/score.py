@@ -25,7 +25,7 @@ def write_score(
     Args:
         found: ``run``, ``seed``, ``metrics``, ``settings`` and perhaps ``details``.
         began: of ``time.monotonic()``, when the protocol began.
-        trained_by: the code that trained the network, see :func:`cld.training.checkpoint.trained_by`; None
+        trained_by: what trained the network, see :func:`cld.training.checkpoint.trained_by`; None
             where there is none.
 
     Raises:

@@ -13,7 +13,6 @@ from cld.data.decoding import view_side
 from cld.data.features import extract_features
 from cld.methods.encoder import Encoder
 from cld.runtime.device import resolve_device
-from cld.runtime.distributed import local_device
 from cld.runtime.errors import InputError
 from cld.training.checkpoint import load_encoder
 from cld.training.run_id import run_id
@@ -90,11 +89,11 @@ def load_scored_run(store: str | Path, checkpoint: str | Path, device_name: str 
     """Load a run's encoder to score it on a store.
 
     Args:
-        device_name: None: the fastest; where several processes share a machine, each takes a GPU of its own.
+        device_name: see :func:`cld.runtime.device.resolve_device`.
 
     Raises:
         InputError: the device cannot be used, or the store or the checkpoint not be read.
     """
-    device, info = resolve_device(local_device() or device_name), read_info(store)
+    device, info = resolve_device(device_name), read_info(store)
     encoder, config = load_encoder(checkpoint, device)
     return ScoredRun(checkpoint, encoder, config, store, info, device)

@@ -152,7 +152,8 @@ def data_parallel(network: nn.Module) -> nn.Module:
     """``network``, with gradients averaged over the processes during the backward pass."""
     if world_size() == 1:
         return network
-    # Buffers are not broadcast: memories are equal anyway, and checkpoints have the first rank's statistics.
+    # Buffers are not broadcast: memories are equal anyway, and checkpoints have the first rank's statistics,
+    # which are those of the batch's first part.
     return DistributedDataParallel(network, forward_sync_buffers=False)
 
 

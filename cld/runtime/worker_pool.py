@@ -42,6 +42,18 @@ def worker_pool(
         pool.shutdown(cancel_futures=True)
 
 
+def worker_count(workers: int | str) -> int:
+    """The number of processes that a configuration's ``workers`` asks for.
+
+    ``auto`` is one less than the CPUs of this process, which needs one itself. They are those that the system
+    lets it run on (Slurm binds a job to its CPUs), shared equally by what torchrun started on the machine.
+    """
+    if workers != "auto":
+        return workers
+    n_cpus = len(os.sched_getaffinity(0)) // int(os.environ.get("LOCAL_WORLD_SIZE", 1))
+    return max(0, n_cpus - 1)
+
+
 def call(job: object) -> object:
     """In a worker: the pool's function of a job."""
     return _function(job)

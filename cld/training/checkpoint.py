@@ -11,7 +11,7 @@
 ``sums``        sums of what is logged over the epoch under way
 ``rows``        the log of the epochs done
 ``wall_time_s``  seconds of training so far
-``provenance``  see :mod:`cld.runtime.provenance`
+``provenance``  see :mod:`cld.runtime.provenance`; and ``precision``, what the backbone was trained in
 ==============  =====================================================================================
 """
 
@@ -56,12 +56,15 @@ def load_checkpoint(path: str | Path) -> dict:
 
 
 def trained_by(path: str | Path) -> dict | None:
-    """The code that trained a run, see :mod:`cld.runtime.provenance`; None where its checkpoint does not say.
+    """What trained a run: the code, see :mod:`cld.runtime.provenance`, and the ``precision``.
+
+    None where its checkpoint does not name the code; a network that others trained has no known precision.
 
     For a checkpoint that :func:`load_encoder` has read: of its tensors, which may be gigabytes, none is read.
     """
     content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-    return content.get("provenance", {}).get("code")
+    origin = content.get("provenance", {})
+    return {**origin["code"], "precision": origin.get("precision")} if origin.get("code") else None
 
 
 def load_encoder(path: str | Path, device: str | torch.device = "cpu") -> tuple[Encoder, dict]:

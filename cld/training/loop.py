@@ -29,7 +29,6 @@ from cld.runtime.distributed import (
     barrier,
     broadcast_object,
     data_parallel,
-    local_device,
     print_rank0,
     process_group,
     rank,
@@ -43,6 +42,7 @@ from cld.runtime.provenance import provenance
 from cld.runtime.signals import stop_signal
 from cld.training.checkpoint import load_checkpoint
 from cld.training.log import TrainingLog
+from cld.training.precision import resolve_precision
 from cld.training.process_count import require_process_count
 from cld.training.resumable import Resumable, require_same_subject
 from cld.training.run_folder import CONFIG, FINAL, LOCK, LOG, PARTIAL, write_log
@@ -75,7 +75,7 @@ def train(
         config: resolved configuration, see :func:`cld.config.load_run`.
         store: HDF5 file whose splits ``train_on`` are learnt from, without their labels.
         run_dir: the run's folder, made if need be.
-        device: default: the fastest there is.
+        device: see :func:`cld.runtime.device.resolve_device`.
         monitor: called in the first process after every epoch.
         replace_before: begin anew if the folder holds a complete run that ended before this time, in seconds
             since 1970, or was trained on other data.
@@ -86,12 +86,13 @@ def train(
     Raises:
         InputError: the store cannot be read, holds an image that cannot be decoded or is smaller than a
             batch, the folder holds another run, the processes cannot share the batch's parts, training
-            diverged, or another job has taken the run over.
+            diverged, another job has taken the run over, the run began in a precision that the device does
+            not have, or a GPU that was given cannot be used.
     """
     run_dir = Path(run_dir)
     with process_group(), only_training(run_dir) as lock:
         require_process_count(config, world_size())
-        device = resolve_device(local_device() or device)
+        device = resolve_device(device)
         subject = subject_of({"config": config, "data": read_info(store).checksum})
         final = run_dir / FINAL
         if replace_before is not None and rank() == 0:
@@ -172,18 +173,26 @@ def write_config(run_dir: Path, config: Mapping) -> None:
     write_text(run_dir / CONFIG, yaml.safe_dump(dict(config), sort_keys=False))
 
 
-def start(config: dict, data: str, n_images: int, device: torch.device) -> TrainingState:
-    """A run before its first step, on ``n_images`` images of the store with the checksum ``data``."""
+def start(
+    config: dict, data: str, n_images: int, device: torch.device, precision: str | None = None
+) -> TrainingState:
+    """A run before its first step, on ``n_images`` images of the store with the checksum ``data``.
+
+    Args:
+        precision: what its backbone computes in; None: what the configuration is on this device.
+    """
+    precision = precision or resolve_precision(config["precision"], device)
     torch.manual_seed(config["seed"])
-    method = build_method(config, n_images).to(device).train()
+    method = build_method({**config, "precision": precision}, n_images).to(device).train()
     if config["sync_bn"]:
         method = convert_sync_batchnorm(method, device)
     method = apply_speed_options(method, config["speed"], device)
     settings = config["optimiser"]
     trained = (weights for weights in method.parameters() if weights.requires_grad)
     optimiser = SGD(trained, settings["lr"], settings["momentum"], weight_decay=settings["weight_decay"])
-    scaler = GradScaler(device.type, enabled=config["precision"] == "fp16")
-    return TrainingState(config, data, method, optimiser, scaler, provenance())
+    scaler = GradScaler(device.type, enabled=precision == "fp16")
+    made_by = {**provenance(), "precision": precision}
+    return TrainingState(config, data, method, optimiser, scaler, made_by)
 
 
 def train_to_end(
@@ -206,14 +215,19 @@ def train_to_end(
         )
     n_steps = settings["epochs"] * steps_per_epoch
 
-    state = start(config, info.checksum, n_images, device)
     subject = subject_of({"config": config, "data": info.checksum})
     resumable = Resumable(run_dir / PARTIAL, subject, config["checkpoint_every_s"], subject_of)
-    if checkpoint := resumable.load():
+    checkpoint = resumable.load()
+    begun = checkpoint["provenance"].get("precision") if checkpoint else None
+    precision = resolve_precision(config["precision"], device, begun, str(resumable.path))
+    precision = broadcast_object(precision)  # nodes may have different GPUs
+    state = start(config, info.checksum, n_images, device, precision)
+    how = f"on {device} ({state.provenance['device']}), in {precision}"
+    if checkpoint:
         state.restore(checkpoint)
-        print_rank0(f"resumed from step {state.step} of {resumable.path}")
+        print_rank0(f"resumed from step {state.step} of {resumable.path}, {how}")
     else:
-        print_rank0(f"begins {run_dir.name}")
+        print_rank0(f"begins {run_dir.name} {how}")
     if is_first:
         write_config(run_dir, config)
         for leftover in run_dir.glob(".*.tmp.*"):  # of a process that was killed while it wrote

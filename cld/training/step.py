@@ -1,7 +1,8 @@
 """One step of SGD on one batch, in the parts that the batch is defined by (``optimiser.parts``).
 
 Each part is normalised and grouped for itself, as on a GPU of its own: parts are virtual GPUs. A process that
-has several takes them one after the other and adds up their gradients.
+has several takes them one after the other and adds up their gradients. The running averages of batch
+normalisation are those of the first part, however many processes there are.
 """
 
 from collections.abc import Callable, Sequence
@@ -12,6 +13,7 @@ import torch
 from torch import Generator, Tensor, nn
 
 from cld.methods.base import Method, StepOutput
+from cld.models.running_statistics import running_statistics
 from cld.runtime.distributed import all_gather, all_reduce_mean, rank, world_size
 from cld.runtime.rng import SHUFFLES, STEPS, stream_seed
 from cld.training.state import TrainingState
@@ -64,7 +66,8 @@ def train_step(
         torch.manual_seed(part.generator.initial_seed())  # of GPUs' generators too
         torch.default_generator.set_state(part.generator.get_state())
         is_last = number == len(parts)
-        with nullcontext() if is_last or world_size() == 1 else forward.no_sync():
+        summed = nullcontext() if is_last or world_size() == 1 else forward.no_sync()
+        with summed, running_statistics(method, updated=number == 1):
             try:
                 output = forward(part.views, part.index, *keys[number - 1])
             except Exception:

@@ -2,7 +2,9 @@
 
 import argparse
 
+from cld.config import load_preset
 from cld.data.staging import local_copy
+from cld.runtime.device import require_given_gpus
 from cld.training.knn_monitor import KNNMonitor
 from cld.training.loop import train
 from cld.training.run_arguments import add_run_arguments, run_of
@@ -21,8 +23,15 @@ def main() -> None:
         help="begin anew if the folder holds a run that ended before this time (seconds since 1970), "
         "or was trained on other data",
     )
-    parser.add_argument("--device", help="cpu, cuda, cuda:1, ...; default: the fastest there is")
+    parser.add_argument(
+        "--device",
+        default="auto",
+        help="cpu, cuda, cuda:1, ...; auto: a GPU if there is one, which a preset or a job may insist on",
+    )
     args = parser.parse_args()
-    config, store = run_of(args), local_copy(args.store)
+    config = run_of(args)
+    if load_preset(args.preset)["cluster"]["device"] == "GPU":
+        require_given_gpus(args.device, wanted_by=f"config/presets/{args.preset}.yaml: cluster.device GPU")
+    store = local_copy(args.store)
     monitor = KNNMonitor(config, store) if config["watch"]["knn_every"] else None
     train(config, store, args.run_dir, args.device, monitor, args.replace_before)

@@ -32,6 +32,8 @@ class SlurmCheckout(Checkout):
             preset["run"]["optimiser"]["epochs"] = 12
             preset["run"]["checkpoint_every_s"] = 0  # after every step
             preset["run"]["workers"] = 0
+        with edited(folder / "config/config.yaml") as config:
+            config["device"] = "cpu"  # Slurm gives jobs GPUs that are none
         with edited(folder / "slurm/config.yaml") as profile:
             profile["config"] = ["preset=tiny"]
             profile["set-threads"] = dict.fromkeys(profile["set-threads"], 1)

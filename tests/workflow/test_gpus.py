@@ -50,6 +50,21 @@ def test_what_cannot_be_shared_out_is_one_line(in_parts, resources, line):
     assert "Traceback" not in done.stdout
 
 
+@pytest.mark.parametrize(("arguments", "device"), [((), "auto"), (("--config", "device=cpu"), "cpu")])
+def test_every_command_that_computes_is_told_the_device(checkout, arguments, device):
+    plan = checkout.make("--dry-run", "--printshellcmds", CELL, "all_evaluations", *arguments)
+    commands = re.findall(r"cld\.runtime\.warm ((\w+(?: trial| choose)?) .*)", plan)
+    told = {name for command, name in commands if f" --device {device} " in command}
+    assert told == {"train", "evaluate", "semisup trial", "semisup choose"}
+    assert all(f" --device {device} " in command for command, _ in commands if "--checkpoint " in command)
+
+
+def test_a_device_is_auto_or_the_cpu(checkout):
+    done = checkout.snakemake("--dry-run", CELL, "--config", "device=abacus")
+    assert done.returncode == 1
+    assert "config/config.yaml: device: 'abacus' is not one of ['auto', 'cpu']" in done.stdout
+
+
 def test_no_number_is_no_gpu(in_parts):
     done = in_parts.snakemake("--dry-run", CELL, "--config", "gpus=0")
     assert done.returncode == 1

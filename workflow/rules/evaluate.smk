@@ -29,7 +29,7 @@ rule evaluate:
         settings=lambda wildcards: settings.load_protocol(wildcards.preset, wildcards.protocol),
     shell:
         "python -m cld.runtime.warm evaluate {wildcards.protocol} --preset {wildcards.preset} --store {input.store}"
-        " --checkpoint {input.checkpoint} --score {output} > {log} 2>&1"
+        " --checkpoint {input.checkpoint} --score {output} --device {config[device]} > {log} 2>&1"
 
 
 rule linear_published:
@@ -57,7 +57,7 @@ rule linear_published:
     shell:
         "{params.launcher} python -m cld.runtime.warm evaluate linear_published"
         " --preset {wildcards.preset} --store {input.store} --checkpoint {input.checkpoint} --score {output}"
-        " > {log} 2>&1"
+        " --device {config[device]} > {log} 2>&1"
 
 
 rule evaluate_store:
@@ -112,7 +112,8 @@ rule detect:
         launcher=launcher,
     shell:
         "{params.launcher} python -m cld.runtime.warm evaluate detection"
-        " --preset {wildcards.preset} --store {input.store} --checkpoint {input.checkpoint} --score {output.score} > {log} 2>&1"
+        " --preset {wildcards.preset} --store {input.store} --checkpoint {input.checkpoint} --score {output.score}"
+        " --device {config[device]} > {log} 2>&1"
 
 
 rule semisup_subset:
@@ -165,7 +166,7 @@ rule semisup_trial:
         "{params.launcher} python -m cld.runtime.warm semisup trial"
         " --preset {wildcards.preset} --store {input.store} --checkpoint {input.checkpoint}"
         " --subset {input.subset} --lr {wildcards.lr}"
-        " --head-multiplier {wildcards.multiplier} --out {output.report} > {log} 2>&1"
+        " --head-multiplier {wildcards.multiplier} --out {output.report} --device {config[device]} > {log} 2>&1"
 
 
 rule semisup:
@@ -187,4 +188,4 @@ rule semisup:
         runtime=30,
     shell:
         "python -m cld.runtime.warm semisup choose --preset {wildcards.preset} --store {input.store}"
-        " --trials {input.reports} --score {output} > {log} 2>&1"
+        " --trials {input.reports} --score {output} --device {config[device]} > {log} 2>&1"

@@ -86,7 +86,8 @@ rule figure_a3:
         caption=lambda wildcards: targets.report_caption(wildcards.preset, "fig_a3"),
     shell:
         "python -m cld.runtime.warm figure-a3 --store {input.store} --checkpoints {input.checkpoints}"
-        " --labels NPID NPID+CLD --figure {output.png} {output.pdf} --csv {output.csv} > {log} 2>&1"
+        " --labels NPID NPID+CLD --figure {output.png} {output.pdf} --csv {output.csv} --device {config[device]}"
+        " > {log} 2>&1"
 
 
 rule figure_choice:

@@ -30,4 +30,4 @@ rule pretrain:
         launcher=launcher,
     shell:
         "{params.launcher} python -m cld.runtime.warm train --preset {wildcards.preset} {params.arguments} --store {input.store}"
-        " --run-dir {params.folder} --replace-before $CLD_REPLACE_BEFORE > {log} 2>&1"
+        " --run-dir {params.folder} --replace-before $CLD_REPLACE_BEFORE --device {config[device]} > {log} 2>&1"

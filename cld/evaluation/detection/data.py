@@ -67,7 +67,7 @@ class AnnotatedImages:
 
     @contextmanager
     def decoded(
-        self, rows: Iterable[int], workers: int, ahead: int, device: torch.device
+        self, rows: Iterable[int], workers: int | str, ahead: int, device: torch.device
     ) -> Iterator[Iterator[Tensor]]:
         """Gives an iterator over images (3, H, W) in [0, 1], see :func:`cld.data.decoding.decoded`."""
         with decoded(self.pixels, rows, workers, ahead, device) as images:

@@ -84,7 +84,7 @@ def _schedule(settings: Mapping, dataset: str) -> Mapping:
 
 @torch.inference_mode()
 def detect(
-    detector: FasterRCNN, images: AnnotatedImages, settings: Mapping, workers: int, device: torch.device
+    detector: FasterRCNN, images: AnnotatedImages, settings: Mapping, workers: int | str, device: torch.device
 ) -> Detections:
     """What a detector finds on every image of a split, one at a time: no image depends on its neighbours.
 

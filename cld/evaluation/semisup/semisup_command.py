@@ -46,7 +46,7 @@ def main() -> None:
         command.add_argument("--preset", required=True)
         command.add_argument("--store", required=True, help="HDF5 file")
     for command in (trial, choose):
-        command.add_argument("--device", help="cpu, cuda, ...; default: the fastest there is")
+        command.add_argument("--device", default="auto", help="cpu, cuda, ...; auto: a GPU if there is one")
     args = parser.parse_args()
     with ended_by_signals():
         args.run(args, load_protocol(args.preset, SECTION))

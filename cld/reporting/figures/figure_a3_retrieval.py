@@ -157,7 +157,7 @@ def main() -> None:
     parser.add_argument("--queries", type=int, default=8, help="rows")
     parser.add_argument("--split", default="test", help="the queries' (default: %(default)s)")
     parser.add_argument("--from", dest="source", default="train", help="the hits' (default: %(default)s)")
-    parser.add_argument("--device", help="cpu, cuda, ...; default: the fastest there is")
+    parser.add_argument("--device", default="auto", help="cpu, cuda, ...; auto: a GPU if there is one")
     add_output_arguments(parser)
     args = parser.parse_args()
     if len(set(args.labels)) < 2:

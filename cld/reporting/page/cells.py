@@ -134,6 +134,7 @@ def _provenance(scores: Iterable[Mapping]) -> list[dict]:
     values = {
         "code": [code_version(origin["code"]) for origin in origins],
         "device": [origin["device"] for origin in origins],
+        "trained in": [(origin["trained_by"] or {}).get("precision") for origin in origins],
         "threads": [origin["threads"] for origin in origins],
         "data (SHA-256)": [origin["data_checksum"] for origin in origins],
         "libraries": [

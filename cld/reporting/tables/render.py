@@ -32,6 +32,7 @@ COLUMNS = (
     "difference",
     "best",
     "code",
+    "precision",
 )
 #: How metrics are printed.
 METRICS = {
@@ -156,6 +157,7 @@ def tidy_csv(table: Table, cells: Mapping[Place, dict], results: str | Path) -> 
             "difference": None if away is None else round(away, 4),
             "best": int(place in best),
             "code": "; ".join(sorted(_versions(cell))),
+            "precision": "; ".join(sorted(_precisions(cell))),
         }
         writer.writerow({**cell, **own})
     return text.getvalue()
@@ -246,7 +248,9 @@ def _notes(table: Table, cells: Mapping[Place, dict], has_best: bool) -> list[st
         meaning.append("Published: the authors' number; difference: ours less published.")
     if has_best:
         meaning.append("Bold: the best.")
-    notes += [" ".join(meaning), *_mixed_versions(cells)]
+    versions_of = {place: _versions(cell) for place, cell in cells.items()}
+    precisions_of = {place: _precisions(cell) for place, cell in cells.items()}
+    notes += [" ".join(meaning), *_mixed("code versions", versions_of), *_mixed("precisions", precisions_of)]
     if cells:
         data: dict[str, set] = {}
         for cell in cells.values():
@@ -257,24 +261,23 @@ def _notes(table: Table, cells: Mapping[Place, dict], has_best: bool) -> list[st
             )
         runs = {score["run"] for cell in cells.values() for score in cell["scores"]} - {None}
         stores = ", ".join(f"{name} ({' and '.join(sorted(sums))})" for name, sums in data.items())
-        versions = ", ".join(sorted(set().union(*map(_versions, cells.values()))))
+        versions = ", ".join(sorted(set().union(*versions_of.values())))
         notes.append(f"Preset {table.preset}, data of {stores}, {len(runs)} runs, code {versions}.")
     return notes
 
 
-def _mixed_versions(cells: Mapping[Place, dict]) -> Iterable[str]:
-    """A warning where scores were made by different versions of the code: by which, and in which cells."""
-    of_cells = {place: _versions(cell) for place, cell in cells.items()}
-    counts = Counter(version for versions in of_cells.values() for version in versions)
+def _mixed(things: str, of_cells: Mapping[Place, set[str]]) -> Iterable[str]:
+    """A warning where the runs or scores of a table differ in something: in what, and in which cells."""
+    counts = Counter(value for values in of_cells.values() for value in values)
     if len(counts) < 2:
         return
     (most, n), *others = counts.most_common()
     parts = [f"{most} in {n} cells"]
-    for version, n in others:
-        places = ["/".join(place) for place, versions in of_cells.items() if version in versions]
+    for value, n in others:
+        places = ["/".join(place) for place, values in of_cells.items() if value in values]
         more = f" and {n - NAMED} more" * (n > NAMED)
-        parts.append(f"{version} in {', '.join(places[:NAMED])}{more}")
-    yield f"Mixed code versions: {'; '.join(parts)}. Build the cells of one again; the CSV has each cell's."
+        parts.append(f"{value} in {', '.join(places[:NAMED])}{more}")
+    yield f"Mixed {things}: {'; '.join(parts)}. Build the cells of one again; the CSV has each cell's."
 
 
 def _versions(cell: Mapping) -> set[str]:
@@ -282,6 +285,12 @@ def _versions(cell: Mapping) -> set[str]:
     of_scores = [score["provenance"] for score in cell["scores"]]
     codes = [code for origin in of_scores for code in (origin["code"], origin["trained_by"]) if code]
     return set(map(code_version, codes))
+
+
+def _precisions(cell: Mapping) -> set[str]:
+    """What the backbones of a cell's runs computed in while they were trained, where that is known."""
+    makers = (score["provenance"]["trained_by"] or {} for score in cell["scores"])
+    return {maker["precision"] for maker in makers if maker.get("precision")}
 
 
 def render(table: Table, cells: Mapping[Place, dict], shown: Mapping, results: str | Path) -> dict[str, str]:

@@ -16,6 +16,7 @@ from torchvision.transforms.v2 import functional as tv
 from cld.data import EncodedImages, read_info
 from cld.data.decoding import cut, decoded, view_side
 from cld.runtime.errors import InputError
+from cld.runtime.worker_pool import worker_count
 
 
 @pytest.fixture(scope="module")
@@ -123,6 +124,18 @@ def test_a_process_that_dies_is_one_line():
     ):
         list(results)
     assert "\n" not in str(told.value)
+
+
+@pytest.mark.parametrize(("n_cpus", "n_processes", "workers"), [(8, 1, 7), (8, 2, 3), (1, 1, 0), (3, 4, 0)])
+def test_automatic_workers_are_the_jobs_cpus_less_the_processes_own(
+    monkeypatch, n_cpus, n_processes, workers
+):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(n_cpus)))
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", str(n_processes))
+    assert worker_count("auto") == workers
+    assert worker_count(5) == 5
+    with decoded(squares, iter([1, 2, 3]), "auto", ahead=2, device=CPU) as results:
+        assert len(list(results)) == 3
 
 
 def process_id(job):

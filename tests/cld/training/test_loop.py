@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from statistics import fmean, variance
 
 import numpy as np
 import pytest
@@ -234,29 +235,45 @@ def knn_top1(checkpoint, store):
     return top_accuracy(knn_classify(features[0], labels[0], features[1], 4, 10, 0.1), labels[1])["top1"]
 
 
+#: A run that learns the gratings in seconds.
+LEARNS = {
+    "backbone.width": 8,
+    "backbone.stem": "small_stride2",
+    "head.dim": 32,
+    "queue.size": 256,
+    "cld.n_groups": 16,
+    "cld.weight": 1.0,
+    "temperature": 0.2,
+    "optimiser.batch_size": 64,
+    "optimiser.epochs": 16,
+    "optimiser.lr": 0.02,
+    "augment.crop_scale": [0.7, 1.0],
+    "augment.flip_p": 0.0,  # a mirror image is of another class here
+    "augment.blur_p": 0.0,  # and blur takes the gratings away
+    "augment.solarize_p": 0.0,
+    "augment.randaugment.n_ops": 0,  # and a turn makes another class of them
+    "byol.momentum": 0.9,  # for so few steps
+    "checkpoint_every_s": 60,
+}
+
+
 @pytest.mark.parametrize("method", sorted(METHODS))
 def test_learns_features_better_than_an_untrained_networks(tiny_run, gratings, tmp_path, method):
-    settings = {
-        "backbone.width": 8,
-        "backbone.stem": "small_stride2",
-        "head.dim": 32,
-        "queue.size": 256,
-        "cld.n_groups": 16,
-        "cld.weight": 1.0,
-        "temperature": 0.2,
-        "optimiser.batch_size": 64,
-        "optimiser.epochs": 16,
-        "optimiser.lr": 0.02,
-        "augment.crop_scale": [0.7, 1.0],
-        "augment.flip_p": 0.0,  # a mirror image is of another class here
-        "augment.blur_p": 0.0,  # and blur takes the gratings away
-        "augment.solarize_p": 0.0,
-        "augment.randaugment.n_ops": 0,  # and a turn makes another class of them
-        "byol.momentum": 0.9,  # for so few steps
-        "checkpoint_every_s": 60,
-    }
-    trained = train(tiny_run(method, settings), gratings, tmp_path / "trained", "cpu")
+    trained = train(tiny_run(method, LEARNS), gratings, tmp_path / "trained", "cpu")
     untrained = train(
-        tiny_run(method, settings | {"optimiser.epochs": 0}), gratings, tmp_path / "untrained", "cpu"
+        tiny_run(method, LEARNS | {"optimiser.epochs": 0}), gratings, tmp_path / "untrained", "cpu"
     )
     assert knn_top1(trained, gratings) > knn_top1(untrained, gratings) + 15
+
+
+def test_bf16_costs_no_accuracy_beyond_what_seeds_differ_by(tiny_run, gratings, tmp_path):
+    def scores(precision):
+        configs = [tiny_run("npid", LEARNS | {"precision": precision}, seed) for seed in range(3)]
+        folders = [tmp_path / f"{precision}-{seed}" for seed in range(3)]
+        runs = [train(config, gratings, run, "cpu") for config, run in zip(configs, folders, strict=True)]
+        return [knn_top1(run, gratings) for run in runs]
+
+    full, half = scores("fp32"), scores("bf16")
+    assert full != half
+    standard_error = math.sqrt((variance(full) + variance(half)) / 3)
+    assert abs(fmean(full) - fmean(half)) < 2 * standard_error

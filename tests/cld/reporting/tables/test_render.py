@@ -81,7 +81,8 @@ def test_csv_is_tidy_and_complete():
     table, cells, files = rendered()
     rows = list(csv.DictReader(io.StringIO(files["csv"])))
     assert files["csv"].splitlines()[0] == (
-        "table,row,column,metric,published,value,std,n_seeds,preset,dataset,cell,protocol,difference,best,code"
+        "table,row,column,metric,published,value,std,n_seeds,preset,dataset,cell,protocol,difference,best,code,"
+        "precision"
     )
     assert len(rows) == len(table.cells)
     (row,) = [row for row in rows if (row["row"], row["column"]) == ("10", "kmeans")]
@@ -227,6 +228,24 @@ def test_a_table_of_several_code_versions_names_them_and_their_cells():
             assert "Mixed code versions: 0.1.0 (89abcdef, changed) in 1" in files[kind]
             assert "0.1.0 (fedcba98, changed) in 64/kmeans." in files[kind]
     assert "Mixed" not in rendered()[2]["md"]
+
+
+def test_a_table_whose_runs_computed_in_different_precisions_says_so():
+    table, cells = made()
+    for cell in cells.values():
+        for each in cell["scores"]:
+            each["provenance"]["trained_by"] = {**CODE, "precision": "bf16"}
+    assert "Mixed" not in files_of(table, cells)["md"]
+    cells["64", "kmeans"]["scores"][1]["provenance"]["trained_by"] = {**CODE, "precision": "fp32"}
+    files = files_of(table, cells)
+    for kind in ("md", "tex", "html"):
+        assert "Mixed precisions: bf16 in 12 cells; fp32 in 64/kmeans." in files[kind]
+    row = next(
+        row
+        for row in csv.DictReader(io.StringIO(files["csv"]))
+        if (row["row"], row["column"]) == ("64", "kmeans")
+    )
+    assert row["precision"] == "bf16; fp32"
 
 
 def test_available_cells_come_from_the_scores_that_exist(tmp_path):
