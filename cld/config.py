@@ -248,13 +248,21 @@ def is_generated(preset: str, dataset: str) -> bool:
     return load_source(preset, source)["generate"] is not None
 
 
-def is_available(dataset: str, paths: Mapping[str, str]) -> bool:
+def is_left_out(preset: str, dataset: str) -> bool:
+    """Whether a preset does without a dataset, since its files have to be got by hand (key ``by_hand``)."""
+    if load_preset(preset)["by_hand"] or is_generated(preset, dataset):
+        return False
+    source = load_dataset(preset, dataset)["source"]
+    return source != "folder" and load_source(preset, source)["by_hand"] is not None
+
+
+def is_available(preset: str, dataset: str, paths: Mapping[str, str]) -> bool:
     """Whether a dataset's files can be made, fetched or asked for: one's own folder is, once it is named.
 
     Args:
         paths: ``data.paths`` of ``config/config.yaml``.
     """
-    return dataset != "folder" or "folder" in paths
+    return "folder" in paths if dataset == "folder" else not is_left_out(preset, dataset)
 
 
 def load_method(method: str) -> tuple[dict, dict]:

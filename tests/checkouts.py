@@ -13,6 +13,7 @@ ROOT = Path(__file__).parents[1]
 TINY = """
 title: tiny scale
 seeds: [0, 1]
+by_hand: true
 run:
   backbone: {blocks: [1, 1, 1, 1], width: 4, stem: small_stride2}
   optimiser: {epochs: 2, warmup_epochs: 1, batch_size: 32, parts: 1}

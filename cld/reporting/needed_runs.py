@@ -10,6 +10,8 @@ from cld.training.run_id import run_id
 
 #: The tables that the supplement prints.
 SUPPLEMENT = ("table_a1", "table_a2", "table_a3", "table_a4")
+#: The table whose runs or numbers a figure shows.
+TABLE_OF_FIGURE = {"fig_a2": "table_negatives", "fig_a3": "table_a3", "fig_choice": "table_a3"}
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,9 @@ def needed_runs(tables: Iterable[Table], preset: str, with_evaluations: bool) ->
 def available_tables(tables: Iterable[Table], paths: Mapping[str, str]) -> list[Table]:
     """The tables whose datasets are all available, see :func:`cld.config.is_available`."""
     return [
-        table for table in tables if all(is_available(cell.dataset, paths) for cell in table.cells.values())
+        table
+        for table in tables
+        if all(is_available(table.preset, cell.dataset, paths) for cell in table.cells.values())
     ]
 
 

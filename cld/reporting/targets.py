@@ -13,6 +13,7 @@ from cld.config import (
     format_overrides,
     is_available,
     is_generated,
+    is_left_out,
     load_dataset,
     load_preset,
     load_protocol,
@@ -20,14 +21,14 @@ from cld.config import (
     read_yaml,
     unknown_key,
 )
-from cld.reporting.needed_runs import available_tables, needed_runs
+from cld.reporting.needed_runs import SUPPLEMENT, TABLE_OF_FIGURE, available_tables, needed_runs
 from cld.reporting.tables.spec import Table, load_table, score_path, table_names
 from cld.runtime.errors import InputError
 from cld.training.run_id import overrides_of
 
 IMPORTED = "imported-"  # a run's name begins with it if others trained its network
-#: The table whose runs or numbers a figure shows.
-TABLE_OF_FIGURE = {"fig_a2": "table_negatives", "fig_a3": "table_a3", "fig_choice": "table_a3"}
+#: The figures that the supplement prints.
+FIGURES = ("fig_a1", "fig_a2", "fig_a3")
 #: Rows of Table A.3 whose NPID runs Figure A.3 compares: alone, and with CLD at its best weight.
 RETRIEVAL_ROWS = ("0", "0.25")
 #: Titles and captions of figures.
@@ -71,9 +72,28 @@ def run_named(preset: str, name: str) -> dict:
     return runs(preset)[name]
 
 
-def figures() -> list[str]:
-    """The figures whose tables exist."""
-    return ["fig_a1", *(figure for figure, table in TABLE_OF_FIGURE.items() if table in table_names())]
+@cache
+def priorities(preset: str) -> dict[str, int]:
+    """How early the jobs of a run, a dataset or a source come: those of the first table that needs it.
+
+    First the supplement's tables in their order, then the table of Figure A.2, then the others; what they need
+    of ImageNet comes after all else. A workflow that ends early leaves whole tables.
+    """
+    last = len(SUPPLEMENT) + 1
+    order = dict(zip((*SUPPLEMENT, TABLE_OF_FIGURE["fig_a2"]), range(last), strict=True))
+    ranks: dict[str, int] = {}
+    for table in sorted(tables(preset).values(), key=lambda table: order.get(table.name, last)):
+        for cell in table.cells.values():
+            dataset = load_dataset(preset, cell.dataset)
+            rank = order.get(table.name, last) + (last + 1) * (dataset["builder"] == "imagenet")
+            for name in (*cell.runs, cell.dataset, dataset["source"]):
+                ranks[name] = min(rank, ranks.get(name, rank))
+    return {name: 2 * (last + 1) - rank for name, rank in ranks.items()}
+
+
+def priority(preset: str, name: str) -> int:
+    """Snakemake's priority of the jobs of a run, a dataset or a source; 0 where no table needs it."""
+    return priorities(preset).get(name, 0)
 
 
 class Targets:
@@ -184,9 +204,40 @@ class Targets:
         """The tables whose datasets can be made, fetched or asked for."""
         return [table.name for table in available_tables(tables(preset).values(), self.data["paths"])]
 
-    def available_datasets(self) -> list[str]:
+    def supplement_tables(self, preset: str) -> list[str]:
+        """Those of them that the supplement prints."""
+        return [name for name in self.available_tables(preset) if name in SUPPLEMENT]
+
+    def available_figures(self, preset: str) -> list[str]:
+        """The figures whose datasets can be made, fetched or asked for, and whose tables exist."""
+        scenes = ["fig_a1"] if is_available(preset, "kitchen_hc", self.data["paths"]) else []
+        known = self.available_tables(preset)
+        return scenes + [figure for figure, table in TABLE_OF_FIGURE.items() if table in known]
+
+    def supplement_figures(self, preset: str) -> list[str]:
+        """Those of them that the supplement prints."""
+        return [name for name in self.available_figures(preset) if name in FIGURES]
+
+    def available_datasets(self, preset: str) -> list[str]:
         """The datasets that can be made, fetched or asked for."""
-        return [name for name in config_names("datasets") if is_available(name, self.data["paths"])]
+        return [name for name in config_names("datasets") if is_available(preset, name, self.data["paths"])]
+
+    def first_lines(self, preset: str) -> list[str]:
+        """What a run of the workflow prints first: the preset, and what of the supplement it leaves out."""
+        lines = [f"preset {preset}: {load_preset(preset)['title']}; results in {self.path(preset)}"]
+        made = {*self.supplement_tables(preset), *self.supplement_figures(preset)}
+        missing = [name for name in (*SUPPLEMENT, *FIGURES) if name not in made and self._exists(name)]
+        if missing:
+            without = [name for name in config_names("datasets") if is_left_out(preset, name)]
+            lines.append(
+                f"preset {preset} makes no {', '.join(missing)}: files that have to be got by hand are left out "
+                f"({', '.join(without)})"
+            )
+        return lines
+
+    @staticmethod
+    def _exists(name: str) -> bool:
+        return name == "fig_a1" or TABLE_OF_FIGURE.get(name, name) in table_names()
 
     def retrieval_checkpoints(self, preset: str) -> list[str]:
         """The two runs that Figure A.3 compares: NPID and NPID + CLD, of Table A.3."""

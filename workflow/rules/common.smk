@@ -9,7 +9,7 @@ from snakemake.settings.types import DeploymentMethod
 from cld import config as settings
 from cld.evaluation.protocol_names import RESUMABLE, RUN_PROTOCOLS, SEMISUP_PERCENT, STORE_PROTOCOLS
 from cld.reporting import targets
-from cld.reporting.needed_runs import scores_of_evaluations
+from cld.reporting.needed_runs import TABLE_OF_FIGURE, scores_of_evaluations
 from cld.reporting.tables.spec import table_names
 from cld.runtime import warm
 from cld.runtime.errors import InputError
@@ -30,6 +30,8 @@ or_exit(settings.validate, config, "config", "config/config.yaml")
 PRESET = config["preset"]
 RESULTS = config["results"]
 TARGETS = targets.Targets(config)
+if workflow.is_main_process:
+    print(*or_exit(TARGETS.first_lines, PRESET), sep="\n", file=sys.stderr)
 DATASETS = targets.config_names("datasets")
 RUN = f"{RESULTS}/{{preset}}/runs/{{run}}"
 CHECKPOINT = f"{RESULTS}/{{preset}}/runs/{{subject}}/checkpoint.pt"  # of the run that is scored
@@ -40,6 +42,7 @@ LOG = f"{RESULTS}/{{preset}}/logs"
 BENCHMARK = f"{RESULTS}/{{preset}}/benchmarks"
 TABLE = f"{RESULTS}/{{preset}}/tables/{{table}}"
 FIGURE = f"{RESULTS}/{{preset}}/figures"
+SOON = 100  # priority of jobs that take seconds and complete a table or figure
 CAPTION = "../report/caption.rst"  # template of the captions of snakemake --report
 ENVIRONMENT = "../../environment.yml"  # used with --software-deployment-method conda
 
@@ -97,6 +100,28 @@ def store_of(run):
 def checksum_of(run):
     """The checksum beside the store of a run."""
     return lambda wildcards: f"{store_of(run)(wildcards)}.sha256"
+
+
+def requests(rule, **own):
+    """A rule's resources: its own, and over them what ``resources`` of the configuration asks for.
+
+    ``--set-resources`` stands over both, for the resource that it names alone.
+    """
+
+    def evaluated(expression):
+        return lambda wildcards, attempt, threads: eval(
+            expression, {"wildcards": wildcards, "attempt": attempt, "threads": threads}
+        )
+
+    asked = {name: value for name, value in config["resources"].get(rule, {}).items() if name != "threads"}
+    return own | {
+        name: evaluated(value) if isinstance(value, str) else value for name, value in asked.items()
+    }
+
+
+def threads_of(rule, own):
+    """A rule's CPUs: its own number, or that of ``resources`` of the configuration."""
+    return config["resources"].get(rule, {}).get("threads", own)
 
 
 def gpus_of_run(wildcards):

@@ -11,7 +11,7 @@ rule all_stores:
         expand(
             f"{STORE}.card.{{kind}}",
             preset=PRESET,
-            dataset=TARGETS.available_datasets(),
+            dataset=TARGETS.available_datasets(PRESET),
             kind=["md", "png"],
         ),
 
@@ -23,12 +23,12 @@ rule generate:
         f"{LOG}/generate/{{source}}.log",
     benchmark:
         f"{BENCHMARK}/generate/{{source}}.tsv"
+    priority: of(targets.priority, "source")
     conda:
         ENVIRONMENT
-    threads: 2
+    threads: threads_of("generate", 2)
     resources:
-        mem_mb=4000,
-        runtime=30,
+        **requests("generate", mem_mb=4000, runtime=30),
     params:
         settings=lambda wildcards: settings.load_source(wildcards.preset, wildcards.source)["generate"],
     shell:
@@ -41,6 +41,7 @@ rule fetch:
         f"{RESULTS}/{{preset}}/data/{{source}}.json",
     log:
         f"{LOG}/fetch/{{source}}.log",
+    priority: of(targets.priority, "source")
     conda:
         ENVIRONMENT
     threads: 1
@@ -67,12 +68,12 @@ rule store:
         f"{LOG}/store/{{dataset}}.log",
     benchmark:
         f"{BENCHMARK}/store/{{dataset}}.tsv"
+    priority: of(targets.priority, "dataset")
     conda:
         ENVIRONMENT
-    threads: 2
+    threads: threads_of("store", 2)
     resources:
-        mem_mb=8000,
-        runtime=120,
+        **requests("store", mem_mb=8000, runtime=120),
     params:
         builder=lambda wildcards: settings.load_dataset(wildcards.preset, wildcards.dataset)["builder"],
         root=of(TARGETS.dataset_upstream, "dataset"),
@@ -97,10 +98,9 @@ rule card:
         f"{BENCHMARK}/card/{{dataset}}.tsv"
     conda:
         ENVIRONMENT
-    threads: 1
+    threads: threads_of("card", 1)
     resources:
-        mem_mb=2000,
-        runtime=10,
+        **requests("card", mem_mb=2000, runtime=10),
     params:
         score=lambda wildcards, input: ["--pixel-knn", input.pixel_knn] if input.pixel_knn else [],
     shell:

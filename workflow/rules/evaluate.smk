@@ -19,12 +19,12 @@ rule evaluate:
         f"{BENCHMARK}/evaluate/{{subject}}.{{protocol}}.tsv"
     wildcard_constraints:
         protocol="|".join(name for name in RUN_PROTOCOLS if name not in RESUMABLE),
+    priority: of(targets.priority, "subject")
     conda:
         ENVIRONMENT
-    threads: 1
+    threads: threads_of("evaluate", 1)
     resources:
-        mem_mb=4000,
-        runtime=30,
+        **requests("evaluate", mem_mb=4000, runtime=30),
     params:
         settings=lambda wildcards: settings.load_protocol(wildcards.preset, wildcards.protocol),
     shell:
@@ -43,14 +43,14 @@ rule linear_published:
         f"{LOG}/evaluate/{{subject}}.linear_published.log",
     benchmark:
         f"{BENCHMARK}/evaluate/{{subject}}.linear_published.tsv"
+    priority: of(targets.priority, "subject")
     conda:
         ENVIRONMENT
     container:
         None  # see pretrain
-    threads: 1
+    threads: threads_of("linear_published", 1)
     resources:
-        mem_mb=4000,
-        runtime=120,
+        **requests("linear_published", mem_mb=4000, runtime=120),
     params:
         settings=lambda wildcards: settings.load_protocol(wildcards.preset, "linear_published"),
         launcher=launcher,
@@ -72,12 +72,12 @@ rule evaluate_store:
         f"{BENCHMARK}/evaluate/{{subject}}.{{protocol}}.tsv"
     wildcard_constraints:
         protocol="|".join(STORE_PROTOCOLS),
+    priority: of(targets.priority, "subject")
     conda:
         ENVIRONMENT
-    threads: 1
+    threads: threads_of("evaluate_store", 1)
     resources:
-        mem_mb=4000,
-        runtime=30,
+        **requests("evaluate_store", mem_mb=4000, runtime=30),
     params:
         settings=lambda wildcards: settings.load_protocol(wildcards.preset, wildcards.protocol),
     shell:
@@ -99,14 +99,14 @@ rule detect:
         f"{BENCHMARK}/evaluate/{{subject}}.detection_{{objects}}.tsv"
     wildcard_constraints:
         objects="|".join(targets.detection_datasets()),
+    priority: of(targets.priority, "subject")
     conda:
         ENVIRONMENT
     container:
         None  # see pretrain
-    threads: 1
+    threads: threads_of("detect", 1)
     resources:
-        mem_mb=8000,
-        runtime=120,
+        **requests("detect", mem_mb=8000, runtime=120),
     params:
         settings=lambda wildcards: settings.load_protocol(wildcards.preset, "detection"),
         launcher=launcher,
@@ -151,14 +151,14 @@ rule semisup_trial:
         f"{LOG}/evaluate/{{subject}}.semisup_{{percent}}.lr{{lr}}-head{{multiplier}}.log",
     benchmark:
         f"{BENCHMARK}/evaluate/{{subject}}.semisup_{{percent}}.lr{{lr}}-head{{multiplier}}.tsv"
+    priority: of(targets.priority, "subject")
     conda:
         ENVIRONMENT
     container:
         None  # see pretrain
-    threads: 1
+    threads: threads_of("semisup_trial", 1)
     resources:
-        mem_mb=4000,
-        runtime=60,
+        **requests("semisup_trial", mem_mb=4000, runtime=60),
     params:
         settings=lambda wildcards: settings.load_protocol(wildcards.preset, "semisup"),
         launcher=launcher,
@@ -180,6 +180,7 @@ rule semisup:
         f"{LOG}/evaluate/{{subject}}.semisup_{{percent}}.log",
     benchmark:
         f"{BENCHMARK}/evaluate/{{subject}}.semisup_{{percent}}.tsv"
+    priority: of(targets.priority, "subject")
     conda:
         ENVIRONMENT
     threads: 1

@@ -1,13 +1,23 @@
 # Scenes, tables and runs -> figures.
 
 
-rule all_figures:
+def files_of_figures(names):
+    """Figures of the chosen preset, in all formats."""
+    return expand(f"{RESULTS}/{PRESET}/figures/{{figure}}.{{kind}}", figure=names, kind=["png", "pdf", "csv"])
+
+
+rule all_figures:  # that the supplement prints
     input:
-        expand(
-            f"{RESULTS}/{PRESET}/figures/{{figure}}.{{kind}}",
-            figure=targets.figures(),
-            kind=["png", "pdf", "csv"],
-        ),
+        files_of_figures(TARGETS.supplement_figures(PRESET)),
+
+
+for name in ("fig_a1", *TABLE_OF_FIGURE):  # each by its name: snakemake fig_choice
+
+    rule:
+        name:
+            name
+        input:
+            files_of_figures([name]),
 
 
 rule figure_a1:
@@ -24,6 +34,7 @@ rule figure_a1:
         f"{LOG}/figures/fig_a1.log",
     benchmark:
         f"{BENCHMARK}/figures/fig_a1.tsv"
+    priority: SOON
     conda:
         ENVIRONMENT
     threads: 1
@@ -50,6 +61,7 @@ rule figure_a2:
         f"{LOG}/figures/fig_a2.log",
     benchmark:
         f"{BENCHMARK}/figures/fig_a2.tsv"
+    priority: SOON
     conda:
         ENVIRONMENT
     threads: 1
@@ -76,6 +88,7 @@ rule figure_a3:
         f"{LOG}/figures/fig_a3.log",
     benchmark:
         f"{BENCHMARK}/figures/fig_a3.tsv"
+    priority: SOON
     conda:
         ENVIRONMENT
     threads: 1
@@ -106,6 +119,7 @@ rule figure_choice:
         f"{LOG}/figures/fig_choice.log",
     benchmark:
         f"{BENCHMARK}/figures/fig_choice.tsv"
+    priority: SOON
     conda:
         ENVIRONMENT
     threads: 1

@@ -4,8 +4,8 @@
 rule index:
     input:
         rules.all_stores.input,
-        rules.all_tables.input,
-        rules.all_figures.input,
+        files_of_tables(TARGETS.available_tables(PRESET)),
+        files_of_figures(TARGETS.available_figures(PRESET)),
     output:
         f"{RESULTS}/{PRESET}/index.html",
     log:

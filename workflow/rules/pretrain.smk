@@ -15,15 +15,14 @@ rule pretrain:
         f"{LOG}/pretrain/{{run}}.log",
     benchmark:
         f"{BENCHMARK}/pretrain/{{run}}.tsv"
+    priority: of(targets.priority, "run")
     conda:
         ENVIRONMENT
     container:
         None  # the launcher stays outside, where Slurm's commands are, and enters the container
-    threads: 1
+    threads: threads_of("pretrain", 1)
     resources:
-        mem_mb=4000,
-        runtime=60,
-        gpu=gpus_of_run,
+        **requests("pretrain", mem_mb=4000, runtime=60, gpu=gpus_of_run),
     params:
         folder=lambda wildcards, output: Path(output.checkpoint).parent,
         arguments=of(TARGETS.run_arguments, "run"),

@@ -1,13 +1,24 @@
 # Scores -> cells -> tables.
 
 
-rule all_tables:
+def files_of_tables(names):
+    """Tables of the chosen preset, in all formats."""
+    kinds = ["csv", "md", "tex", "html", "png"]
+    return expand(f"{RESULTS}/{PRESET}/tables/{{table}}.{{kind}}", table=names, kind=kinds)
+
+
+rule all_tables:  # that the supplement prints
     input:
-        expand(
-            f"{RESULTS}/{PRESET}/tables/{{table}}.{{kind}}",
-            table=TARGETS.available_tables(PRESET),
-            kind=["csv", "md", "tex", "html", "png"],
-        ),
+        files_of_tables(TARGETS.supplement_tables(PRESET)),
+
+
+for name in table_names():  # each by its name: snakemake table_methods
+
+    rule:
+        name:
+            name
+        input:
+            files_of_tables([name]),
 
 
 rule cell:
@@ -19,12 +30,12 @@ rule cell:
         f"{LOG}/cells/{{table}}.{{row}}.{{column}}.log",
     benchmark:
         f"{BENCHMARK}/cells/{{table}}.{{row}}.{{column}}.tsv"
+    priority: SOON
     conda:
         ENVIRONMENT
-    threads: 1
+    threads: threads_of("cell", 1)
     resources:
-        mem_mb=500,
-        runtime=5,
+        **requests("cell", mem_mb=500, runtime=5),
     params:
         cell=lambda wildcards: repr(
             targets.tables(wildcards.preset)[wildcards.table].cell(wildcards.row, wildcards.column)
@@ -49,6 +60,7 @@ rule table:
         f"{LOG}/tables/{{table}}.log",
     benchmark:
         f"{BENCHMARK}/tables/{{table}}.tsv"
+    priority: SOON
     conda:
         ENVIRONMENT
     threads: 1

@@ -7,7 +7,16 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import combinations
 
-from cld.config import CONFIG, display_path, is_generated, load_run, read_yaml, seeds_of, validate
+from cld.config import (
+    CONFIG,
+    display_path,
+    is_generated,
+    is_left_out,
+    load_run,
+    read_yaml,
+    seeds_of,
+    validate,
+)
 from cld.evaluation.protocol_names import METRICS, STORE_PROTOCOLS
 from cld.runtime.errors import InputError
 from cld.training.run_id import run_id
@@ -158,6 +167,8 @@ def table_names() -> list[str]:
 def load_table(name: str, preset: str) -> Table:
     """Read, validate and expand ``config/tables/<name>.yaml``.
 
+    Rows, columns and references on data that the preset leaves out are not part of it.
+
     Raises:
         InputError: a key, row or column that does not exist or occurs twice, a protocol without the metric,
             or a claim that compares what cannot be compared.
@@ -199,10 +210,17 @@ def load_table(name: str, preset: str) -> Table:
             if key not in skipped:
                 layers = [*row.layers, *column.layers, {"set": changes.get(key, {})}]
                 cells[place] = cell(*place, layers, published.get(place[0], {}).get(place[1]))
+    whole_grid = set(cells)
     references = spec.get("references", [])
     for entry in references:
         place = REFERENCE_ROW, entry["key"]
         cells[place] = cell(*place, [entry])
+    left_out = {place for place, one in cells.items() if is_left_out(preset, one.dataset)}
+    if whole_grid - left_out:  # a table of nothing else stays as it is, for those who ask for it by its name
+        cells = {place: one for place, one in cells.items() if place not in left_out}
+    grid = whole_grid & cells.keys()
+    rows = [row for row in rows if any((row.axis.key, column.axis.key) in grid for column in columns)]
+    columns = [column for column in columns if any((row.axis.key, column.axis.key) in grid for row in rows)]
     return Table(
         preset=preset,
         name=name,
@@ -213,7 +231,9 @@ def load_table(name: str, preset: str) -> Table:
         best=spec.get("best", "column"),
         rows=[row.axis for row in rows],
         columns=[column.axis for column in columns],
-        references=[Axis(entry["key"], entry["label"]) for entry in references],
+        references=[
+            Axis(entry["key"], entry["label"]) for entry in references if (REFERENCE_ROW, entry["key"]) in cells
+        ],
         claims=list(_claims(spec, cells, where)),
         cells=cells,
     )
