@@ -94,7 +94,7 @@ class Checkout:
                 table.unlink()
         self.config = folder / "config/config.yaml"
         self.preset = folder / "config/presets/tiny.yaml"
-        self.table = folder / "config/tables/table_t.yaml"
+        self.table = folder / "config/tables/table_a1.yaml"
         self.preset.write_text(TINY)
         self.table.write_text(TABLE)
         self.config.write_text(self.config.read_text().replace("preset: demo", "preset: tiny"))

@@ -76,8 +76,8 @@ def run_named(preset: str, name: str) -> dict:
 def priorities(preset: str) -> dict[str, int]:
     """How early the jobs of a run, a dataset or a source come: those of the first table that needs it.
 
-    First the supplement's tables in their order, then the table of Figure A.2, then the others; what they need
-    of ImageNet comes after all else. A workflow that ends early leaves whole tables.
+    First the supplement's tables in their order, then the table of Figure A.2, then the others; what they
+    need of ImageNet comes after all else. A workflow that ends early leaves whole tables.
     """
     last = len(SUPPLEMENT) + 1
     order = dict(zip((*SUPPLEMENT, TABLE_OF_FIGURE["fig_a2"]), range(last), strict=True))
@@ -230,8 +230,8 @@ class Targets:
         if missing:
             without = [name for name in config_names("datasets") if is_left_out(preset, name)]
             lines.append(
-                f"preset {preset} makes no {', '.join(missing)}: files that have to be got by hand are left out "
-                f"({', '.join(without)})"
+                f"preset {preset} makes no {', '.join(missing)}: what has to be got by hand is left out, in other "
+                f"tables too ({', '.join(without)})"
             )
         return lines
 

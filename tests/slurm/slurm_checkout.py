@@ -20,6 +20,12 @@ SLURM_TABLE = TABLE.replace("cld.n_groups: 8}", "cld.n_groups: 8, optimiser.part
 )
 
 
+def fit(resources: dict) -> None:
+    """Have jobs ask for what the tests' nodes have."""
+    small = {"threads": 1, "mem_mb": "1500 * attempt", "runtime": 20}
+    resources |= {name: value for name, value in small.items() if name in resources}
+
+
 class SlurmCheckout(Checkout):
     """A checkout for a cluster of two small nodes."""
 
@@ -35,17 +41,15 @@ class SlurmCheckout(Checkout):
         with edited(folder / "config/config.yaml") as config:
             config["device"] = "cpu"  # Slurm gives jobs GPUs that are none
         with edited(folder / "slurm/config.yaml") as profile:
-            profile["config"] = ["preset=tiny"]
-            profile["set-threads"] = dict.fromkeys(profile["set-threads"], 1)
             profile["slurm-init-seconds-before-status-checks"] = 1
             profile["latency-wait"] = 10
-            for resources in [profile["default-resources"], *profile["set-resources"].values()]:
-                if "mem_mb" in resources:
-                    resources["mem_mb"] = "1500 * attempt"
-                if "runtime" in resources:
-                    resources["runtime"] = 20
+            fit(profile["default-resources"])
+        with edited(folder / "slurm/cluster.yaml") as cluster:
+            cluster["preset"] = "tiny"
+            for resources in cluster["resources"].values():
+                fit(resources)
             on_two = "2 if 'kmeans8' in wildcards.run else 1"
-            profile["set-resources"]["pretrain"] |= {"gpu": 0, "gres": "'gpu:fake:1'", "nodes": on_two}
+            cluster["resources"]["pretrain"] |= {"gpu": 0, "gres": "'gpu:fake:1'", "nodes": on_two}
 
     def start(self, *arguments: str) -> subprocess.Popen:
         """Start ``snakemake --profile slurm``; what it prints is added to ``output``."""

@@ -181,7 +181,7 @@ def test_every_run_is_the_undisturbed_one(made):
     assert len(runs) == 3
     for run in runs:
         assert same_run(made.checkout.run(run), made.undisturbed / run)
-    assert (made.checkout.results / "tables/table_t.csv").exists()
+    assert (made.checkout.results / "tables/table_a1.csv").exists()
 
 
 def test_only_the_forced_run_was_trained_twice_from_scratch(made):

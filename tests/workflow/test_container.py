@@ -8,7 +8,7 @@ from collections import Counter
 import pytest
 from checkouts import edited
 
-CELL = "results/tiny/cells/table_t/5/kmeans.json"
+CELL = "results/tiny/cells/table_a1/5/kmeans.json"
 ENGINE = """\
 #!/bin/sh
 [ "$1" = --version ] && exec echo apptainer version 1.3.4

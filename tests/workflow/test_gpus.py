@@ -5,7 +5,7 @@ import re
 import pytest
 from checkouts import edited
 
-CELL = "results/tiny/cells/table_t/8/kmeans.json"
+CELL = "results/tiny/cells/table_a1/8/kmeans.json"
 THREE = r"3 processes cannot share the optimiser.parts 4 of a batch"
 
 

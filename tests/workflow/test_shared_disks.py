@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-CELL = "results/tiny/cells/table_t/4/kmeans.json"
+CELL = "results/tiny/cells/table_a1/4/kmeans.json"
 
 
 def numbers(cell: str | Path) -> list:

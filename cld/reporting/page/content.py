@@ -10,14 +10,14 @@ from dataclasses import asdict
 from datetime import datetime
 from string import ascii_lowercase
 
-from cld.config import is_generated, load_preset, read_yaml
+from cld.config import is_generated, load_config, load_preset, read_yaml
 from cld.reporting.page.cells import cell_content
 from cld.reporting.page.pictures import embedded
 from cld.reporting.page.preset_files import SNAKEMAKE, PresetFiles
 from cld.reporting.tables.claims import check
 from cld.reporting.tables.render import KINDS, best_places, code_version
 from cld.reporting.tables.spec import REFERENCE_ROW, Axis, Place, Table
-from cld.reporting.targets import CAPTIONS
+from cld.reporting.targets import CAPTIONS, Targets
 from cld.runtime.files import read_json
 from cld.runtime.provenance import provenance
 
@@ -70,7 +70,7 @@ def gather(files: PresetFiles, tables: Sequence[Table]) -> dict:
         "commands": {
             "tables": f"{SNAKEMAKE} all_tables",
             "figures": f"{SNAKEMAKE} all_figures",
-            "page": files.build("index.html"),
+            "everything": f"{SNAKEMAKE} everything",
         },
         "tables": shown,
         "cells": cells,
@@ -160,11 +160,11 @@ def _day(date: str) -> str:
 
 
 def _figures(files: PresetFiles) -> list[dict]:
-    """The supplement's figures, those missing too, then whatever else is among the figures."""
+    """The figures that the preset can make, those missing too, then whatever else is among the figures."""
     captions = read_yaml(CAPTIONS)
     found = sorted(path.stem for path in (files / "figures").glob("*.png"))
     figures = []
-    for name in dict.fromkeys([*captions, *found]):
+    for name in dict.fromkeys([*Targets(load_config()).available_figures(files.preset), *found]):
         text = captions.get(name, {"title": name.replace("_", " "), "caption": ""})
         paths = {kind: files / f"figures/{name}.{kind}" for kind in FIGURE_KINDS}
         shown = {"picture": embedded(paths["png"]), "files": files.links(paths)}

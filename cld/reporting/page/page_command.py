@@ -6,7 +6,7 @@ from pathlib import Path
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from cld.reporting.durations import duration
-from cld.reporting.needed_runs import requested_tables
+from cld.reporting.needed_runs import SUPPLEMENT, requested_tables
 from cld.reporting.page.content import gather
 from cld.reporting.page.preset_files import PresetFiles
 from cld.reporting.results_arguments import add_results_arguments
@@ -21,13 +21,18 @@ def main() -> None:
     """
     parser = argparse.ArgumentParser(prog="cld page", description=main.__doc__)
     add_results_arguments(parser)
-    parser.add_argument("--tables", nargs="*", help="files of config/tables; default: all that are available")
+    parser.add_argument(
+        "--tables", nargs="*", help="files of config/tables; default: the supplement's and those begun"
+    )
     parser.add_argument("--out", type=Path, help="the page; default: <results>/<preset>/index.html")
     parser.add_argument(
         "--now", action="store_true", help="as in cld tables; a page is always of what exists"
     )
     args = parser.parse_args()
     tables = requested_tables(args.tables, args.preset)
+    if not args.tables:  # of others than the supplement's those that something exists of
+        folder = Path(args.results) / args.preset / "cells"
+        tables = [table for table in tables if table.name in SUPPLEMENT or (folder / table.name).is_dir()]
     out = args.out or Path(args.results) / args.preset / "index.html"
     write_text(out, render(gather(PresetFiles(args.results, args.preset, out), tables)))
     print(f"page: {out}")

@@ -232,7 +232,9 @@ def load_table(name: str, preset: str) -> Table:
         rows=[row.axis for row in rows],
         columns=[column.axis for column in columns],
         references=[
-            Axis(entry["key"], entry["label"]) for entry in references if (REFERENCE_ROW, entry["key"]) in cells
+            Axis(entry["key"], entry["label"])
+            for entry in references
+            if (REFERENCE_ROW, entry["key"]) in cells
         ],
         claims=list(_claims(spec, cells, where)),
         cells=cells,

@@ -4,7 +4,7 @@ import shlex
 
 import pytest
 
-from cld.config import load_config, load_protocol, load_run, parse_overrides
+from cld.config import load_config, load_preset, load_protocol, load_run, parse_overrides
 from cld.reporting import targets
 from cld.reporting.targets import Targets
 from cld.runtime.errors import InputError
@@ -75,11 +75,55 @@ def test_the_grid_of_trials_is_that_of_the_protocol(made):
 
 
 def test_own_images_count_once_their_folder_is_named(made):
-    assert "folder" not in made.available_datasets() and "table_folder" not in made.available_tables("demo")
+    assert "folder" not in made.available_datasets("demo") and "table_folder" not in made.available_tables(
+        "demo"
+    )
     made.data["paths"]["folder"] = "photos"
-    assert "folder" in made.available_datasets() and "table_folder" in made.available_tables("demo")
+    assert "folder" in made.available_datasets("demo") and "table_folder" in made.available_tables("demo")
 
 
 def test_objects_in_scenes_have_no_raw_pixel_score(made):
     assert made.pixel_knn("demo", "voc07") == []
     assert made.pixel_knn("demo", "stl10") == ["out/demo/scores/stl10/pixel_knn.json"]
+
+
+@pytest.mark.parametrize("preset", ["demo", "paper"])
+def test_the_supplements_tables_and_figures_are_what_it_prints(made, preset):
+    assert made.supplement_tables(preset) == ["table_a1", "table_a2", "table_a3", "table_a4"]
+    assert made.supplement_figures(preset) == ["fig_a1", "fig_a2", "fig_a3"]
+    assert {"table_methods", "table_negatives"} < set(made.available_tables(preset))
+    assert "fig_choice" in made.available_figures(preset)
+    assert made.first_lines(preset) == [
+        f"preset {preset}: {load_preset(preset)['title']}; results in out/{preset}"
+    ]
+
+
+def test_the_small_preset_leaves_out_what_has_to_be_got_by_hand_and_says_so(made):
+    assert made.supplement_tables("small") == ["table_a2", "table_a4"]
+    assert made.supplement_figures("small") == ["fig_a2"]
+    assert {"cifar10", "cifar100"} < set(made.available_datasets("small"))
+    assert not {"kitchen_hc", "imagenet100"} & set(made.available_datasets("small"))
+    _, left_out = made.first_lines("small")
+    assert "makes no table_a1, table_a3, fig_a1, fig_a3" in left_out
+
+
+def test_the_jobs_of_cheap_tables_come_first_and_those_of_imagenet_last():
+    """By the priorities of runs, and of the stores and files that they need."""
+
+    def of_cells(table, column):
+        cells = [cell for place, cell in targets.tables("paper")[table].cells.items() if place[1] == column]
+        return {targets.priority("paper", run) for cell in cells for run in cell.runs}
+
+    cheap = [
+        of_cells("table_a1", "kmeans") | {targets.priority("paper", "kitchen_hc")},
+        of_cells("table_a2", "cifar10") | of_cells("table_a2", "cifar100"),
+        of_cells("table_a4", "cifar100"),
+        of_cells("table_negatives", "nmi"),
+    ]
+    assert [len(stage) for stage in cheap] == [1, 1, 1, 1]
+    order = [stage.pop() for stage in cheap]
+    assert order == sorted(order, reverse=True)
+    own = of_cells("table_methods", "alone")  # some of its runs are other tables'
+    on_imagenet100 = of_cells("table_a3", "npid_top1") | of_cells("table_a4", "imagenet100")
+    assert order[-1] > max(own - set(order) - on_imagenet100) > max(on_imagenet100) > min(own) > 0
+    assert targets.priority("paper", "gmu_kitchens") == order[0] and targets.priority("paper", "none") == 0

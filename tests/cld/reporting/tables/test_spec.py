@@ -64,6 +64,17 @@ def test_a_preset_may_scale_rows_and_says_so(load):
     assert load(presets={"paper": scale}).note == ""
 
 
+def test_a_preset_without_data_got_by_hand_drops_their_lines_or_leaves_a_table_of_them_whole():
+    mixed = spec.load_table("table_a4", "small")
+    assert [column.key for column in mixed.columns] == ["cifar100"] and len(mixed.rows) == 6
+    assert [reference.key for reference in mixed.references] == ["pixels100", "chance100"]
+    assert {cell.dataset for cell in mixed.cells.values()} == {"cifar100"}
+    assert mixed.claims and all("CIFAR-100" in claim.text for claim in mixed.claims)
+    assert mixed.note
+    alone = spec.load_table("table_a1", "small")  # for those who ask for it by its name
+    assert len(alone.columns) == 2 and {cell.dataset for cell in alone.cells.values()} == {"kitchen_hc"}
+
+
 def test_cells_that_ask_the_same_share_the_run_and_a_reference_may_need_none(load):
     table = load(seeds=[7], references=[{"key": "chance", "label": "chance", "protocol": "chance"}])
     assert set(table.cell("10", "b").runs) == set(table.cell("64", "b").runs)
