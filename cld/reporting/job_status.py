@@ -24,12 +24,12 @@ _STOPPED = re.compile(r"stopped: .* is saved in |interrupted$")
 # Of an InputError, see cld.runtime.errors: it names its own fix.
 _OWN_ERROR = re.compile(r"error: ")
 _EXCEPTION = re.compile(r"(?:\[rank\d+\]: )?(?!\S*ChildFailedError)[\w.]*(?:Error|Exception)(?::|$)")
-_MORE_MEMORY = "raise mem_mb in slurm/config.yaml; without Slurm, run fewer jobs at once"
+_MORE_MEMORY = "raise mem_mb in slurm/cluster.yaml; without Slurm, run fewer jobs at once"
 # What a program cannot print itself, in the order of precedence: Slurm also kills what it has cancelled.
 _PATTERNS = [
     (
         re.compile(r"OutOfMemoryError|CUDA (?:error: )?out of memory"),
-        "CUDA out of memory; ask for a larger GPU: gpu_model in slurm/config.yaml",
+        "CUDA out of memory; ask for a larger GPU: gpu_model in slurm/cluster.yaml",
     ),
     (re.compile(r"oom[-_ ]kill|Out Of Memory"), f"killed by the kernel for memory; {_MORE_MEMORY}"),
     (

@@ -230,8 +230,8 @@ class Targets:
         if missing:
             without = [name for name in config_names("datasets") if is_left_out(preset, name)]
             lines.append(
-                f"preset {preset} makes no {', '.join(missing)}: what has to be got by hand is left out, in other "
-                f"tables too ({', '.join(without)})"
+                f"preset {preset} makes no {', '.join(missing)}: what has to be got by hand is left out, in "
+                f"other tables too ({', '.join(without)})"
             )
         return lines
 
