@@ -1,5 +1,5 @@
 # make demo   everything from nothing: environment, generated data, stores, runs, tables and figures (demo preset)
-# make test   all tests; make test-fast: those that need no Slurm, no browser and no Snakemake
+# make test   all tests; make test-fast: those of seconds, without Slurm, browser and Snakemake
 # make lint, make bench, make lock: what their names say
 CORES ?= $(shell nproc)
 VENV := .venv
@@ -14,7 +14,7 @@ test: $(VENV)/installed-dev
 	python -m pytest --numprocesses 2 --no-loadscope-reorder $(PYTEST)
 
 test-fast: $(VENV)/installed-dev
-	python -m pytest --numprocesses 2 -m "not slurm and not browser and not workflow" $(PYTEST)
+	python -m pytest --numprocesses 2 -m "not slurm and not browser and not workflow and not slow" $(PYTEST)
 
 lint: $(VENV)/installed-dev
 	ruff check .

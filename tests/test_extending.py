@@ -61,6 +61,7 @@ def cld(checkout, *arguments):
     return subprocess.run(command, cwd=checkout, capture_output=True, text=True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("weight", "views"), [("0", 2), ("1.0", 3)])
 def test_the_method_of_the_guide_trains_alone_and_with_cld(checkout, weight, views):
     run = ["--preset", "demo", "--dataset", "cifar10", "--method", "ressl"]

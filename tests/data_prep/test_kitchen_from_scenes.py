@@ -16,6 +16,8 @@ from cld.runtime.errors import InputError
 from data_prep.kitchen.build_from_scenes import build_from_scenes
 from data_prep.kitchen.gmu import layout
 
+pytestmark = pytest.mark.slow
+
 OVERRIDES = ['classes=["coca_cola_glass_bottle","red_bull"]', "scenes=[1,2,3]", "test_scenes=[2]"]
 
 

@@ -23,6 +23,8 @@ from data_prep.kitchen.object_models import projected_box, read_object
 from data_prep.synthetic.generate_command import MARKER
 from data_prep.synthetic.kitchen.render import render_kitchens
 
+pytestmark = pytest.mark.slow
+
 N_FRAMES, WIDTH, HEIGHT = 6, 320, 180
 SCENES = (1, 2, 3)
 

@@ -23,6 +23,8 @@ from cld.evaluation.semisup.trial import run_trial, weights_path
 from cld.runtime.errors import InputError
 from cld.training.checkpoint import load_checkpoint
 
+pytestmark = pytest.mark.slow
+
 SCRIPT = str(Path(__file__).parent / "one_of_several.py")
 
 

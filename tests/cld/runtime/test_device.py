@@ -46,6 +46,7 @@ def test_what_wants_a_gpu_is_named():
     require_given_gpus("cpu", wanted_by="a preset")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("preset", ["paper", "demo"])
 def test_pretraining_at_the_paper_preset_needs_a_gpu_or_device_cpu(tmp_path, preset):
     """Of the commands that pass the check, the store is the next thing that is missing."""

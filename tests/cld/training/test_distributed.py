@@ -18,6 +18,8 @@ from cld.training.loop import start, train
 from cld.training.process_count import require_process_count
 from cld.training.step import Part, train_step
 
+pytestmark = pytest.mark.slow
+
 HERE = Path(__file__).parent
 PARTS = {"optimiser.parts": 2}
 

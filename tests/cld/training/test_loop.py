@@ -178,6 +178,7 @@ def test_a_term_that_is_not_finite_is_named(tiny_run, tiny_store, tmp_path, monk
     assert load_checkpoint(tmp_path / "partial.pt")["step"] == 5
 
 
+@pytest.mark.slow
 def test_the_command_saves_and_stops_on_sigterm(tiny_run, tiny_store, tmp_path):
     config, run = tiny_run("npid", {"optimiser.epochs": 400}), tmp_path / "run"
     command = [sys.executable, *train_arguments(config, tiny_store, run)]
@@ -257,6 +258,7 @@ LEARNS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", sorted(METHODS))
 def test_learns_features_better_than_an_untrained_networks(tiny_run, gratings, tmp_path, method):
     trained = train(tiny_run(method, LEARNS), gratings, tmp_path / "trained", "cpu")
@@ -266,6 +268,7 @@ def test_learns_features_better_than_an_untrained_networks(tiny_run, gratings, t
     assert knn_top1(trained, gratings) > knn_top1(untrained, gratings) + 15
 
 
+@pytest.mark.slow
 def test_bf16_costs_no_accuracy_beyond_what_seeds_differ_by(tiny_run, gratings, tmp_path):
     def scores(precision):
         configs = [tiny_run("npid", LEARNS | {"precision": precision}, seed) for seed in range(3)]

@@ -23,6 +23,8 @@ from cld.training.log import TrainingLog
 from cld.training.loop import train
 from cld.training.run_folder import LOCK
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def start(tiny_store):
