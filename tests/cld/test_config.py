@@ -21,6 +21,26 @@ def run(**overrides):
     )
 
 
+@pytest.mark.parametrize(
+    ("dataset", "method", "schedule", "milestones", "warmup"),
+    [
+        *(("imagenet100", method, "step", [120, 160], 0) for method in ("npid", "moco")),
+        ("imagenet", "npid", "step", [120, 160], 0),
+        ("imagenet_lt", "moco", "step", [120, 160], 0),
+        ("stl10", "moco", "step", [120, 160], 0),
+        ("imagenet", "moco_v2", "cosine", [], 0),
+        ("cifar10", "moco", "cosine", [], 5),
+        ("kitchen_hc", "npid", "cosine", [], 5),
+    ],
+)
+def test_schedules_are_those_of_the_methods_papers_or_of_the_authors_runs(
+    dataset, method, schedule, milestones, warmup
+):
+    optimiser = config.load_run("paper", dataset, method)["optimiser"]
+    keys = ("schedule", "milestones", "warmup_epochs")
+    assert [optimiser[key] for key in keys] == [schedule, milestones, warmup]
+
+
 def test_layers_apply_in_order():
     paper = config.load_run("paper", "kitchen_hc", "npid")
     assert paper["optimiser"]["epochs"] == 80, "the dataset's file changes config/run.yaml"
