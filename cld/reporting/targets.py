@@ -4,7 +4,7 @@ Paths are relative to the folder that Snakemake runs in. All functions are pure,
 """
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import cache
 from pathlib import Path
 
@@ -31,6 +31,8 @@ IMPORTED = "imported-"  # a run's name begins with it if others trained its netw
 FIGURES = ("fig_a1", "fig_a2", "fig_a3")
 #: Rows of Table A.3 whose NPID runs Figure A.3 compares: alone, and with CLD at its best weight.
 RETRIEVAL_ROWS = ("0", "0.25")
+#: Formats of tables and of figures.
+TABLE_KINDS, FIGURE_KINDS = ("csv", "md", "tex", "html", "png"), ("png", "pdf", "csv")
 #: Titles and captions of figures.
 CAPTIONS = Path(__file__).parent / "page" / "captions.yaml"
 WHERE = "config/config.yaml"
@@ -106,6 +108,7 @@ class Targets:
     def __init__(self, config: Mapping):
         self.results = config["results"]
         self.data, self.checkpoints = config["data"], config["checkpoints"]
+        self.resources = config["resources"]
 
     def path(self, preset: str, *parts: str) -> str:
         """A path under a preset's results."""
@@ -114,6 +117,37 @@ class Targets:
     def score(self, preset: str, subject: str, protocol: str) -> str:
         """A run's or a store's score by one protocol."""
         return f"{self.results}/{score_path(preset, subject, protocol)}"
+
+    def table_files(self, preset: str, names: Iterable[str]) -> list[str]:
+        """Tables in all formats."""
+        return [self.path(preset, "tables", f"{name}.{kind}") for name in names for kind in TABLE_KINDS]
+
+    def figure_files(self, preset: str, names: Iterable[str]) -> list[str]:
+        """Figures in all formats."""
+        return [self.path(preset, "figures", f"{name}.{kind}") for name in names for kind in FIGURE_KINDS]
+
+    # What jobs ask for
+
+    def threads(self, rule: str, own: int) -> int:
+        """A rule's CPUs: its own number, or that of ``resources`` of the configuration."""
+        return self.resources.get(rule, {}).get("threads", own)
+
+    def requests(self, rule: str, **own: object) -> dict[str, object]:
+        """A rule's resources: its own, and over them what ``resources`` of the configuration asks for.
+
+        Texts are Python expressions of ``wildcards``, ``attempt`` and ``threads``, as in a profile.
+        ``--set-resources`` stands over both, for the resource that it names alone.
+        """
+
+        def evaluated(expression: str) -> Callable[..., object]:
+            def value(wildcards: object, attempt: int, threads: int) -> object:
+                return eval(expression, {"wildcards": wildcards, "attempt": attempt, "threads": threads})
+
+            return value
+
+        asked = self.resources.get(rule, {}).items()
+        given = {name: evaluated(value) if isinstance(value, str) else value for name, value in asked}
+        return own | {name: value for name, value in given.items() if name != "threads"}
 
     # Upstream files and stores
 

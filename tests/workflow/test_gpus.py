@@ -50,9 +50,9 @@ def test_what_cannot_be_shared_out_is_one_line(in_parts, resources, line):
     assert "Traceback" not in done.stdout
 
 
-@pytest.mark.parametrize(("arguments", "device"), [((), "auto"), (("--config", "device=cpu"), "cpu")])
-def test_every_command_that_computes_is_told_the_device(checkout, arguments, device):
-    plan = checkout.make("--dry-run", "--printshellcmds", CELL, "all_evaluations", *arguments)
+def test_every_command_that_computes_is_told_the_device(checkout):
+    device = "$CLD_DEVICE"  # of the configuration
+    plan = checkout.make("--dry-run", "--printshellcmds", CELL, "all_evaluations")
     commands = re.findall(r"cld\.runtime\.warm ((\w+(?: trial| choose)?) .*)", plan)
     told = {name for command, name in commands if f" --device {device} " in command}
     assert told == {"train", "evaluate", "semisup trial", "semisup choose"}

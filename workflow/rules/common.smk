@@ -50,6 +50,7 @@ ENVIRONMENT = "../../environment.yml"  # used with --software-deployment-method 
 # step; keeping them makes a CPU step about 1.3 times as fast.
 for name, value in {
     "CLD_REPLACE_BEFORE": 0,  # runs that ended before this time are trained anew; see onstart
+    "CLD_DEVICE": config["device"],
     **({"CLD_STAGING": config["staging"]} if config["staging"] else {}),
     "MALLOC_MMAP_THRESHOLD_": 32 << 20,  # the most that glibc accepts
     "MALLOC_TRIM_THRESHOLD_": 8 << 30,
@@ -100,28 +101,6 @@ def store_of(run):
 def checksum_of(run):
     """The checksum beside the store of a run."""
     return lambda wildcards: f"{store_of(run)(wildcards)}.sha256"
-
-
-def requests(rule, **own):
-    """A rule's resources: its own, and over them what ``resources`` of the configuration asks for.
-
-    ``--set-resources`` stands over both, for the resource that it names alone.
-    """
-
-    def evaluated(expression):
-        return lambda wildcards, attempt, threads: eval(
-            expression, {"wildcards": wildcards, "attempt": attempt, "threads": threads}
-        )
-
-    asked = {name: value for name, value in config["resources"].get(rule, {}).items() if name != "threads"}
-    return own | {
-        name: evaluated(value) if isinstance(value, str) else value for name, value in asked.items()
-    }
-
-
-def threads_of(rule, own):
-    """A rule's CPUs: its own number, or that of ``resources`` of the configuration."""
-    return config["resources"].get(rule, {}).get("threads", own)
 
 
 def gpus_of_run(wildcards):

@@ -26,9 +26,9 @@ rule generate:
     priority: of(targets.priority, "source")
     conda:
         ENVIRONMENT
-    threads: threads_of("generate", 2)
+    threads: TARGETS.threads("generate", 2)
     resources:
-        **requests("generate", mem_mb=4000, runtime=30),
+        **TARGETS.requests("generate", mem_mb=4000, runtime=30),
     params:
         settings=lambda wildcards: settings.load_source(wildcards.preset, wildcards.source)["generate"],
     shell:
@@ -71,9 +71,9 @@ rule store:
     priority: of(targets.priority, "dataset")
     conda:
         ENVIRONMENT
-    threads: threads_of("store", 2)
+    threads: TARGETS.threads("store", 2)
     resources:
-        **requests("store", mem_mb=8000, runtime=120),
+        **TARGETS.requests("store", mem_mb=8000, runtime=120),
     params:
         builder=lambda wildcards: settings.load_dataset(wildcards.preset, wildcards.dataset)["builder"],
         root=of(TARGETS.dataset_upstream, "dataset"),
@@ -98,9 +98,9 @@ rule card:
         f"{BENCHMARK}/card/{{dataset}}.tsv"
     conda:
         ENVIRONMENT
-    threads: threads_of("card", 1)
+    threads: TARGETS.threads("card", 1)
     resources:
-        **requests("card", mem_mb=2000, runtime=10),
+        **TARGETS.requests("card", mem_mb=2000, runtime=10),
     params:
         score=lambda wildcards, input: ["--pixel-knn", input.pixel_knn] if input.pixel_knn else [],
     shell:

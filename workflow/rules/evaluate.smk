@@ -22,14 +22,14 @@ rule evaluate:
     priority: of(targets.priority, "subject")
     conda:
         ENVIRONMENT
-    threads: threads_of("evaluate", 1)
+    threads: TARGETS.threads("evaluate", 1)
     resources:
-        **requests("evaluate", mem_mb=4000, runtime=30),
+        **TARGETS.requests("evaluate", mem_mb=4000, runtime=30),
     params:
         settings=lambda wildcards: settings.load_protocol(wildcards.preset, wildcards.protocol),
     shell:
         "python -m cld.runtime.warm evaluate {wildcards.protocol} --preset {wildcards.preset} --store {input.store}"
-        " --checkpoint {input.checkpoint} --score {output} --device {config[device]} > {log} 2>&1"
+        " --checkpoint {input.checkpoint} --score {output} --device $CLD_DEVICE > {log} 2>&1"
 
 
 rule linear_published:
@@ -48,16 +48,16 @@ rule linear_published:
         ENVIRONMENT
     container:
         None  # see pretrain
-    threads: threads_of("linear_published", 1)
+    threads: TARGETS.threads("linear_published", 1)
     resources:
-        **requests("linear_published", mem_mb=4000, runtime=120),
+        **TARGETS.requests("linear_published", mem_mb=4000, runtime=120),
     params:
         settings=lambda wildcards: settings.load_protocol(wildcards.preset, "linear_published"),
         launcher=launcher,
     shell:
         "{params.launcher} python -m cld.runtime.warm evaluate linear_published"
         " --preset {wildcards.preset} --store {input.store} --checkpoint {input.checkpoint} --score {output}"
-        " --device {config[device]} > {log} 2>&1"
+        " --device $CLD_DEVICE > {log} 2>&1"
 
 
 rule evaluate_store:
@@ -75,9 +75,9 @@ rule evaluate_store:
     priority: of(targets.priority, "subject")
     conda:
         ENVIRONMENT
-    threads: threads_of("evaluate_store", 1)
+    threads: TARGETS.threads("evaluate_store", 1)
     resources:
-        **requests("evaluate_store", mem_mb=4000, runtime=30),
+        **TARGETS.requests("evaluate_store", mem_mb=4000, runtime=30),
     params:
         settings=lambda wildcards: settings.load_protocol(wildcards.preset, wildcards.protocol),
     shell:
@@ -104,16 +104,16 @@ rule detect:
         ENVIRONMENT
     container:
         None  # see pretrain
-    threads: threads_of("detect", 1)
+    threads: TARGETS.threads("detect", 1)
     resources:
-        **requests("detect", mem_mb=8000, runtime=120),
+        **TARGETS.requests("detect", mem_mb=8000, runtime=120),
     params:
         settings=lambda wildcards: settings.load_protocol(wildcards.preset, "detection"),
         launcher=launcher,
     shell:
         "{params.launcher} python -m cld.runtime.warm evaluate detection"
         " --preset {wildcards.preset} --store {input.store} --checkpoint {input.checkpoint} --score {output.score}"
-        " --device {config[device]} > {log} 2>&1"
+        " --device $CLD_DEVICE > {log} 2>&1"
 
 
 rule semisup_subset:
@@ -156,9 +156,9 @@ rule semisup_trial:
         ENVIRONMENT
     container:
         None  # see pretrain
-    threads: threads_of("semisup_trial", 1)
+    threads: TARGETS.threads("semisup_trial", 1)
     resources:
-        **requests("semisup_trial", mem_mb=4000, runtime=60),
+        **TARGETS.requests("semisup_trial", mem_mb=4000, runtime=60),
     params:
         settings=lambda wildcards: settings.load_protocol(wildcards.preset, "semisup"),
         launcher=launcher,
@@ -166,7 +166,7 @@ rule semisup_trial:
         "{params.launcher} python -m cld.runtime.warm semisup trial"
         " --preset {wildcards.preset} --store {input.store} --checkpoint {input.checkpoint}"
         " --subset {input.subset} --lr {wildcards.lr}"
-        " --head-multiplier {wildcards.multiplier} --out {output.report} --device {config[device]} > {log} 2>&1"
+        " --head-multiplier {wildcards.multiplier} --out {output.report} --device $CLD_DEVICE > {log} 2>&1"
 
 
 rule semisup:
@@ -189,4 +189,4 @@ rule semisup:
         runtime=30,
     shell:
         "python -m cld.runtime.warm semisup choose --preset {wildcards.preset} --store {input.store}"
-        " --trials {input.reports} --score {output} --device {config[device]} > {log} 2>&1"
+        " --trials {input.reports} --score {output} --device $CLD_DEVICE > {log} 2>&1"

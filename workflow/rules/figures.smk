@@ -1,14 +1,9 @@
 # Scenes, tables and runs -> figures.
 
 
-def files_of_figures(names):
-    """Figures of the chosen preset, in all formats."""
-    return expand(f"{RESULTS}/{PRESET}/figures/{{figure}}.{{kind}}", figure=names, kind=["png", "pdf", "csv"])
-
-
 rule all_figures:  # that the supplement prints
     input:
-        files_of_figures(TARGETS.supplement_figures(PRESET)),
+        TARGETS.figure_files(PRESET, TARGETS.supplement_figures(PRESET)),
 
 
 for name in ("fig_a1", *TABLE_OF_FIGURE):  # each by its name: snakemake fig_choice
@@ -17,7 +12,7 @@ for name in ("fig_a1", *TABLE_OF_FIGURE):  # each by its name: snakemake fig_cho
         name:
             name
         input:
-            files_of_figures([name]),
+            TARGETS.figure_files(PRESET, [name]),
 
 
 rule figure_a1:
@@ -99,7 +94,7 @@ rule figure_a3:
         caption=lambda wildcards: targets.report_caption(wildcards.preset, "fig_a3"),
     shell:
         "python -m cld.runtime.warm figure-a3 --store {input.store} --checkpoints {input.checkpoints}"
-        " --labels NPID NPID+CLD --figure {output.png} {output.pdf} --csv {output.csv} --device {config[device]}"
+        " --labels NPID NPID+CLD --figure {output.png} {output.pdf} --csv {output.csv} --device $CLD_DEVICE"
         " > {log} 2>&1"
 
 

@@ -4,8 +4,8 @@
 rule index:
     input:
         rules.all_stores.input,
-        files_of_tables(TARGETS.available_tables(PRESET)),
-        files_of_figures(TARGETS.available_figures(PRESET)),
+        TARGETS.table_files(PRESET, TARGETS.available_tables(PRESET)),
+        TARGETS.figure_files(PRESET, TARGETS.available_figures(PRESET)),
     output:
         f"{RESULTS}/{PRESET}/index.html",
     log:

@@ -20,13 +20,13 @@ rule pretrain:
         ENVIRONMENT
     container:
         None  # the launcher stays outside, where Slurm's commands are, and enters the container
-    threads: threads_of("pretrain", 1)
+    threads: TARGETS.threads("pretrain", 1)
     resources:
-        **requests("pretrain", mem_mb=4000, runtime=60, gpu=gpus_of_run),
+        **TARGETS.requests("pretrain", mem_mb=4000, runtime=60, gpu=gpus_of_run),
     params:
         folder=lambda wildcards, output: Path(output.checkpoint).parent,
         arguments=of(TARGETS.run_arguments, "run"),
         launcher=launcher,
     shell:
         "{params.launcher} python -m cld.runtime.warm train --preset {wildcards.preset} {params.arguments} --store {input.store}"
-        " --run-dir {params.folder} --replace-before $CLD_REPLACE_BEFORE --device {config[device]} > {log} 2>&1"
+        " --run-dir {params.folder} --replace-before $CLD_REPLACE_BEFORE --device $CLD_DEVICE > {log} 2>&1"

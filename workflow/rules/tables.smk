@@ -1,15 +1,9 @@
 # Scores -> cells -> tables.
 
 
-def files_of_tables(names):
-    """Tables of the chosen preset, in all formats."""
-    kinds = ["csv", "md", "tex", "html", "png"]
-    return expand(f"{RESULTS}/{PRESET}/tables/{{table}}.{{kind}}", table=names, kind=kinds)
-
-
 rule all_tables:  # that the supplement prints
     input:
-        files_of_tables(TARGETS.supplement_tables(PRESET)),
+        TARGETS.table_files(PRESET, TARGETS.supplement_tables(PRESET)),
 
 
 for name in table_names():  # each by its name: snakemake table_methods
@@ -18,7 +12,7 @@ for name in table_names():  # each by its name: snakemake table_methods
         name:
             name
         input:
-            files_of_tables([name]),
+            TARGETS.table_files(PRESET, [name]),
 
 
 rule cell:
@@ -33,9 +27,9 @@ rule cell:
     priority: SOON
     conda:
         ENVIRONMENT
-    threads: threads_of("cell", 1)
+    threads: TARGETS.threads("cell", 1)
     resources:
-        **requests("cell", mem_mb=500, runtime=5),
+        **TARGETS.requests("cell", mem_mb=500, runtime=5),
     params:
         cell=lambda wildcards: repr(
             targets.tables(wildcards.preset)[wildcards.table].cell(wildcards.row, wildcards.column)
