@@ -9,6 +9,7 @@ import pytest
 import safetensors
 import torch
 import yaml
+from results_tree import PROVENANCE
 from safetensors.torch import load_file
 from third_party import randomised, resnet10
 from torch import nn
@@ -27,16 +28,6 @@ from cld.training.run_id import run_id
 
 TORCHVISION = {"backbone.blocks": None, "backbone.width": 64, "backbone.stem": "imagenet"}
 TINY = {"backbone.blocks": [1, 1, 1, 1], "backbone.width": 4, "backbone.stem": "small", "head.dim": 8}
-PROVENANCE = {
-    "code": {"version": "1", "commit": None, "dirty": None},
-    "trained_by": None,
-    "libraries": {},
-    "device": "a",
-    "threads": 1,
-    "date": "2026-01-01T00:00:00+00:00",
-    "data_checksum": "c",
-    "wall_time_s": 1.0,
-}
 
 
 def trained(path, overrides=TINY, data="e" * 64):

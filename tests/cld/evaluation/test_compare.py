@@ -5,6 +5,7 @@ import sys
 
 import numpy as np
 import pytest
+from results_tree import PROVENANCE
 
 from cld.evaluation.compare import compare
 from cld.evaluation.compare import main as compare_main
@@ -24,16 +25,7 @@ def score(run, seed, hits):
         "metrics": {"top1": 100 * float(hits.mean())},
         "settings": {"split": "test"},
         "details": {"n": len(hits), "hits": {"top1": packed_hits(hits)}},
-        "provenance": {
-            "code": {"version": "1", "commit": None, "dirty": None},
-            "trained_by": None,
-            "libraries": {},
-            "device": "a",
-            "threads": 1,
-            "date": "2026-01-01T00:00:00+00:00",
-            "data_checksum": "c",
-            "wall_time_s": 1.0,
-        },
+        "provenance": dict(PROVENANCE),
     }
 
 
