@@ -23,10 +23,21 @@ class Workflow:
         self.cluster, self.checkout = cluster, checkout
         self.first_seen: dict[int, float] = {}
         self.held: set[int] = set()  # processes that are suspended
-        self.start()
+        self.start_with_single_processes()
 
     def start(self, *options: str) -> None:
         self.snakemake = self.checkout.start("all_tables", *options)
+
+    def start_with_single_processes(self) -> None:
+        """Start; whatever the order of submission, the run of two processes waits in the queue."""
+        for node in NODES:
+            self.cluster.command("scontrol", "update", f"nodename={node}", "state=drain", "reason=tests")
+        self.start()
+        wait_until(lambda: self.pretrainings() == 3, "jobs are submitted", TIMEOUT_S)
+        (self.of_two,) = (job["id"] for job in self.cluster.jobs() if "kmeans8" in job["comment"])
+        self.cluster.command("scontrol", "hold", self.of_two)
+        for node in NODES:
+            self.cluster.command("scontrol", "update", f"nodename={node}", "state=resume")
 
     def kill(self) -> None:
         """Kill Snakemake, as a login node's restart does."""
@@ -128,6 +139,7 @@ def disturb(workflow: Workflow) -> str:
     (lost_again,) = workflow.suspended(1, lost.run)
     for each in (stopped_again, lost_again):
         assert int(cluster.jobs(id=each.job)[0]["restarts"]) == 1
+    cluster.command("scontrol", "release", workflow.of_two)
 
     # Snakemake is killed, not its jobs: one completes its run before the next Snakemake starts, which is told
     # to train it anew; the other one completes its run later, and that is kept
