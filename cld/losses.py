@@ -1,10 +1,14 @@
-"""The losses that are not a plain cross-entropy: the cross-level loss, and noise-contrastive estimation."""
+"""The losses that are no plain cross-entropy: cross-level, over a bank or queue, and noise-contrastive."""
 
 import math
 
 import torch
 from torch import Tensor
+from torch.autograd.function import FunctionCtx, once_differentiable
 from torch.nn import functional as F
+
+#: Similarities that log_partition holds at a time: 1 MiB, a CPU core's cache; on a GPU as many as fill it.
+TILE, GPU_TILE = 1 << 18, 1 << 25
 
 
 def cross_level_loss(
@@ -57,6 +61,49 @@ def instance_group_loss(features: Tensor, labels: Tensor, centroids: Tensor, tem
     logits = features @ centroids.T / temperature  # (N, K)
     is_empty = torch.ones_like(centroids[:, 0], dtype=torch.bool).index_fill(0, labels, False)
     return F.cross_entropy(logits.masked_fill(is_empty, -torch.inf), labels)
+
+
+def log_partition(features: Tensor, rows: Tensor, temperature: float) -> Tensor:
+    """Log of the sum over all rows r of exp(f · r / T), for each feature f, in bounded memory.
+
+    What ``(features @ rows.T / T).logsumexp(dim=1)`` is, without ever holding all similarities: they are made
+    tile by tile, and the gradient, the softmax's mean of the rows over T, in the same pass.
+
+    Args:
+        features: (B, D).
+        rows: (N, D), constants such as a memory bank or a queue: they get no gradient.
+        temperature: T.
+
+    Returns:
+        (B,). It can be differentiated once.
+    """
+    return _LogPartition.apply(features, rows, temperature)
+
+
+class _LogPartition(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: FunctionCtx, features: Tensor, rows: Tensor, temperature: float) -> Tensor:
+        scaled = features / temperature
+        top = torch.full_like(scaled[:, :1], -torch.inf)  # the largest logit so far
+        total = torch.zeros_like(top)  # of exp(logit - top)
+        mean = torch.zeros_like(scaled)  # of the rows, with these weights, times the total
+        tile = GPU_TILE if features.is_cuda else TILE
+        for some in rows.split(max(tile // len(features), 1)):
+            logits = scaled @ some.T
+            new_top = torch.maximum(top, logits.amax(dim=1, keepdim=True))
+            weights = logits.sub_(new_top).exp_()
+            shrink = (top - new_top).exp_()
+            total.mul_(shrink).add_(weights.sum(dim=1, keepdim=True))
+            mean.mul_(shrink).addmm_(weights, some)
+            top = new_top
+        ctx.save_for_backward(mean / (total * temperature))
+        return (top + total.log()).squeeze(1)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: FunctionCtx, gradient: Tensor) -> tuple[Tensor, None, None]:
+        (of_features,) = ctx.saved_tensors
+        return gradient[:, None] * of_features, None, None
 
 
 def nce_loss(logits: Tensor, n_images: int, log_z: Tensor) -> Tensor:

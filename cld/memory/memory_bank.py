@@ -4,6 +4,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from cld.losses import log_partition
+
 
 class MemoryBank(nn.Module):
     """One feature for every training image (Wu et al. 2018, NPID), compared with by a full softmax.
@@ -27,6 +29,23 @@ class MemoryBank(nn.Module):
     def logits(self, features: Tensor, temperature: float) -> Tensor:
         """Similarity (B, n) of each of ``features`` (B, dim) to every row, over ``temperature``."""
         return features @ self.memory.T / temperature
+
+    def loss(self, features: Tensor, index: Tensor, temperature: float) -> tuple[Tensor, Tensor, Tensor]:
+        """Cross-entropy of telling each image from all others, the mean over the batch.
+
+        Args:
+            features: (B, dim).
+            index: (B,), the images' own rows.
+
+        Returns:
+            The loss, and without gradient the mean similarity to the own row and to the others; scalars.
+        """
+        own = (features * self.memory[index]).sum(dim=1)  # B
+        loss = (log_partition(features, self.memory, temperature) - own / temperature).mean()
+        with torch.no_grad():
+            everything = features.mean(dim=0) @ self.memory.sum(dim=0)
+            others = (everything - own.mean()) / (len(self.memory) - 1)
+        return loss, own.detach().mean(), others
 
     @torch.no_grad()
     def update(self, features: Tensor, index: Tensor) -> None:

@@ -4,6 +4,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from cld.losses import log_partition
 from cld.runtime.errors import InputError
 
 
@@ -35,6 +36,22 @@ class MomentumQueue(nn.Module):
         """
         positive = (queries * keys).sum(dim=1, keepdim=True)
         return torch.cat([positive, queries @ self.queue.T], dim=1) / temperature
+
+    def loss(self, queries: Tensor, keys: Tensor, temperature: float) -> tuple[Tensor, Tensor, Tensor]:
+        """Cross-entropy of telling each query's own key from the queue, the mean over the batch.
+
+        Args:
+            queries, keys: (B, dim).
+
+        Returns:
+            The loss, and without gradient the mean similarity to the own key and to the queue; scalars.
+        """
+        own = (queries * keys).sum(dim=1)  # B
+        positive, negatives = own / temperature, log_partition(queries, self.queue, temperature)
+        loss = (torch.logaddexp(positive, negatives) - positive).mean()
+        with torch.no_grad():
+            others = queries.mean(dim=0) @ self.queue.mean(dim=0)
+        return loss, own.detach().mean(), others
 
     @torch.no_grad()
     def enqueue(self, keys: Tensor) -> None:

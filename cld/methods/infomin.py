@@ -11,7 +11,6 @@ from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from cld.augment.jigsaw import GRID, jigsaw_patches, patch_size
 from cld.methods.base import Method, StepOutput
@@ -72,8 +71,7 @@ class InfoMin(Method):
         size = patch_size(views[0].shape[-1])
         patches = jigsaw_patches(views[0], size, torch.default_generator)  # B·9, 3, p, p
         q = self.encode_patches(patches)  # B, d
-        logits = self.moco.queue.logits(q, step.carry["k"], self.moco.temperature)  # B, 1 + K
-        jigsaw_loss = F.cross_entropy(logits, logits.new_zeros(len(logits), dtype=torch.int64))
+        jigsaw_loss, *_ = self.moco.queue.loss(q, step.carry["k"], self.moco.temperature)
         loss = (1 - self.jigsaw_weight) * step.loss + self.jigsaw_weight * jigsaw_loss
         logs = {"instance_loss": loss.detach(), "jigsaw_loss": jigsaw_loss.detach()}
         return replace(step, loss=loss, logs=step.logs | logs)

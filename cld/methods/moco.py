@@ -11,7 +11,6 @@ from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from cld.memory import MomentumQueue
 from cld.methods.base import Method, StepOutput
@@ -44,9 +43,7 @@ class MoCo(Method):
         k = self.encode_keys([key]) if keys is None else keys  # B, d
         encoded = [self.encoder.encode(view) for view in queries]  # Q of (B, D), (B, d)
         q = torch.cat([view.embedding for view in encoded])  # Q·B, d
-        logits = self.queue.logits(q, k.repeat(len(queries), 1), self.temperature)  # Q·B, 1 + K
-        loss = F.cross_entropy(logits, logits.new_zeros(len(logits), dtype=torch.int64))
-        positive, negative = (part.mean() * self.temperature for part in logits.detach().tensor_split([1], 1))
+        loss, positive, negative = self.queue.loss(q, k.repeat(len(queries), 1), self.temperature)
         return StepOutput(
             loss,
             encoded,

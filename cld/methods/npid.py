@@ -10,7 +10,6 @@ from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from cld.losses import estimate_log_z, nce_loss
 from cld.memory import MemoryBank
@@ -62,24 +61,22 @@ class NPID(Method):
         target = index.repeat(len(views))  # V·B
         carry = {"z": torch.stack([view.embedding.detach() for view in encoded], dim=1), "index": index}
         if self.n_negatives is None:
-            logits = self.bank.logits(z, self.temperature)  # V·B, N
-            loss = F.cross_entropy(logits, target)
-            own = logits.detach().gather(1, target[:, None])
-            others = (logits.detach().sum() - own.sum()) / (logits.numel() - len(own))
+            loss, own, others = self.bank.loss(z, target, self.temperature)
         else:
             logits = self.bank.sampled_logits(z, target, self.n_negatives, self.temperature)  # V·B, 1 + K
             n_images = len(self.bank.memory)
             log_z = torch.where(self.has_z, self.log_z, estimate_log_z(logits, n_images))
             loss = nce_loss(logits, n_images, log_z)
             carry["log_z"] = log_z.expand(len(index))
-            own, others = (part.mean() for part in logits.detach().tensor_split([1], dim=1))
+            similarity = logits.detach() * self.temperature
+            own, others = (part.mean() for part in similarity.tensor_split([1], dim=1))
         return StepOutput(
             loss,
             encoded,
             logs={
                 "instance_loss": loss.detach(),
-                "positive_similarity": own.mean() * self.temperature,
-                "negative_similarity": others * self.temperature,
+                "positive_similarity": own,
+                "negative_similarity": others,
             },
             carry=carry,
         )

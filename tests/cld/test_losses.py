@@ -2,8 +2,11 @@ import math
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from torch.nn.functional import normalize
 
+from cld import losses
 from cld.clustering import group_means
 from cld.losses import cross_level_loss, instance_group_loss
 
@@ -98,3 +101,27 @@ def test_one_group_for_all_costs_nothing():
     features = unit(6, 4)
     labels = torch.zeros(6, dtype=torch.int64)
     assert instance_group_loss(features, labels, features[:1], 0.1).item() == 0
+
+
+@settings(max_examples=40)
+@given(
+    n=st.integers(1, 9),
+    n_rows=st.integers(1, 60),
+    tile=st.integers(1, 200),
+    temperature=st.sampled_from([0.001, 0.07, 1.0]),
+    seed=st.integers(0, 99),
+)
+def test_log_partition_is_logsumexp_and_its_gradient(n, n_rows, tile, temperature, seed):
+    """Whatever the tiles; at T = 0.001 exp(f · r / T) is beyond float64."""
+    generator = torch.Generator().manual_seed(seed)
+    features, rows = (torch.randn(size, 5, generator=generator, dtype=torch.float64) for size in (n, n_rows))
+    weights = torch.randn(n, generator=generator, dtype=torch.float64)
+    found = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(losses, "TILE", tile)
+        for compute in (losses.log_partition, lambda f, r, t: (f @ r.T / t).logsumexp(dim=1)):
+            leaf = features.clone().requires_grad_()
+            value = compute(leaf, rows, temperature)
+            (value @ weights).backward()
+            found.append((value.detach(), leaf.grad))
+    torch.testing.assert_close(*found, rtol=1e-10, atol=1e-10)

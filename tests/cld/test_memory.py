@@ -27,6 +27,15 @@ def test_bank_logits_loss_and_gradient_are_the_authors(golden):
     torch.testing.assert_close(logits, golden["npid_logits"], rtol=1e-5, atol=1e-5)
     assert loss.item() == pytest.approx(golden["npid_loss"], rel=1e-6)
     torch.testing.assert_close(x.grad, golden["npid_grad_x"], rtol=1e-4, atol=1e-7)
+    x.grad = None
+    loss, own, others = bank.loss(x, golden["npid_y"], golden["npid_T"])
+    loss.backward()
+    assert loss.item() == pytest.approx(golden["npid_loss"], rel=1e-6)
+    torch.testing.assert_close(x.grad, golden["npid_grad_x"], rtol=1e-4, atol=1e-7)
+    similarity = logits.detach() * golden["npid_T"]
+    is_own = torch.nn.functional.one_hot(golden["npid_y"], similarity.shape[1]).bool()
+    assert own.item() == pytest.approx(similarity[is_own].mean().item(), abs=1e-6)
+    assert others.item() == pytest.approx(similarity[~is_own].mean().item(), abs=1e-6)
 
 
 def test_bank_update_is_the_authors(golden):
@@ -91,6 +100,11 @@ def test_queue_is_the_authors(golden):
         torch.testing.assert_close(logits, golden["moco_logits"][step], rtol=1e-5, atol=1e-5)
         loss = cross_entropy(logits, torch.zeros(len(q), dtype=torch.int64))
         assert loss.item() == pytest.approx(golden["moco_loss"][step].item(), rel=1e-5)
+        loss, own, others = queue.loss(q, k, golden["moco_T"])
+        assert loss.item() == pytest.approx(golden["moco_loss"][step].item(), rel=1e-5)
+        similarity = logits * golden["moco_T"]
+        assert own.item() == pytest.approx(similarity[:, 0].mean().item(), abs=1e-6)
+        assert others.item() == pytest.approx(similarity[:, 1:].mean().item(), abs=1e-6)
         queue.enqueue(k)
     torch.testing.assert_close(queue.queue, golden["moco_queue_after"], rtol=0, atol=0)
 
@@ -124,7 +138,9 @@ def test_gradient_reaches_the_queries_only():
     queue = MomentumQueue(8, 4)
     queries, keys = unit(3, 4).requires_grad_(), unit(3, 4, seed=1)
     cross_entropy(queue.logits(queries, keys, 0.2), torch.zeros(3, dtype=torch.int64)).backward()
-    assert queries.grad.abs().sum() > 0
+    expected, queries.grad = queries.grad, None
+    queue.loss(queries, keys, 0.2)[0].backward()
+    torch.testing.assert_close(queries.grad, expected)
     assert not queue.queue.requires_grad
 
 

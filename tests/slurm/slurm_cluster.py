@@ -30,8 +30,9 @@ SlurmctldPort={port}
 SlurmUser=root
 SlurmdUser=root
 AuthType=auth/munge
-# a requeued job waits until its credential has expired, two minutes without this
-AuthInfo=socket={folder}/munge.socket,cred_expire=5
+# a requeued job waits until its credential has expired: two minutes without this; longer than messages of its
+# earlier start are under way, which would end the new one
+AuthInfo=socket={folder}/munge.socket,cred_expire=15
 CredType=cred/munge
 ProctrackType=proctrack/linuxproc
 TaskPlugin=task/none
