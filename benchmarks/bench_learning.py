@@ -1,6 +1,6 @@
 """The learning modules' times as ratios to an obvious yardstick, on one core.
 
-``python benchmarks/bench_learning.py`` takes about 40 s.
+``python benchmarks/bench_learning.py`` takes about 50 s.
 """
 
 import hashlib
@@ -23,6 +23,7 @@ from cld.data import EncodedSplit, write_encoded_store
 from cld.data.epoch_sampler import EpochSampler
 from cld.data.view_batches import view_batches
 from cld.evaluation.knn import knn_classify
+from cld.memory import MemoryBank
 
 #: The augmentation of the supplement.
 AUGMENT = {
@@ -46,6 +47,7 @@ def main() -> None:
         jpegs_against_image_folder(128, workers=2),
         *(rand_augment_against_pil(*case) for case in ((32, 256), (224, 32))),
         *(kmeans_against_its_products(256, 128, n_groups) for n_groups in (10, 64, 128, 256)),
+        softmax_against_its_products(512, 50_000, 128),
         knn_against_its_product(20_000, 2_000, 128, k=200),
     ]
     print(f"{'what':<44} {'yardstick':<34} {'ratio':>7}")
@@ -151,6 +153,24 @@ def kmeans_against_its_products(n: int, dim: int, n_groups: int) -> tuple[str, s
 
     kmeans, bare = medians(lambda: spherical_kmeans(features, n_groups, 5), products)
     return f"k-means, {n} x {dim}, {n_groups} groups", "its matrix products", kmeans / bare
+
+
+def softmax_against_its_products(n: int, n_rows: int, dim: int) -> tuple[str, str, float]:
+    """Time of the loss over a bank, forward and backward, over that of its two matrix products."""
+    bank = MemoryBank(n_rows, dim, momentum=0.5)
+    features = torch.nn.functional.normalize(torch.randn(n, dim), dim=1).requires_grad_()
+    index = torch.randint(n_rows, (n,))
+
+    def loss() -> None:
+        features.grad = None
+        bank.loss(features, index, 0.1)[0].backward()
+
+    def products() -> None:
+        similarity = features.detach() @ bank.memory.T
+        similarity @ bank.memory
+
+    whole, bare = medians(loss, products)
+    return f"softmax over a bank, {n} x {n_rows} x {dim}", "its matrix products", whole / bare
 
 
 def knn_against_its_product(n_train: int, n_test: int, dim: int, k: int) -> tuple[str, str, float]:
