@@ -16,7 +16,7 @@ from functools import cache
 from pathlib import Path
 
 import yaml
-from jsonschema import Draft202012Validator
+from jsonschema import Draft202012Validator, validators
 
 from cld.runtime.errors import InputError
 
@@ -40,28 +40,40 @@ PUBLISHED = "published"
 ABOUT = {"key_views": 0, "sections": [], "passes_per_view": 3, "passes_per_image": 0}
 #: Optional keys of a dataset's file.
 OF_DATASET = {"plan": {}, "seeds": None}
+#: Sections of a dataset that change runs. A preset's lie over all other layers, see :func:`defaults`.
+OF_RUNS = ("run", "methods")
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML with ``1e-4`` as a number (YAML 1.1 reads a string) and a repeated key as an error."""
+    """YAML with ``1e-4`` and ``1e2`` as numbers (YAML 1.1 reads strings), and keys as they are written.
 
+    ``1e2`` is a whole number, ``1.0e2`` is not. A repeated key is an error.
+    """
+
+
+_NUMBER = re.compile(r"[-+]?(?:[0-9]+\.[0-9]*|\.[0-9]+|[0-9]+)(?:[eE][-+]?[0-9]+)?|[-+]?\.(?:inf|nan)")
+_WHOLE = re.compile(r"([-+]?[0-9]+)[eE]\+?([0-9]{1,2})")
 
 _Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float",
-    re.compile(r"^[-+]?(?:[0-9]+\.[0-9]*|\.[0-9]+|[0-9]+)(?:[eE][-+]?[0-9]+)?$|^[-+]?\.(?:inf|nan)$"),
-    list("-+0123456789."),
+    "tag:yaml.org,2002:float", re.compile(f"^(?:{_NUMBER.pattern})$"), list("-+0123456789.")
 )
 
 
+def _number(loader: _Loader, node: yaml.ScalarNode) -> float:
+    whole = _WHOLE.fullmatch(node.value)
+    return int(whole[1]) * 10 ** int(whole[2]) if whole else loader.construct_yaml_float(node)
+
+
 def _mapping_without_repeats(loader: _Loader, node: yaml.MappingNode) -> dict:
-    keys = [loader.construct_object(key) for key, _ in node.value]
-    repeated = next((key for key in keys if keys.count(key) > 1), None)
+    names = [key.value for key, _ in node.value]
+    repeated = next((name for name in names if names.count(name) > 1), None)
     if repeated is not None:
         raise yaml.constructor.ConstructorError(None, None, f"key '{repeated}' stands twice", node.start_mark)
-    loader.flatten_mapping(node)
-    return {
-        loader.construct_object(k, deep=True): loader.construct_object(v, deep=True) for k, v in node.value
-    }
+    loader.flatten_mapping(node)  # of "<<", whose keys may stand again
+    return {str(key.value): loader.construct_object(value, deep=True) for key, value in node.value}
+
+
+_Loader.add_constructor("tag:yaml.org,2002:float", _number)
 
 
 _Loader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping_without_repeats)
@@ -70,6 +82,15 @@ _Loader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping
 def parse_yaml(text: str) -> object:
     """Parse YAML text as the configuration files are parsed."""
     return yaml.load(text, _Loader)
+
+
+def as_parsed(value: object) -> object:
+    """What another YAML reader gave, as :func:`parse_yaml` gives it: keys are text, ``2e-1`` is a number."""
+    if isinstance(value, Mapping):
+        return {str(key): as_parsed(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [as_parsed(item) for item in value]
+    return parse_yaml(value) if isinstance(value, str) and _NUMBER.fullmatch(value) else value
 
 
 @cache
@@ -109,13 +130,22 @@ def display_path(path: Path) -> str:
     return str(path.relative_to(ROOT)) if path.is_relative_to(ROOT) else str(path)
 
 
+#: JSON's whole numbers include 4.0; Python's do not, and what takes a number of images needs one of Python's.
+_Validator = validators.extend(
+    Draft202012Validator,
+    type_checker=Draft202012Validator.TYPE_CHECKER.redefine(
+        "integer", lambda _, value: isinstance(value, int) and not isinstance(value, bool)
+    ),
+)
+
+
 def validate(value: object, schema: str, where: str) -> None:
     """Check ``value`` against ``cld/schemas/<schema>.schema.yaml``.
 
     Raises:
         InputError: names ``where``, the key and, for an unknown key, the nearest valid one.
     """
-    validator = Draft202012Validator(_read_yaml(SCHEMAS / f"{schema}.schema.yaml"))
+    validator = _Validator(_read_yaml(SCHEMAS / f"{schema}.schema.yaml"))
     error = min(validator.iter_errors(value), key=lambda e: (len(e.path), str(e.path)), default=None)
     if error is None:
         return
@@ -165,13 +195,15 @@ def merge(base: Mapping, changes: Mapping, where: str, prefix: str = "") -> dict
 
 
 def nested(dotted: Mapping[str, object]) -> dict:
-    """``{"cld.weight": 1}`` as ``{"cld": {"weight": 1}}``."""
+    """``{"cld.weight": 1}`` as ``{"cld": {"weight": 1}}``; sections may also be nested in part already."""
     tree: dict = {}
-    for key, value in dotted.items():
+    for key, value in flat(dotted).items():
         *sections, name = str(key).split(".")
         node = tree
         for section in sections:
             node = node.setdefault(section, {})
+            if not isinstance(node, dict):
+                raise InputError(f"'{key}': {section} has a value of its own already; give one of the two")
         node[name] = value
     return tree
 
@@ -180,7 +212,8 @@ def flat(tree: Mapping, prefix: str = "") -> dict[str, object]:
     """``{"cld": {"weight": 1}}`` as ``{"cld.weight": 1}``: the inverse of :func:`nested`."""
     leaves = {}
     for key, value in tree.items():
-        leaves |= flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value}
+        is_section = isinstance(value, Mapping) and value
+        leaves |= flat(value, f"{prefix}{key}.") if is_section else {f"{prefix}{key}": value}
     return leaves
 
 
@@ -191,7 +224,10 @@ def parse_overrides(arguments: Iterable[str]) -> dict[str, object]:
         key, equals, value = argument.partition("=")
         if not equals or not key:
             raise InputError(f"'{argument}': an override is written key=value, for example cld.weight=0.5")
-        overrides[key] = parse_yaml(value)
+        try:
+            overrides[key] = parse_yaml(value)
+        except yaml.YAMLError:
+            raise InputError(f"'{argument}': the value is no YAML; put what is text in quotes") from None
     return overrides
 
 
@@ -286,8 +322,15 @@ def _scaled(preset: str, kind: str, name: str, optional: Mapping | None = None) 
     path = CONFIG / kind / f"{name}.yaml"
     content = read_yaml(path)
     validate(content, kind.removesuffix("s"), display_path(path))
-    scale = load_preset(preset)[kind].get(name, {})
-    return merge({**(optional or {}), **content}, scale, f"config/presets/{preset}.yaml", f"{kind}.{name}.")
+    scale = _of_preset(preset, kind, name, content)
+    own = {key: value for key, value in scale.items() if key not in OF_RUNS}
+    return merge({**(optional or {}), **content}, own, f"config/presets/{preset}.yaml", f"{kind}.{name}.")
+
+
+def _of_preset(preset: str, kind: str, name: str, content: Mapping) -> dict:
+    """What a preset changes of a dataset or source: what it says of ``folder`` holds for all own images."""
+    scales = load_preset(preset)[kind]
+    return scales.get(name, scales.get("folder", {}) if content.get("builder") == "image_folder" else {})
 
 
 def load_protocol(preset: str, protocol: str) -> dict:
@@ -405,6 +448,7 @@ def defaults(preset: str, dataset: str, method: str, recipe: str) -> dict:
     scale, where = load_preset(preset), f"config/presets/{preset}.yaml"
     run = merge(run, scale["run"], where, "run.")
     run = merge(run, scale["methods"].get(method, {}), where, f"methods.{method}.")
-    own, section = scale["datasets"].get(dataset, {}), f"datasets.{dataset}."  # stands over what is for all
+    own = _of_preset(preset, "datasets", dataset, settings)  # stands over what is for all
+    section = f"datasets.{dataset}."
     run = merge(run, own.get("run", {}), where, f"{section}run.")
     return merge(run, own.get("methods", {}).get(method, {}), where, f"{section}methods.{method}.")

@@ -51,7 +51,7 @@ class InfoMin(Method):
 
     @classmethod
     def from_config(cls, config: Mapping, n_images: int) -> "InfoMin":
-        """The method of a run's configuration; nothing of it grows with ``n_images``."""
+        """The method of a run's configuration; see :meth:`MoCo.from_config`."""
         moco = MoCo.from_config(config, n_images)
         kind, dim = config["head"]["kind"], config["head"]["dim"]
         patch_head = build_projection(config, moco.encoder.backbone.out_features)

@@ -17,6 +17,7 @@ from cld.methods.base import Method, StepOutput
 from cld.methods.encoder import Encoder, build_encoder
 from cld.methods.shuffled_keys import encode_shuffled
 from cld.models.ema_update import ema_update_
+from cld.runtime.errors import InputError
 
 
 class MoCo(Method):
@@ -29,9 +30,18 @@ class MoCo(Method):
 
     @classmethod
     def from_config(cls, config: Mapping, n_images: int) -> "MoCo":
-        """The method of a run's configuration; the queue does not grow with ``n_images``."""
+        """The method of a run's configuration for a training set of ``n_images``.
+
+        Raises:
+            InputError: the queue is longer than an epoch: it would hold older keys of a batch's own images.
+        """
+        size = config["queue"]["size"]
+        if size > n_images:
+            raise InputError(
+                f"queue.size {size}: there are {n_images} training images; set queue.size={n_images} or less"
+            )
         encoder = build_encoder(config, config["precision"])
-        queue = MomentumQueue(config["queue"]["size"], config["head"]["dim"])
+        queue = MomentumQueue(size, config["head"]["dim"])
         return cls(encoder, queue, config["queue"]["momentum"], config["temperature"])
 
     def encode_keys(self, views: Sequence[Tensor]) -> Tensor:

@@ -7,12 +7,20 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
 from cld import config
 from cld.runtime.errors import InputError
 from cld.training.run_id import overrides_of, run_id
+
+
+@pytest.fixture
+def own_config(tmp_path, monkeypatch):
+    """A copy of the configuration; to be changed before it is read."""
+    monkeypatch.setattr(config, "CONFIG", tmp_path / "config")
+    return Path(shutil.copytree(config.ROOT / "config", tmp_path / "config"))
 
 
 def run(**overrides):
@@ -113,6 +121,53 @@ def test_numbers_on_the_command_line_are_numbers(number):
     for written in (repr(number), f"{number:e}"):
         (value,) = config.parse_overrides([f"optimiser.lr={written}"]).values()
         assert value == float(written)
+
+
+def test_whole_numbers_may_have_exponents_and_fractions_are_refused_by_name():
+    overrides = config.parse_overrides(["queue.size=2e3", "optimiser.batch_size=1e2", "optimiser.lr=2e-1"])
+    assert overrides == {"queue.size": 2000, "optimiser.batch_size": 100, "optimiser.lr": 0.2}
+    assert {*map(type, overrides.values())} == {int, float}
+    with pytest.raises(InputError, match=r"queue\.size: 2000\.5 is not of type 'integer'"):
+        config.load_run("demo", "cifar10", "moco", 0, {"queue.size": 2000.5})
+    with pytest.raises(InputError, match=r"queue\.size: 2000\.0 is not of type 'integer'"):
+        config.load_run("demo", "cifar10", "moco", 0, {"queue.size": 2000.0})
+
+
+def test_what_another_reader_gave_is_read_as_here():
+    text = "checkpoints: {2021: {set: {temperature: 2e-1, queue.size: 4e3}, file: a.pth}, 1e2: {file: 7}}"
+    theirs = yaml.safe_load(text)
+    assert config.as_parsed(theirs) == config.parse_yaml(text)
+
+
+@pytest.mark.parametrize("argument", ["cld.weight=[", "cld.weight={a: ", "cld=5"])
+def test_a_broken_override_is_one_line(argument):
+    with pytest.raises(InputError, match="cld") as error:
+        config.load_run("demo", "cifar10", "npid", 0, config.parse_overrides([argument]))
+    assert "\n" not in str(error.value)
+
+
+def test_sections_and_dotted_keys_mean_the_same():
+    for changes in (
+        {"optimiser": {"lr": 0.1}, "optimiser.epochs": 7},
+        {"optimiser.epochs": 7, "optimiser": {"lr": 0.1}},
+        {"optimiser.epochs": 7, "optimiser.lr": 0.1},
+    ):
+        optimiser = config.load_run("demo", "cifar10", "npid", 0, changes)["optimiser"]
+        assert (optimiser["epochs"], optimiser["lr"]) == (7, 0.1)
+    with pytest.raises(InputError, match=r"'cld\.weight': cld has a value of its own"):
+        config.load_run("demo", "cifar10", "npid", 0, {"cld": 5, "cld.weight": 1})
+
+
+def test_a_dataset_of_ones_own_may_say_what_its_own_comment_proposes(own_config):
+    """Whatever the preset says of it; a second folder of images has the first one's settings."""
+    folder = own_config / "datasets/folder.yaml"
+    text = folder.read_text().replace("run: {}", "run: {cld: {n_groups: 32}}")
+    folder.write_text(text)
+    (own_config / "datasets/photos.yaml").write_text(text)
+    assert config.load_run("paper", "folder", "moco")["cld"]["n_groups"] == 32
+    first, second = (config.load_run("demo", name, "moco") for name in ("folder", "photos"))
+    assert first == {**second, "dataset": "folder"}
+    assert first["queue"]["size"] == 256  # the demo's, of small folders
 
 
 def test_reading_a_file_twice_gives_independent_dictionaries():

@@ -26,6 +26,8 @@ def or_exit(function, *arguments):
         sys.exit(f"error: {error}")
 
 
+or_exit(settings.load_config)  # a key that stands twice, which Snakemake's reader takes
+config.update(settings.as_parsed(config))
 or_exit(settings.validate, config, "config", "config/config.yaml")
 PRESET = config["preset"]
 RESULTS = config["results"]

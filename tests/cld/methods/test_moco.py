@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from cld.methods import build_method
+from cld.runtime.errors import InputError
 
 N, B = 20, 8
 
@@ -39,6 +40,14 @@ def test_loss_is_the_mean_over_the_queries_against_key_and_queue(method, batch):
     with_queue = torch.stack([method.encoder(view) @ method.queue.queue.T for view in queries]).mean()
     assert step.logs["positive_similarity"].item() == pytest.approx(with_key.item(), rel=1e-4)
     assert step.logs["negative_similarity"].item() == pytest.approx(with_queue.item(), abs=1e-6)
+
+
+@pytest.mark.parametrize("name", ["moco", "moco_v2", "infomin"])
+def test_a_queue_that_is_longer_than_an_epoch_is_refused(name, tiny_run):
+    config = tiny_run(name, {"queue.size": 21})
+    with pytest.raises(InputError, match=r"queue\.size 21: there are 20 training images; set queue\.size=20"):
+        build_method(config, 20)
+    build_method(config, 21)
 
 
 def test_queries_carry_the_gradient_and_the_key_none(method, batch):

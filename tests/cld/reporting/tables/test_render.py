@@ -289,7 +289,7 @@ def test_tables_now_renders_what_there_is_and_deletes_what_is_gone(tmp_path, mon
     monkeypatch.setattr(sys, "argv", ["cld tables", "--now", "--results", str(tmp_path)])
     tables_command.main()
     printed = capsys.readouterr().out
-    assert "table_a1: 1 of 12 cells" in printed and "table_a2: 0 of 12 cells" in printed
+    assert "table_a1: 1 of 12 cells" in printed and "table_a2: 0 of 14 cells" in printed
     assert {file.name for file in stale.parent.iterdir()} == {f"table_a1.{kind}" for kind in render.KINDS}
     assert "50.0 (1 of 2 seeds)" in (stale.parent / "table_a1.md").read_text()
 
