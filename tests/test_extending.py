@@ -1,4 +1,4 @@
-"""The worked example of docs/extending.md, done as it says in a checkout of one's own."""
+"""The worked examples of docs/extending.md, done as it says in a checkout of one's own."""
 
 import re
 import shutil
@@ -9,12 +9,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from cld.config import load_run
-from cld.data import Split, write_store
+from cld.data import Split, read_info, write_store
 from cld.training.run_id import run_id as run_id_of
 
 ROOT = Path(__file__).parents[1]
+GUIDE = ROOT / "docs/extending.md"
 SMALL = [
     "queue.size=32",
     "backbone.width=4",
@@ -30,11 +32,15 @@ SMALL = [
 def checkout(tmp_path_factory):
     """The project with the guide's files in it, and a small store beside it."""
     folder = tmp_path_factory.mktemp("extended")
-    for name in ("cld", "config", "workflow"):
+    for name in ("cld", "config", "data_prep", "workflow"):
         shutil.copytree(ROOT / name, folder / name)
-    text = (ROOT / "docs/extending.md").read_text()
+    shutil.copy(ROOT / "environment.yml", folder)
+    text = GUIDE.read_text()
     blocks = re.findall(r"`([\w/.]+)`:\n\n```\w+\n(.*?)```", text, re.S)
     assert [path for path, _ in blocks] == [
+        "config/sources/eth80.yaml",
+        "config/datasets/eth80.yaml",
+        "config/tables/table_eth80.yaml",
         "cld/methods/ressl.py",
         "cld/methods/__init__.py",
         "config/methods/ressl.yaml",
@@ -74,6 +80,31 @@ def test_the_method_of_the_guide_trains_alone_and_with_cld(checkout, weight, vie
     assert config["ressl"] == {"key_temperature": 0.05}
     assert all(row["instance_loss"] > 0 for row in checkpoint["rows"])
     assert ("cld_loss" in checkpoint["rows"][0]) == (weight != "0")
+
+
+def test_the_ablation_of_the_guide_takes_three_files(checkout):
+    """Pictures in the layout that it names become a store, and its table plans the runs that it says."""
+    images, rng = checkout / "data/eth80", np.random.default_rng(0)
+    for split, n in (("train", 4), ("test", 2)):
+        for category in ("apple", "car"):
+            (images / split / category).mkdir(parents=True)
+            for number in range(n):
+                pixels = rng.integers(0, 256, (40, 48, 3), dtype=np.uint8)
+                Image.fromarray(pixels).save(images / split / category / f"{number}.png")
+
+    def snakemake(*arguments):
+        command = [sys.executable, "-m", "snakemake", "--cores", "2", *arguments]
+        done = subprocess.run(
+            [*command, "--config", "preset=small"], cwd=checkout, capture_output=True, text=True
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout + done.stderr
+
+    snakemake("results/small/stores/eth80.h5")
+    info = read_info(checkout / "results/small/stores/eth80.h5")
+    assert (info.sizes, info.image_size, info.classes) == ({"train": 8, "test": 4}, 32, ["apple", "car"])
+    plan = snakemake("--dry-run", "table_eth80")
+    assert re.search(r"^pretrain +30$", plan, re.M) and "30 runs" in GUIDE.read_text()
 
 
 def test_the_methods_own_sections_are_part_of_its_runs_identity_and_of_no_others(checkout):

@@ -305,9 +305,10 @@ def _require_known_keys(spec: Mapping, rows: list[_Line], columns: list[_Line], 
     for preset, scale in spec.get("presets", {}).items():
         used += [(f"presets.{preset}.{kind}", scale.get(kind, {}), keys) for kind, keys in known.items()]
         used += [(f"presets.{preset}.drop", scale.get("drop", []), droppable)]
+    references = [f"{REFERENCE_ROW}/{entry['key']}" for entry in spec.get("references", [])]
     for n, claim in enumerate(spec.get("claims", [])):
         places = [place for contrast in _contrasts(claim) for place in contrast.places]
-        used += [(f"claims.{n}", map("/".join, places), grid)]
+        used += [(f"claims.{n}", map("/".join, places), grid + references)]
     for section, keys, valid in used:
         for key in keys:
             if key not in valid:
