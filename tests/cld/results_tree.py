@@ -63,8 +63,8 @@ def write_run(folder: Path, run: str, config: dict, epochs: int = 3) -> None:
 
 
 def write_cell(results: Path, cell: Cell, value: float, code: dict = CODE) -> None:
-    """A built cell of the demo with all that it was made of; a seed's value is one above the last one's."""
-    folder, runs = results / "demo", cell.runs
+    """A built cell with all that it was made of; a seed's value is one above the last one's."""
+    folder, runs = results / cell.preset, cell.runs
     subjects = runs or {None: None}
     scores = []
     for offset, (run, config) in enumerate(subjects.items()):

@@ -1,4 +1,7 @@
-"""Whether a table's numbers support the claims about them, by paired bootstrap over seeds and images."""
+"""Whether a table's numbers support the claims about them, by paired bootstrap over seeds and images.
+
+Generated data decide no claim: what they show changes with seed and machine.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -7,6 +10,8 @@ from cld.evaluation.statistics import LEVEL, Interval, bootstrap, paired_differe
 from cld.reporting.tables.spec import Claim, Contrast, Place, Table
 
 SUPPORTED, NOT_SUPPORTED, UNDECIDED, UNCHECKED = "supported", "not supported", "undecided", "not checked"
+#: Of every claim about generated data, whatever its numbers.
+NOT_TESTED = "not tested"
 
 
 @dataclass(frozen=True)
@@ -23,7 +28,7 @@ def check(claim: Claim, cells: Mapping[Place, dict], table: Table) -> Check:
 
     Of several contrasts the verdict is the worst, and the evidence is of the contrast that decides it. The
     verdict is ``undecided`` where an interval of 95 % holds both what is claimed and its opposite, or where
-    there is no interval.
+    there is no interval. On generated data it is ``not tested``, and the evidence is a difference alone.
     """
     missing = {place for contrast in claim.contrasts for place in contrast.places if place not in cells}
     if missing:
@@ -50,12 +55,16 @@ def check(claim: Claim, cells: Mapping[Place, dict], table: Table) -> Check:
         which = f"{one} less {other}, the farthest apart: "
     elif len(claim.contrasts) > 1:
         which = f"against {other}: "
+    seeds = f"{n_seeds} seeds" if n_seeds > 1 else "one seed"
+    if table.is_generated:
+        here = f"{which}difference here {signed(interval.mean)} points"
+        return Check(claim.text, NOT_TESTED, f"generated data, {seeds}, too small to tell ({here})")
     shown = "no interval"
     if interval.low is not None:
         shown = f"{LEVEL} % interval {signed(interval.low)} to {signed(interval.high)}"
     images = f"{n_images:,} images" if n_images > 1 else "images not known"
-    seeds = f"{n_seeds} seeds" if n_seeds > 1 else "one seed, which says nothing of others"
-    evidence = f"{which}difference {signed(interval.mean)} points, {shown} ({seeds}; {images})"
+    alone = ", which says nothing of others" * (n_seeds == 1)
+    evidence = f"{which}difference {signed(interval.mean)} points, {shown} ({seeds}{alone}; {images})"
     return Check(claim.text, verdict, evidence)
 
 

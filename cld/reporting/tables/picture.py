@@ -11,7 +11,7 @@ from matplotlib.textpath import text_to_path
 
 from cld.reporting.style import TEXT_WIDTH, plt, save
 
-GREY, WARNING, GAP = "#666666", "#b04a00", "#b04a00"
+GREY, PALE, WARNING, GAP = "#666666", "#999999", "#b04a00", "#b04a00"
 #: In points.
 SIZE, SMALL, LEADING = 7.0, 6.0, 1.5
 PAD_PT, MARGIN_PT = 5.0, 6.0
@@ -32,8 +32,8 @@ class Piece:
 
 def draw(shown: Mapping, path: str | Path) -> None:
     """Draw what :func:`cld.reporting.tables.render.view` shows, as wide as its columns need, and save it."""
-    # Columns of the picture to a column of the table: ours, published and difference, or ours alone.
-    step = 3 if shown["published"] else 1
+    # Columns of the picture to a column of the table.
+    step = len(shown["heads"])
     n_columns = 1 + step * len(shown["columns"])
     head, grid, references = (list(part(shown, step)) for part in (_head, _grid, _references))
     widths = _widths([*head, *grid, *references], n_columns)
@@ -75,12 +75,11 @@ def _head(shown: Mapping, step: int) -> Iterator[list[Piece]]:
     if step == 1:
         yield [first, *(Piece(name, start, start + 1) for start, name in names)]
         return
-    yield [Piece(name, start, start + 3, "center") for start, name in names]
+    yield [Piece(name, start, start + step, "center") for start, name in names]
+    ours, *others = shown["heads"]
     below = [first]
     for start in starts:
-        below.append(Piece("ours", start, start + 1))
-        below.append(Piece("published", start + 1, start + 2, colour=GREY))
-        below.append(Piece("difference", start + 2, start + 3, colour=GREY))
+        below += [Piece(ours, start, start + 1), *_others(shown, others, start + 1)]
     yield below
 
 
@@ -92,10 +91,7 @@ def _grid(shown: Mapping, step: int) -> Iterator[list[Piece]]:
             pieces = [Piece(row["label"], 0, 1, "left")]
             for n, cell in enumerate(row["cells"]):
                 start = 1 + step * n
-                pieces.append(_ours(cell, start))
-                if shown["published"]:
-                    pieces.append(Piece(cell["published"], start + 1, start + 2, colour=GREY))
-                    pieces.append(Piece(cell["difference"], start + 2, start + 3, colour=GREY))
+                pieces += [_ours(cell, start), *_others(shown, cell["others"], start + 1)]
             yield pieces
 
 
@@ -107,6 +103,12 @@ def _references(shown: Mapping, step: int) -> Iterator[list[Piece]]:
 def _ours(cell: Mapping, column: int) -> Piece:
     colour, weight = GAP if cell["missing"] else "black", "bold" if cell["best"] else "normal"
     return Piece(cell["ours"], column, column + 1, colour=colour, weight=weight)
+
+
+def _others(shown: Mapping, texts: list[str], first: int) -> list[Piece]:
+    """What stands beside our number, from a column on: paler still where it is but a target."""
+    colour = PALE if shown["generated"] else GREY
+    return [Piece(text, column, column + 1, colour=colour) for column, text in enumerate(texts, first)]
 
 
 def _text_width(text: str, size: float, weight: str = "normal", style: str = "normal") -> float:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
-from cld.config import load_preset
+from cld.config import is_generated, load_preset
 from cld.reporting.tables.claims import check, signed
 from cld.reporting.tables.picture import draw
 from cld.reporting.tables.spec import REFERENCE_ROW, Axis, Cell, Place, Table
@@ -27,6 +27,7 @@ COLUMNS = (
     "n_seeds",
     "preset",
     "dataset",
+    "generated",
     "cell",
     "protocol",
     "difference",
@@ -50,8 +51,9 @@ METRICS = {
 }
 #: On tables of generated data.
 DEMO_WARNING = (
-    "Demo: generated data and a small network. These are not reproductions of the published numbers, "
-    "which belong to the real dataset at full scale."
+    "Demo: generated data and a small network, to see that everything runs. The numbers, and which of them "
+    "is the largest, change with seed and machine. They are not reproductions, and no evidence for or "
+    "against any claim."
 )
 #: A LaTeX table with more lines than this runs over pages.
 LONG = 45
@@ -119,16 +121,19 @@ def code_version(code: Mapping) -> str:
 
 
 def difference(cell: Mapping) -> float | None:
-    """Ours less the published number, in percentage points."""
-    return None if cell["published"] is None else cell["value"] - cell["published"]
+    """Ours less the published number, in percentage points; None on generated data, which it is not about."""
+    if cell["published"] is None or cell["generated"]:
+        return None
+    return cell["value"] - cell["published"]
 
 
 def best_places(table: Table, cells: Mapping[Place, dict]) -> set[Place]:
     """Where the best numbers of the grid stand; a number without rivals is not called the best.
 
-    Only cells of one dataset, protocol and metric are compared, and equal ones (as printed) are equally good.
+    On generated data none is: which one it would be is chance. Only cells of one dataset, protocol and metric
+    are compared, and equal ones (as printed) are equally good.
     """
-    if table.best == "none":
+    if table.best == "none" or table.is_generated:
         return set()
     groups = {row.key: row.group for row in table.rows}
     rivals = defaultdict(list)
@@ -156,6 +161,7 @@ def tidy_csv(table: Table, cells: Mapping[Place, dict], results: str | Path) -> 
             "cell": f"{results}/{table.cells[place].path}",
             "difference": None if away is None else round(away, 4),
             "best": int(place in best),
+            "generated": int(cell["generated"]),
             "code": "; ".join(sorted(_versions(cell))),
             "precision": "; ".join(sorted(_precisions(cell))),
         }
@@ -170,11 +176,13 @@ def view(table: Table, cells: Mapping[Place, dict]) -> dict:
     """
     best = best_places(table, cells)
     generated = table.is_generated
+    heads = _heads(table)
     metrics = dict.fromkeys(METRICS[cell.metric] for cell in table.cells.values())
 
     def entry(row: Axis, column: str) -> dict:
         place = row.key, column
-        return {**_numbers(cells.get(place), table.cells.get(place)), "best": place in best}
+        numbers = _numbers(cells.get(place), table.cells.get(place), len(heads) - 1)
+        return {**numbers, "best": place in best}
 
     scale = load_preset(table.preset)["title"]
     return {
@@ -197,30 +205,38 @@ def view(table: Table, cells: Mapping[Place, dict]) -> dict:
             {"label": reference.label, **entry(Axis(REFERENCE_ROW, ""), reference.key)}
             for reference in table.references
         ],
-        "published": table.has_published,
-        "best": bool(best),
+        "heads": heads,
+        "generated": generated,
         "is_long": len(table.rows) + len({row.group for row in table.rows}) > LONG,
-        "checks_title": f"Checks of claims{', on demo numbers' * generated}:",
+        "checks_title": "Claims, which generated data cannot test:" if generated else "Checks of claims:",
         "checks": [check(claim, cells, table) for claim in table.claims],
         "notes": _notes(table, cells, bool(best)),
     }
 
 
-def _numbers(cell: Mapping | None, asked: Cell | None) -> dict:
-    """What is printed in a place: nothing where no cell applies, and MISSING where it has not been built."""
+def _heads(table: Table) -> list[str]:
+    """What stands in each column of the grid: ours, and the published number where the table has any."""
+    if not table.has_published:
+        return ["ours"]
+    return ["ours", "paper's target"] if table.is_generated else ["ours", "published", "difference"]
+
+
+def _numbers(cell: Mapping | None, asked: Cell | None, n_others: int) -> dict:
+    """What is printed in a place: nothing where no cell applies, and MISSING where it has not been built.
+
+    ``others`` stand beside our number: the published one (in brackets where it is a target), the difference.
+    """
     if not asked:
-        return {"ours": "", "published": "", "difference": "", "missing": False}
+        return {"ours": "", "others": [""] * n_others, "missing": False}
     published = percent(asked.published)
+    if asked.published is not None and is_generated(asked.preset, asked.dataset):
+        published = f"({published})"
+    away = difference(cell) if cell else None
+    others = [published, "–" if away is None else signed(away)][:n_others]
     if not cell:
-        return {"ours": MISSING, "published": published, "difference": "–", "missing": True}
+        return {"ours": MISSING, "others": others, "missing": True}
     fewer = f" ({cell['n_seeds']} of {len(asked.seeds)} seeds)" * _lacks_seeds(cell, asked)
-    away = difference(cell)
-    return {
-        "ours": percent(cell["value"], cell["std"]) + fewer,
-        "published": published,
-        "difference": "–" if away is None else signed(away),
-        "missing": False,
-    }
+    return {"ours": percent(cell["value"], cell["std"]) + fewer, "others": others, "missing": False}
 
 
 def _lacks_seeds(cell: Mapping, asked: Cell) -> bool:
@@ -244,7 +260,9 @@ def _notes(table: Table, cells: Mapping[Place, dict], has_best: bool) -> list[st
         )
     elif seeds:
         meaning.append("Ours: one seed.")
-    if table.has_published:
+    if table.has_published and table.is_generated:
+        meaning.append("In brackets: the paper's target, its number on the real data at the paper's scale.")
+    elif table.has_published:
         meaning.append("Published: the authors' number; difference: ours less published.")
     if has_best:
         meaning.append("Bold: the best.")

@@ -67,13 +67,13 @@ def kind(request, published):
 
 
 def test_the_published_kind_learns_and_states_how_far_the_faster_one_is(tmp_path, checkpoint, published):
-    store = write_colours(tmp_path / "s.h5", (30, 30, 30), (10, 12, 9), noise=10)
+    store = write_colours(tmp_path / "s.h5", (30, 30, 30), (60, 60, 60), noise=10)
     score, faster = (
         published(store, PUBLISHED, checkpoint, "cpu"),
         score_linear(store, FAST, checkpoint, "cpu")["metrics"],
     )
     details = score["details"]
-    assert score["metrics"]["top1"] > 60  # of three classes
+    assert score["metrics"]["top1"] > 50  # of three classes
     assert details["faster"] == faster
     assert details["faster_minus_published"]["top1"] == faster["top1"] - score["metrics"]["top1"]
 
@@ -87,7 +87,7 @@ def test_the_backbone_stays_as_it_was(store, checkpoint, published, monkeypatch)
 
 
 def test_stores_of_jpegs(tmp_path, tiny_run, kind):
-    store = write_plain_photos(tmp_path / "s.h5", 30, 12)
+    store = write_plain_photos(tmp_path / "s.h5", 30, 60)
     score, settings = kind
     scores = [
         score(
@@ -99,7 +99,7 @@ def test_stores_of_jpegs(tmp_path, tiny_run, kind):
         for n in (0, 2)
     ]
     assert scores[0] == scores[1]
-    assert scores[0]["metrics"]["top1"] > 60
+    assert scores[0]["metrics"]["top1"] > 50  # of three classes
 
 
 def test_the_split_that_is_asked_for_is_scored(tmp_path, checkpoint):

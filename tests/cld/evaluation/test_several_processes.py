@@ -145,8 +145,11 @@ def test_a_trial_stopped_in_one_process_resumes_in_two_as_one_does(
     assert done.stderr.count(f"resumed from step 5 of {partial_path(outs[1])}") == 1
     assert done.stderr.count("lr 0.003, head x10: 12/12 steps") == 1
     ours = json.loads(outs[1].read_text())
-    for name in ("training_loss", "held_out"):
-        assert ours.pop(name) == pytest.approx(report[name], rel=1e-3)
+    assert ours.pop("training_loss") == pytest.approx(report["training_loss"], rel=1e-3)
+    held_out = ours.pop("held_out")
+    assert held_out["loss"] == pytest.approx(report["held_out"]["loss"], rel=1e-3)
+    # rounding may turn an image that lies between two classes
+    assert held_out["top1"] == pytest.approx(report["held_out"]["top1"], abs=100 / 27 + 0.1)
     assert ours == {name: value for name, value in report.items() if name in ours}
     networks = [load_checkpoint(weights_path(path))["network"] for path in outs]
     assert_close(*networks, rtol=1e-4)

@@ -138,14 +138,16 @@ function headline(cell) {
 }
 function content(cell) {
   const seeds = cell.method ? `, ${cell.runs.length} ${cell.runs.length === 1 ? "seed" : "seeds"}` : "";
-  const published = cell.published ? `; published: ${cell.published} %` : "";
+  const source = cell.is_generated ? "target at the paper's scale" : "published";
+  const published = cell.published ? `; ${source}: ${cell.published} %` : "";
   const own = new Set(Object.keys(cell.overrides));
   const settings = Object.entries(cell.configuration);
   return [
     headline(cell),
     el("p", { class: "under" }, `${cell.metric} by ${readable(cell.protocol)} on ${cell.dataset}${seeds}${published}`),
     when(cell.is_generated, () => el("p", { class: "demo" },
-      el("strong", {}, "Demo number, generated data, not a reproduction."))),
+      el("strong", {}, "Demo number, generated data, not a reproduction."),
+      " It changes with seed and machine.")),
     when(cell.status === "outdated", () => el("p", { class: "demo" }, "Outdated: made with other settings than the "
       + "table file now asks for. The command below makes it anew.")),
     commands(cell),

@@ -12,7 +12,7 @@ from cld.reporting.page.content import gather
 from cld.reporting.page.curves import MAX_POINTS, curves
 from cld.reporting.page.page_command import main, render
 from cld.reporting.page.preset_files import PresetFiles
-from cld.reporting.tables.spec import Axis
+from cld.reporting.tables.spec import Axis, load_table
 from cld.runtime.errors import InputError
 from cld.runtime.files import read_json
 
@@ -130,15 +130,34 @@ def test_a_cell_of_other_runs_than_the_table_asks_for_is_outdated(partial, table
     assert [run["run"] for run in page["cells"][KEY]["runs"]] == list(cell.runs)  # those it was made of
 
 
-def test_the_best_stand_out_and_claims_are_held_against_the_numbers(partial, table):
-    write_cell(partial, table.cell("10", "spectral"), 45.0)
-    (shown,) = gathered(partial, table)["tables"]
+def test_the_best_stand_out_and_claims_are_held_against_the_numbers(tmp_path):
+    table = load_table("table_a1", "paper")
+    for key, value in (("spectral", 45.0), ("kmeans", 50.0)):
+        write_cell(tmp_path, table.cell("10", key), value)
+    write_cell(tmp_path, table.cell("64", "spectral"), 60.0)
+    page = gather(PresetFiles(tmp_path, "paper", tmp_path / "index.html"), [table])
+    (shown,) = page["tables"]
     assert shown["has_best"]
     best = {place["key"] for row in shown["rows"] for place in row["places"] if place["is_best"]}
     assert "table_a1/10/spectral" not in best
     verdicts = {check["text"]: check["verdict"] for check in shown["checks"]}
     assert verdicts["k-means beats spectral at 10 groups"] == "supported"
     assert set(verdicts.values()) == {"supported", "not checked"}
+    html = render(page)
+    assert ", published 78.9" in html and '<span class="published">78.9</span>' in html
+    assert "the smaller number is the published one" in html and "published target" not in html
+
+
+def test_generated_data_have_a_target_no_best_and_test_no_claim(complete, table):
+    page = gathered(complete, table)
+    (shown,) = page["tables"]
+    assert not shown["has_best"] and {check["verdict"] for check in shown["checks"]} == {"not tested"}
+    html = render(page)
+    assert (
+        ", target at the paper&#39;s scale 78.9" in html
+        and '<span class="published target">(78.9)</span>' in html
+    )
+    assert "Claims, which generated data cannot test" in html and "supported" not in html
 
 
 def test_a_damaged_cell_is_one_line_with_its_fix(partial, table):

@@ -75,8 +75,8 @@ def test_a_click_on_a_cell_shows_where_its_number_comes_from(opened, complete_pa
     assert dialog.locator(".number").inner_text() == f"{built['value']:.1f} ± {built['std']:.1f} %"
     for part in (
         "10 · k-Means",
-        "published: 78.9 %",
-        "Demo number, generated data, not a reproduction.",
+        "target at the paper's scale: 78.9 %",
+        "Demo number, generated data, not a reproduction. It changes with seed and machine.",
         "snakemake --cores 2 --forcerun pretrain -- ",
         "26 s",
         "cld.n_groups",

@@ -4,7 +4,15 @@ import numpy as np
 import pytest
 
 from cld.evaluation.statistics import packed_hits
-from cld.reporting.tables.claims import NOT_SUPPORTED, SUPPORTED, UNCHECKED, UNDECIDED, check, signed
+from cld.reporting.tables.claims import (
+    NOT_SUPPORTED,
+    NOT_TESTED,
+    SUPPORTED,
+    UNCHECKED,
+    UNDECIDED,
+    check,
+    signed,
+)
 from cld.reporting.tables.spec import Axis, Claim, Contrast, Table, load_table, table_names
 
 KEYS = "abcd"
@@ -51,6 +59,18 @@ def test_a_claim_is_held_against_the_interval(hits, by, verdict):
         and f"difference {signed((hits['a'] - hits['b']) / 4)} points" in checked.evidence
     )
     assert "95 % interval" in checked.evidence and "2 seeds; 400 images" in checked.evidence
+
+
+@pytest.mark.parametrize(("hits", "difference"), [((400, 0), "+100.0"), ((0, 400), "−100.0")])
+def test_generated_data_test_nothing_however_large_the_difference(hits, difference):
+    demo = load_table("table_a1", "demo")
+    one, other = ("10", "kmeans"), ("10", "spectral")
+    numbers = {one: cell(hits[0], (0, 1, 2)), other: cell(hits[1], (0, 1, 2))}
+    checked = check(Claim("it is", (Contrast((one,), (other,)),)), numbers, demo)
+    assert checked.verdict == NOT_TESTED
+    assert checked.evidence == (
+        f"generated data, 3 seeds, too small to tell (difference here {difference} points)"
+    )
 
 
 def test_the_best_of_several_is_better_than_each():

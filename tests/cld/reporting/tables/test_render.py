@@ -78,20 +78,43 @@ def test_a_note_says_how_many_seeds_numbers_with_and_without_a_deviation_have():
 
 
 def test_csv_is_tidy_and_complete():
-    table, cells, files = rendered()
+    table, cells, files = rendered(preset="paper")
     rows = list(csv.DictReader(io.StringIO(files["csv"])))
     assert files["csv"].splitlines()[0] == (
-        "table,row,column,metric,published,value,std,n_seeds,preset,dataset,cell,protocol,difference,best,code,"
-        "precision"
+        "table,row,column,metric,published,value,std,n_seeds,preset,dataset,generated,cell,protocol,difference,best,"
+        "code,precision"
     )
     assert len(rows) == len(table.cells)
     (row,) = [row for row in rows if (row["row"], row["column"]) == ("10", "kmeans")]
-    assert row["cell"] == "results/demo/cells/table_a1/10/kmeans.json"
-    assert float(row["published"]) == 78.9
+    assert row["cell"] == "results/paper/cells/table_a1/10/kmeans.json"
+    assert row["generated"] == "0" and float(row["published"]) == 78.9
     assert float(row["value"]) == cells["10", "kmeans"]["value"]
     assert float(row["difference"]) == pytest.approx(cells["10", "kmeans"]["value"] - 78.9)
     assert row["code"] == "0.1.0 (89abcdef, changed)"
     assert [row["row"] for row in rows if row["best"] == "1"] == ["256", "256"]
+
+
+def test_generated_data_are_neither_compared_with_the_published_numbers_nor_with_each_other():
+    table, cells, files = rendered(preset="demo")
+    rows = list(csv.DictReader(io.StringIO(files["csv"])))
+    assert {(row["generated"], row["difference"], row["best"]) for row in rows} == {("1", "", "0")}
+    assert "| 64 (demo: 32) | 42.0 ± 0.0 | (74.5) | 43.0 ± 0.0 | (76.3) |" in files["md"]
+    assert "| group | spectral, ours | paper's target | k-Means, ours | paper's target |" in files["md"]
+    assert '<td class="other target">(74.5)</td>' in files["html"]
+    assert "& (74.5) &" in files["tex"]
+    for kind in ("md", "tex", "html"):
+        assert "ifference:" not in files[kind] and "ublished" not in files[kind]
+        assert "Bold: the best" not in files[kind]
+    assert render.best_places(table, cells) == set()
+
+
+def test_no_claim_is_decided_by_generated_data():
+    table, cells, files = rendered(preset="demo")
+    assert {each.verdict for each in render.view(table, cells)["checks"]} == {"not tested"}
+    for kind in ("md", "tex", "html"):
+        assert "Claims, which generated data cannot test:" in files[kind]
+        assert "generated data, 2 seeds, too small to tell (difference here +1.0 points)" in files[kind]
+        assert "interval" not in files[kind] and "supported" not in files[kind]
 
 
 def test_markdown_has_ours_the_published_number_and_the_difference():
@@ -131,7 +154,7 @@ def test_the_best_of_a_row_group_is_of_that_group():
 
 
 def test_equal_numbers_are_equally_good():
-    table, cells = made(value=lambda number: 50.0)
+    table, cells = made(preset="paper", value=lambda number: 50.0)
     assert len(render.best_places(table, cells)) == 8
 
 
@@ -150,21 +173,23 @@ class Tags(html.parser.HTMLParser):
         assert self.open.pop() == tag
 
 
+@pytest.mark.parametrize("preset", ["demo", "paper"])
 @pytest.mark.parametrize("name", table_names())
-def test_html_is_well_formed_and_needs_no_network(name):
-    table, _, files = rendered(name)
+def test_html_is_well_formed_and_needs_no_network(name, preset):
+    table, _, files = rendered(name, preset)
     tags = Tags()
     tags.feed(files["html"])
     assert tags.open == []
     of_grid = len(table.rows) * len(table.columns)
-    assert tags.cells == of_grid * (3 if table.has_published else 1) + len(table.references)
+    width = (2 if preset == "demo" else 3) if table.has_published else 1
+    assert tags.cells == of_grid * width + len(table.references)
 
 
 def test_demo_tables_say_demo_in_their_titles_and_paper_tables_do_not():
     for kind in ("md", "tex", "html"):
         demo, paper = rendered(preset="demo")[2][kind], rendered(preset="paper")[2][kind]
         assert "Table A.1 (demo: generated data), demo scale" in demo and "not reproductions" in demo
-        assert "on demo numbers" in demo
+        assert "change with seed and machine" in demo
         assert "not reproductions" not in paper and "demo" not in paper
 
 
@@ -204,7 +229,7 @@ def test_a_table_without_published_numbers_has_no_column_for_them():
 
 
 def test_gaps_are_marked_and_counted():
-    files = rendered(without=(("10", "kmeans"), ("reference", "npid")))[2]
+    files = rendered(preset="paper", without=(("10", "kmeans"), ("reference", "npid")))[2]
     assert "| 10 | 40.0 ± 0.0 | 77.1 | −37.1 | – (missing) | 78.9 | – |" in files["md"]
     assert "| NPID (no CLD) | – (missing) |" in files["md"]
     assert "Partial: of 12 cells 2 missing." in files["md"]
