@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from cld.evaluation.statistics import LEVEL, Interval, bootstrap, paired_differences
-from cld.reporting.tables.spec import Claim, Contrast, Place, Table
+from cld.reporting.tables.spec import REFERENCE_ROW, Claim, Contrast, Place, Table
 
 SUPPORTED, NOT_SUPPORTED, UNDECIDED, UNCHECKED = "supported", "not supported", "undecided", "not checked"
 #: Of every claim about generated data, whatever its numbers.
@@ -91,9 +91,15 @@ def _verdict(claim: Claim, interval: Interval) -> str:
 
 def _names(table: Table, *places: Place) -> list[str]:
     """Cells by the labels that distinguish them."""
-    rows, columns = ({entry.key: entry for entry in axis} for axis in (table.rows, table.columns))
-    by_row = [f"{table.row_header} {rows[row].label}".strip() for row, _ in places]
-    by_column = [columns[column].label for _, column in places]
+    rows, columns, references = (
+        {entry.key: entry.label for entry in axis} for axis in (table.rows, table.columns, table.references)
+    )
+    if any(row == REFERENCE_ROW for row, _ in places):
+        return [
+            references[key] if row == REFERENCE_ROW else f"{rows[row]}, {columns[key]}" for row, key in places
+        ]
+    by_row = [f"{table.row_header} {rows[row]}".strip() for row, _ in places]
+    by_column = [columns[column] for _, column in places]
     if len(set(by_column)) == 1:
         return by_row
     if len(set(by_row)) == 1:

@@ -1,5 +1,7 @@
 """Claims: verdicts on numbers that are made to support them or not, and on the published ones."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -78,6 +80,14 @@ def test_the_best_of_several_is_better_than_each():
     assert check(better("a", "b", "c"), numbers, table()).verdict == SUPPORTED
     checked = check(better("a", "b", "c", "d"), numbers, table())
     assert checked.verdict == NOT_SUPPORTED and checked.evidence.startswith("against row D: difference −2.5")
+
+
+def test_a_reference_can_be_beaten_and_is_named():
+    names = {"references": [Axis("plain", "alone"), Axis("raw", "pixels")]}
+    claim = Claim("it is", tuple(Contrast((("a", "x"),), (("reference", key),)) for key in ("plain", "raw")))
+    numbers = cells(a=300) | {("reference", "plain"): cell(200), ("reference", "raw"): cell(100)}
+    checked = check(claim, numbers, replace(table(), **names))
+    assert (checked.verdict, checked.evidence[:14]) == (SUPPORTED, "against alone:")
 
 
 def test_a_gap_that_closes_is_a_difference_of_differences():
