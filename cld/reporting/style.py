@@ -1,6 +1,8 @@
 """The look of every figure, and how it is saved."""
 
 import argparse
+import sys
+import warnings
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -13,6 +15,7 @@ matplotlib.use("agg")
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.font_manager import fontManager
 from matplotlib.patches import Rectangle
 
 from cld.config import is_generated, load_preset
@@ -41,7 +44,26 @@ DATASET_NAMES = {
     "voc0712": "Pascal VOC 2007 + 2012",
 }
 
-plt.rcParams.update({"font.size": 7, "axes.titlesize": 7, "figure.dpi": 200, "pdf.fonttype": 42})
+#: Fonts with Chinese, Japanese and Korean characters; those that the system has are used.
+CJK_FONTS = (
+    "Noto Sans CJK JP",
+    "Noto Sans CJK SC",
+    "Noto Sans CJK KR",
+    "WenQuanYi Zen Hei",
+    "IPAGothic",
+    "Unifont",
+)
+
+plt.rcParams.update(
+    {
+        "font.size": 7,
+        "axes.titlesize": 7,
+        "figure.dpi": 200,
+        "pdf.fonttype": 42,
+        "font.family": ["DejaVu Sans", *(name for name in CJK_FONTS if name in fontManager.get_font_names())],
+        "text.parse_math": False,  # a class may be called "US$$"
+    }
+)
 
 
 def caption(text: str, preset: str, dataset: str) -> str:
@@ -90,7 +112,13 @@ def save_outputs(args: argparse.Namespace, figure: Figure, numbers: pd.DataFrame
 def save(figure: Figure, paths: Iterable[str | Path]) -> None:
     """Save a figure under each path, in the format of its suffix, atomically and without a time stamp."""
     for path in map(Path, paths):
-        with atomic_path(path) as temporary:
+        with atomic_path(path) as temporary, warnings.catch_warnings(record=True, action="always") as warned:
             metadata = {"CreationDate": None} if path.suffix == ".pdf" else {}
             figure.savefig(temporary, metadata=metadata)
+        if warned:  # one for each character
+            print(
+                f"{path}: some characters are drawn as boxes, since no font here has them; install "
+                "fonts-noto-cjk, or the like",
+                file=sys.stderr,
+            )
     plt.close(figure)

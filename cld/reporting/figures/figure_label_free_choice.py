@@ -22,7 +22,7 @@ from cld.runtime.errors import InputError
 
 LABEL_FREE = {"view_nmi": "NMI of two views' groups", "view_retrieval": "views that find each other"}
 #: In print; other keys stand as they are.
-KEYS = {"cld.weight": "λ", "temperature": "$T_I$", "cld.temperature": "$T_G$", "cld.n_groups": "groups"}
+KEYS = {"cld.weight": "λ", "temperature": "T_I", "cld.temperature": "T_G", "cld.n_groups": "groups"}
 LABELLED_COLOUR, LABEL_FREE_COLOUR = "#0072b2", "#d55e00"
 SHOWN = {"knn": "kNN", "top1": "top-1", "top5": "top-5"}
 LEAST_RANKED = 3  # values that a rank correlation needs

@@ -1,6 +1,7 @@
 """A table as a picture: set like a printed one, with rules above, below and under its head."""
 
 import textwrap
+import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,6 +33,12 @@ class Piece:
 
 def draw(shown: Mapping, path: str | Path) -> None:
     """Draw what :func:`cld.reporting.tables.render.view` shows, as wide as its columns need, and save it."""
+    with warnings.catch_warnings(action="ignore"):  # of what no font has: save says it
+        figure = _drawn(shown)
+    save(figure, [path])
+
+
+def _drawn(shown: Mapping) -> Figure:
     # Columns of the picture to a column of the table.
     step = len(shown["heads"])
     n_columns = 1 + step * len(shown["columns"])
@@ -65,7 +72,7 @@ def draw(shown: Mapping, path: str | Path) -> None:
         page.down += PAD_PT
     for note in shown["notes"]:
         page.paragraph(note, SMALL, color=GREY)
-    save(page.finished(), [path])
+    return page.finished()
 
 
 def _head(shown: Mapping, step: int) -> Iterator[list[Piece]]:
@@ -114,7 +121,7 @@ def _others(shown: Mapping, texts: list[str], first: int) -> list[Piece]:
 def _text_width(text: str, size: float, weight: str = "normal", style: str = "normal") -> float:
     """Width of a text, in points."""
     font = FontProperties(size=size, weight=weight, style=style)
-    return text_to_path.get_text_width_height_descent(text.replace("$", r"\$"), font, ismath=False)[0]
+    return text_to_path.get_text_width_height_descent(text, font, ismath=False)[0]
 
 
 def _widths(lines: list[list[Piece]], n_columns: int) -> list[float]:

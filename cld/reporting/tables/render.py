@@ -2,6 +2,7 @@
 
 import csv
 import io
+import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from itertools import groupby
@@ -13,6 +14,7 @@ from cld.config import is_generated, load_preset
 from cld.reporting.tables.claims import check, signed
 from cld.reporting.tables.picture import draw
 from cld.reporting.tables.spec import REFERENCE_ROW, Axis, Cell, Place, Table
+from cld.runtime import markdown
 from cld.runtime.files import write_text
 
 #: Of the CSV.
@@ -67,7 +69,7 @@ FOLDER, FOLDER_NOW = "tables", "tables_now"
 
 _TEMPLATES = Environment(
     loader=PackageLoader("cld.reporting.tables"),
-    autoescape=select_autoescape(["html"]),
+    autoescape=select_autoescape(["html.j2"]),
     undefined=StrictUndefined,
     trim_blocks=True,
     lstrip_blocks=True,
@@ -95,22 +97,22 @@ _TEX = {
     "×": r"$\times$",
     "≤": r"$\leq$",
     "≥": r"$\geq$",
-    "λ": r"$\lambda$",
+    "∞": r"$\infty$",
     **{character: f"\\{character}" for character in "&%$#_{}"},
 }
 
 
+for _letter in "αβγδεζηθικλμνξπρστυφχψωΓΔΘΛΞΠΣΥΦΨΩ":  # the other capitals look like Latin ones
+    _name = unicodedata.name(_letter).rpartition(" ")[2].replace("LAMDA", "LAMBDA")
+    _TEX[_letter] = f"$\\{_name.lower() if _letter.islower() else _name.capitalize()}$"
+
+
 def tex(text: str) -> str:
-    """``text`` with LaTeX's special characters escaped."""
-    return "".join(_TEX.get(character, character) for character in text)
+    """``text`` on one line, with LaTeX's special characters escaped and Greek letters by name."""
+    return "".join(_TEX.get(character, character) for character in " ".join(text.split()))
 
 
-def md(text: str) -> str:
-    """``text`` with the characters escaped that mean something in a Markdown table."""
-    return "".join(f"\\{character}" if character in "\\|*_<" else character for character in text)
-
-
-_TEMPLATES.filters |= {"tex": tex, "md": md}
+_TEMPLATES.filters |= {"tex": tex, "md": markdown.escaped}
 
 
 def code_version(code: Mapping) -> str:

@@ -5,6 +5,7 @@ import html.parser
 import io
 import re
 import sys
+import warnings
 from dataclasses import replace
 from functools import cache
 from statistics import fmean, stdev
@@ -12,15 +13,17 @@ from statistics import fmean, stdev
 import numpy as np
 import pytest
 import results_tree
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from matplotlib.image import imread
 
 from cld.reporting.tables import render, tables_command
 from cld.reporting.tables.cell import available_cells, built_cells, summarise
+from cld.reporting.tables.picture import draw
 from cld.reporting.tables.spec import load_table, table_names
 from cld.runtime.errors import InputError
 from cld.runtime.files import write_json
+from cld.runtime.markdown import escaped
 
 CODE = {"version": "0.1.0", "commit": "89abcdef01234567", "dirty": True}
 OLDER = {**CODE, "commit": "fedcba9876543210"}
@@ -161,9 +164,13 @@ def test_equal_numbers_are_equally_good():
 class Tags(html.parser.HTMLParser):
     def __init__(self):
         super().__init__()
-        self.open, self.cells = [], 0
+        self.open, self.seen, self.text, self.cells = [], [], [], 0
+
+    def handle_data(self, data):
+        self.text.append(data)
 
     def handle_starttag(self, tag, attributes):
+        self.seen.append(tag)
         self.cells += tag == "td"
         assert not {"src", "href"} & dict(attributes).keys()
         if tag not in ("meta",):
@@ -194,8 +201,45 @@ def test_demo_tables_say_demo_in_their_titles_and_paper_tables_do_not():
 
 
 def test_what_means_something_in_latex_and_markdown_is_escaped():
-    assert render.md("a|b *c* d_e") == r"a\|b \*c\* d\_e"
+    assert escaped("a|b *c*\nd_e [x](y) `z`") == r"a\|b \*c\* d\_e \[x](y) \`z\`"
     assert render.tex("50 % of a_b & λ ± 1 − 2") == r"50 \% of a\_b \& $\lambda$ $\pm$ 1 $-$ 2"
+    assert render.tex("T_I ≤ τ, Ω,\n∞ #1") == r"T\_I $\leq$ $\tau$, $\Omega$, $\infty$ \#1"
+
+
+HOSTILE = st.text(st.sampled_from("<>&\"'$%#_{}^~\\|*`[]()!\nτ猫ab "), min_size=1).map(
+    lambda text: f"x{text}x"
+)
+
+
+@settings(max_examples=60)
+@given(HOSTILE)
+def test_labels_are_text_in_every_format(label):
+    """HTML shows them as they are; in LaTeX nothing is left open; a Markdown row stays one row."""
+    table, cells = made(preset="paper")
+    table = replace(table, title=label, rows=[replace(row, label=label) for row in table.rows], claims=[])
+    files = render.render(table, cells, render.view(table, cells), "results")
+    tags, plain = Tags(), Tags()
+    tags.feed(files["html"])
+    plain.feed(
+        files_of(replace(table, title="x", rows=[replace(r, label="x") for r in table.rows]), cells)["html"]
+    )
+    assert tags.open == [] and len(tags.seen) == len(plain.seen)
+    assert " ".join(label.split()) in " ".join("".join(tags.text).split())
+    body = re.sub(r"\\(?:[{}%&$#_]|\w+\{\})", "", files["tex"])
+    assert body.count("{") == body.count("}") and body.count("$") % 2 == 0
+    rows = [line for line in files["md"].splitlines() if line.startswith("| x")]
+    assert {len(re.findall(r"(?<!\\)(?:\\\\)*\|", row)) for row in rows} == {2 + 3 * len(table.columns)}
+
+
+@pytest.mark.parametrize("label", ["US$$", "A$_{$", "猫", "$"])
+def test_a_picture_draws_labels_as_they_are(label, tmp_path, capsys):
+    table, cells = made(preset="paper")
+    table = replace(table, rows=[replace(row, label=label) for row in table.rows])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        draw(render.view(table, cells), tmp_path / "t.png")
+    said = capsys.readouterr().err
+    assert said == "" or ("drawn as boxes" in said and said.count("\n") == 1)
 
 
 @pytest.mark.parametrize("preset", ["demo", "paper"])
