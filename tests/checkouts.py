@@ -18,6 +18,7 @@ run:
   backbone: {blocks: [1, 1, 1, 1], width: 4, stem: small_stride2}
   optimiser: {epochs: 2, warmup_epochs: 1, batch_size: 32, parts: 1}
   cld: {n_groups: 8}
+  queue: {size: 32}
 methods: {}
 evaluation:
   knn: {k: 5}

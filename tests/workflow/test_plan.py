@@ -168,3 +168,15 @@ def test_a_mistake_is_one_line_before_any_job(checkout, file, old, new, message)
     (line,) = [line for line in failed.stdout.splitlines() if "error" in line.lower()]
     assert message in line
     assert "Traceback" not in failed.stdout
+
+
+#: Several words, each quoted where it is made.
+WORDS = {"params.arguments", "params.launcher"}
+
+
+@pytest.mark.parametrize("rules", sorted((ROOT / "workflow/rules").glob("*.smk")), ids=lambda path: path.stem)
+def test_every_path_in_a_command_is_one_word_of_the_shell(rules):
+    """Results and data may lie in folders with spaces and quotes in their names."""
+    commands = re.findall(r'^ {4}shell:\n((?: {8}".*\n)+)', rules.read_text(), re.M)
+    for name in re.findall(r"\{([\w.]+)\}", "".join(commands)):
+        assert name in WORDS or name == "threads" or name.startswith("wildcards."), f"{{{name}}} without :q"

@@ -52,6 +52,17 @@ def test_a_second_run_finds_nothing_to_do(built):
     assert "Nothing to be done" in built.make("all_tables", "all_figures")
 
 
+def test_jobs_run_the_interpreter_of_snakemake(built):
+    """Also where no environment is activated: /usr/bin has no python, or another."""
+    card = "results/tiny/stores/kitchen_hc.card.md"
+    (built.folder / card).unlink()
+    command = [sys.executable, "-m", "snakemake", "--cores", "1", card]
+    environment = {**os.environ, "PATH": "/usr/bin:/bin"}
+    done = subprocess.run(command, cwd=built.folder, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert (built.folder / card).exists()
+
+
 KNN = "  knn: {k: 5}\n"
 ALL = {"pretrain": 6, "evaluate": 6, "evaluate_store": 1, "cell": 4, "table": 1, "all_tables": 1}
 

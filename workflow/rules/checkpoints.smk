@@ -26,7 +26,7 @@ rule import_checkpoint:
         arguments=lambda wildcards: TARGETS.import_arguments(wildcards.name),
     shell:
         "python -m cld.runtime.warm import {input.file:q} --preset {wildcards.preset} --name {wildcards.name}"
-        " --run-dir {params.folder} {params.arguments} > {log} 2>&1"
+        " --run-dir {params.folder:q} {params.arguments} > {log:q} 2>&1"
 
 
 rule export:
@@ -46,5 +46,5 @@ rule export:
         mem_mb=4000,
         runtime=10,
     shell:
-        "python -m cld.runtime.warm export {input.checkpoint} --preset {wildcards.preset} --store {input.store}"
-        " --scores {input.score} --out {output} > {log} 2>&1"
+        "python -m cld.runtime.warm export {input.checkpoint:q} --preset {wildcards.preset} --store {input.store:q}"
+        " --scores {input.score:q} --out {output:q} > {log:q} 2>&1"

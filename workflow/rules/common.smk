@@ -48,6 +48,9 @@ SOON = 100  # priority of jobs that take seconds and complete a table or figure
 CAPTION = "../report/caption.rst"  # template of the captions of snakemake --report
 ENVIRONMENT = "../../environment.yml"  # used with --software-deployment-method conda
 
+# Jobs run the interpreter that runs Snakemake, also where its environment is not activated.
+os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
+
 # The environment of all jobs. glibc returns large freed blocks to the kernel and faults them in again at every training
 # step; keeping them makes a CPU step about 1.3 times as fast.
 for name, value in {

@@ -32,8 +32,8 @@ rule generate:
     params:
         settings=lambda wildcards: settings.load_source(wildcards.preset, wildcards.source)["generate"],
     shell:
-        "python -m data_prep generate --preset {wildcards.preset} --source {wildcards.source} --out {output}"
-        " --workers {threads} > {log} 2>&1"
+        "python -m data_prep generate --preset {wildcards.preset} --source {wildcards.source} --out {output:q}"
+        " --workers {threads} > {log:q} 2>&1"
 
 
 rule fetch:
@@ -53,7 +53,7 @@ rule fetch:
         mirror=["--mirror", config["data"]["mirror"]] if config["data"]["mirror"] else [],
     shell:
         "python -m data_prep fetch --preset {wildcards.preset} --source {wildcards.source} --root {params.root:q}"
-        " {params.mirror:q} --receipt {output} > {log} 2>&1"
+        " {params.mirror:q} --receipt {output:q} > {log:q} 2>&1"
 
 
 rule store:
@@ -80,8 +80,8 @@ rule store:
         settings=lambda wildcards: settings.load_dataset(wildcards.preset, wildcards.dataset)["build"],
     shell:
         "python -m data_prep build --preset {wildcards.preset} --dataset {wildcards.dataset}"
-        " --root {params.root:q} --store {output.store} --manifest {output.manifest} --report {output.report}"
-        " --workers {threads} > {log} 2>&1"
+        " --root {params.root:q} --store {output.store:q} --manifest {output.manifest:q} --report {output.report:q}"
+        " --workers {threads} > {log:q} 2>&1"
 
 
 rule card:
@@ -104,5 +104,5 @@ rule card:
     params:
         score=lambda wildcards, input: ["--pixel-knn", input.pixel_knn] if input.pixel_knn else [],
     shell:
-        "python -m cld.runtime.warm card --store {input.store} {params.score}"
-        " --card {output.card} --figure {output.figure} > {log} 2>&1"
+        "python -m cld.runtime.warm card --store {input.store:q} {params.score:q}"
+        " --card {output.card:q} --figure {output.figure:q} > {log:q} 2>&1"

@@ -28,8 +28,8 @@ rule evaluate:
     params:
         settings=lambda wildcards: settings.load_protocol(wildcards.preset, wildcards.protocol),
     shell:
-        "python -m cld.runtime.warm evaluate {wildcards.protocol} --preset {wildcards.preset} --store {input.store}"
-        " --checkpoint {input.checkpoint} --score {output} --device $CLD_DEVICE > {log} 2>&1"
+        "python -m cld.runtime.warm evaluate {wildcards.protocol} --preset {wildcards.preset} --store {input.store:q}"
+        " --checkpoint {input.checkpoint:q} --score {output:q} --device $CLD_DEVICE > {log:q} 2>&1"
 
 
 rule linear_published:
@@ -56,8 +56,8 @@ rule linear_published:
         launcher=launcher,
     shell:
         "{params.launcher} python -m cld.runtime.warm evaluate linear_published"
-        " --preset {wildcards.preset} --store {input.store} --checkpoint {input.checkpoint} --score {output}"
-        " --device $CLD_DEVICE > {log} 2>&1"
+        " --preset {wildcards.preset} --store {input.store:q} --checkpoint {input.checkpoint:q} --score {output:q}"
+        " --device $CLD_DEVICE > {log:q} 2>&1"
 
 
 rule evaluate_store:
@@ -81,8 +81,8 @@ rule evaluate_store:
     params:
         settings=lambda wildcards: settings.load_protocol(wildcards.preset, wildcards.protocol),
     shell:
-        "python -m cld.runtime.warm evaluate {wildcards.protocol} --preset {wildcards.preset} --store {input.store}"
-        " --score {output} > {log} 2>&1"
+        "python -m cld.runtime.warm evaluate {wildcards.protocol} --preset {wildcards.preset} --store {input.store:q}"
+        " --score {output:q} > {log:q} 2>&1"
 
 
 rule detect:
@@ -112,8 +112,8 @@ rule detect:
         launcher=launcher,
     shell:
         "{params.launcher} python -m cld.runtime.warm evaluate detection"
-        " --preset {wildcards.preset} --store {input.store} --checkpoint {input.checkpoint} --score {output.score}"
-        " --device $CLD_DEVICE > {log} 2>&1"
+        " --preset {wildcards.preset} --store {input.store:q} --checkpoint {input.checkpoint:q} --score {output.score:q}"
+        " --device $CLD_DEVICE > {log:q} 2>&1"
 
 
 rule semisup_subset:
@@ -134,8 +134,8 @@ rule semisup_subset:
         share=lambda wildcards: int(wildcards.percent) / 100,
         held_out=lambda wildcards: settings.load_protocol(wildcards.preset, "semisup")["held_out_share"],
     shell:
-        "python -m cld.runtime.warm semisup subset --preset {wildcards.preset} --store {input.store}"
-        " --share {params.share} --seed {wildcards.seed} --out {output} > {log} 2>&1"
+        "python -m cld.runtime.warm semisup subset --preset {wildcards.preset} --store {input.store:q}"
+        " --share {params.share:q} --seed {wildcards.seed} --out {output:q} > {log:q} 2>&1"
 
 
 rule semisup_trial:
@@ -164,9 +164,9 @@ rule semisup_trial:
         launcher=launcher,
     shell:
         "{params.launcher} python -m cld.runtime.warm semisup trial"
-        " --preset {wildcards.preset} --store {input.store} --checkpoint {input.checkpoint}"
-        " --subset {input.subset} --lr {wildcards.lr}"
-        " --head-multiplier {wildcards.multiplier} --out {output.report} --device $CLD_DEVICE > {log} 2>&1"
+        " --preset {wildcards.preset} --store {input.store:q} --checkpoint {input.checkpoint:q}"
+        " --subset {input.subset:q} --lr {wildcards.lr}"
+        " --head-multiplier {wildcards.multiplier} --out {output.report:q} --device $CLD_DEVICE > {log:q} 2>&1"
 
 
 rule semisup:
@@ -188,5 +188,5 @@ rule semisup:
         mem_mb=4000,
         runtime=30,
     shell:
-        "python -m cld.runtime.warm semisup choose --preset {wildcards.preset} --store {input.store}"
-        " --trials {input.reports} --score {output} --device $CLD_DEVICE > {log} 2>&1"
+        "python -m cld.runtime.warm semisup choose --preset {wildcards.preset} --store {input.store:q}"
+        " --trials {input.reports:q} --score {output:q} --device $CLD_DEVICE > {log:q} 2>&1"

@@ -40,9 +40,9 @@ rule figure_a1:
         root=lambda wildcards: TARGETS.upstream(wildcards.preset, "gmu_kitchens"),
         caption=lambda wildcards: targets.report_caption(wildcards.preset, "fig_a1"),
     shell:
-        "python -m cld.runtime.warm figure-a1 --preset {wildcards.preset} --root {params.root} --store {input.store}"
-        " --manifest {input.manifest} --figure {output.png} {output.pdf}"
-        " --csv {output.csv} > {log} 2>&1"
+        "python -m cld.runtime.warm figure-a1 --preset {wildcards.preset} --root {params.root:q} --store {input.store:q}"
+        " --manifest {input.manifest:q} --figure {output.png:q} {output.pdf:q}"
+        " --csv {output.csv:q} > {log:q} 2>&1"
 
 
 rule figure_a2:
@@ -66,8 +66,8 @@ rule figure_a2:
     params:
         caption=lambda wildcards: targets.report_caption(wildcards.preset, "fig_a2"),
     shell:
-        "python -m cld.runtime.warm figure-a2 --preset {wildcards.preset} --table {input}"
-        " --figure {output.png} {output.pdf} --csv {output.csv} > {log} 2>&1"
+        "python -m cld.runtime.warm figure-a2 --preset {wildcards.preset} --table {input:q}"
+        " --figure {output.png:q} {output.pdf:q} --csv {output.csv:q} > {log:q} 2>&1"
 
 
 rule figure_a3:
@@ -93,9 +93,9 @@ rule figure_a3:
     params:
         caption=lambda wildcards: targets.report_caption(wildcards.preset, "fig_a3"),
     shell:
-        "python -m cld.runtime.warm figure-a3 --store {input.store} --checkpoints {input.checkpoints}"
-        " --labels NPID NPID+CLD --figure {output.png} {output.pdf} --csv {output.csv} --device $CLD_DEVICE"
-        " > {log} 2>&1"
+        "python -m cld.runtime.warm figure-a3 --store {input.store:q} --checkpoints {input.checkpoints:q}"
+        " --labels NPID NPID+CLD --figure {output.png:q} {output.pdf:q} --csv {output.csv:q} --device $CLD_DEVICE"
+        " > {log:q} 2>&1"
 
 
 rule figure_choice:
@@ -124,5 +124,5 @@ rule figure_choice:
     params:
         caption=lambda wildcards: targets.report_caption(wildcards.preset, "fig_choice"),
     shell:
-        "python -m cld.runtime.warm figure-choice --key cld.weight --scores {input.scores}"
-        " --figure {output.png} {output.pdf} --csv {output.csv} > {log} 2>&1"
+        "python -m cld.runtime.warm figure-choice --key cld.weight --scores {input.scores:q}"
+        " --figure {output.png:q} {output.pdf:q} --csv {output.csv:q} > {log:q} 2>&1"

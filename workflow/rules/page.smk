@@ -21,5 +21,5 @@ rule index:
         results=lambda wildcards, output: Path(output[0]).parents[1],
         tables=TARGETS.available_tables(PRESET),
     shell:
-        "python -m cld.runtime.warm page --preset {params.preset} --results {params.results} --tables {params.tables}"
-        " --out {output} > {log} 2>&1"
+        "python -m cld.runtime.warm page --preset {params.preset:q} --results {params.results:q} --tables {params.tables:q}"
+        " --out {output:q} > {log:q} 2>&1"

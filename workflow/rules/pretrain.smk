@@ -28,5 +28,5 @@ rule pretrain:
         arguments=of(TARGETS.run_arguments, "run"),
         launcher=launcher,
     shell:
-        "{params.launcher} python -m cld.runtime.warm train --preset {wildcards.preset} {params.arguments} --store {input.store}"
-        " --run-dir {params.folder} --replace-before $CLD_REPLACE_BEFORE --device $CLD_DEVICE > {log} 2>&1"
+        "{params.launcher} python -m cld.runtime.warm train --preset {wildcards.preset} {params.arguments} --store {input.store:q}"
+        " --run-dir {params.folder:q} --replace-before $CLD_REPLACE_BEFORE --device $CLD_DEVICE > {log:q} 2>&1"

@@ -35,8 +35,8 @@ rule cell:
             targets.tables(wildcards.preset)[wildcards.table].cell(wildcards.row, wildcards.column)
         ),
     shell:
-        "python -m cld.runtime.warm cell --preset {wildcards.preset} --table {wildcards.table} --row {wildcards.row}"
-        " --column {wildcards.column} --scores {input} --out {output} > {log} 2>&1"
+        "python -m cld.runtime.warm cell --preset {wildcards.preset} --table {wildcards.table} --row {wildcards.row:q}"
+        " --column {wildcards.column:q} --scores {input:q} --out {output:q} > {log:q} 2>&1"
 
 
 rule table:
@@ -67,4 +67,4 @@ rule table:
         results=lambda wildcards, output: Path(output[0]).parents[2],
     shell:
         "python -m cld.runtime.warm tables --preset {wildcards.preset} --tables {wildcards.table}"
-        " --results {params.results} > {log} 2>&1"
+        " --results {params.results:q} > {log:q} 2>&1"

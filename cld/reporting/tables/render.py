@@ -270,7 +270,8 @@ def _notes(table: Table, cells: Mapping[Place, dict], has_best: bool) -> list[st
         meaning.append("Bold: the best.")
     versions_of = {place: _versions(cell) for place, cell in cells.items()}
     precisions_of = {place: _precisions(cell) for place, cell in cells.items()}
-    notes += [" ".join(meaning), *_mixed("code versions", versions_of), *_mixed("precisions", precisions_of)]
+    notes += [" ".join(meaning)] * bool(meaning)
+    notes += [*_mixed("code versions", versions_of), *_mixed("precisions", precisions_of)]
     if cells:
         data: dict[str, set] = {}
         for cell in cells.values():
