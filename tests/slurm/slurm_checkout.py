@@ -1,4 +1,4 @@
-"""A checkout with a small table, whose Slurm profile asks for what the tests' nodes have."""
+"""A checkout whose Slurm profile asks for what the tests' nodes have."""
 
 import json
 import os
@@ -12,12 +12,7 @@ from pathlib import Path
 
 import torch
 import yaml
-from checkouts import TABLE, Checkout
-
-#: Three runs. The one of eight groups is trained by two processes.
-SLURM_TABLE = TABLE.replace("cld.n_groups: 8}", "cld.n_groups: 8, optimiser.parts: 2}").replace(
-    "  - {key: chance, label: chance, protocol: chance}\n", ""
-)
+from checkouts import Checkout
 
 
 def fit(resources: dict) -> None:
@@ -32,13 +27,10 @@ class SlurmCheckout(Checkout):
     def __init__(self, folder: Path):
         super().__init__(folder)
         self.results, self.output = folder / "results/tiny", folder / "snakemake.out"
-        self.table.write_text(SLURM_TABLE)
-        with edited(folder / "config/presets/tiny.yaml") as preset:
+        with edited(self.preset) as preset:
             preset["seeds"] = [0]
-            preset["run"]["optimiser"]["epochs"] = 12
-            preset["run"]["checkpoint_every_s"] = 0  # after every step
             preset["run"]["workers"] = 0
-        with edited(folder / "config/config.yaml") as config:
+        with edited(self.config) as config:
             config["device"] = "cpu"  # Slurm gives jobs GPUs that are none
         with edited(folder / "slurm/config.yaml") as profile:
             profile["slurm-init-seconds-before-status-checks"] = 1
@@ -48,8 +40,6 @@ class SlurmCheckout(Checkout):
             cluster["preset"] = "tiny"
             for resources in cluster["resources"].values():
                 fit(resources)
-            on_two = "2 if 'kmeans8' in wildcards.run else 1"
-            cluster["resources"]["pretrain"] |= {"gpu": 0, "gres": "'gpu:fake:1'", "nodes": on_two}
 
     def start(self, *arguments: str) -> subprocess.Popen:
         """Start ``snakemake --profile slurm``; what it prints is added to ``output``."""

@@ -269,13 +269,13 @@ class Cluster:
         return dict(line.split() for line in lines.splitlines())
 
     def jobs(self, **wanted: str) -> list[dict[str, str]]:
-        """Jobs in the queue and finished ones: id, state, restarts, node, comment, name."""
-        keys = ("id", "state", "restarts", "node", "comment", "name")
+        """Jobs in the queue and finished ones: id, state, restarts, node, comment, folder of submission."""
+        keys = ("id", "state", "restarts", "node", "comment", "folder")
         lines = self.command(
             "squeue",
             "--noheader",
             "--states=all",
-            "--Format=JobID:|,State:|,RestartCnt:|,NodeList:|,Comment:|,Name:|",
+            "--Format=JobID:|,State:|,RestartCnt:|,NodeList:|,Comment:|,WorkDir:|",
         )
         rows = [dict(zip(keys, line.split("|"), strict=False)) for line in lines.splitlines()]
         return [row for row in rows if all(row[key] == value for key, value in wanted.items())]

@@ -53,7 +53,7 @@ STOPS = (
     (("scancel", "--signal=USR1", "{job}"), "SIGUSR1"),
     (("scontrol", "requeue", "{job}"), "SIGTERM"),
     # its limit is less than two minutes off, where Slurm sends the signal that was asked for
-    (("scontrol", "update", "JobId={job}", "TimeLimit=2"), "SIGURG"),
+    (("scontrol", "update", "JobId={job}", "EndTime=now+110"), "SIGURG"),
 )
 
 
@@ -102,8 +102,11 @@ def test_a_job_that_is_stopped_resumes_under_its_id(cluster, snakemake, tmp_path
     for i, (command, name) in enumerate(STOPS):
         cluster.command(*(word.format(job=jobs[i]) for word in command))
         expected[i] += f"saved on {name}\n"
+    wait_until(lambda: "SIGURG" in logs[3].read_text(), "job 3 saves", 300)
+    cluster.command(
+        "scontrol", "update", f"JobId={jobs[3]}", "TimeLimit=10"
+    )  # of its next start, which is later
     wait_for_start(2, [0, 1, 2, 3])
-    cluster.command("scontrol", "update", f"JobId={jobs[3]}", "TimeLimit=10")
 
     # an urgent job preempts those of its node
     node = cluster.jobs(id=jobs[0])[0]["node"]

@@ -10,10 +10,16 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-from slurm_checkout import SlurmCheckout, Trainer, same_run, trainers
+from checkouts import TABLE
+from slurm_checkout import SlurmCheckout, Trainer, edited, same_run, trainers
 from slurm_cluster import NODES, wait_until
 
 TIMEOUT_S = 300
+
+#: Three runs. The one of eight groups is trained by two processes.
+SLURM_TABLE = TABLE.replace("cld.n_groups: 8}", "cld.n_groups: 8, optimiser.parts: 2}").replace(
+    "  - {key: chance, label: chance, protocol: chance}\n", ""
+)
 
 
 class Workflow:
@@ -34,7 +40,7 @@ class Workflow:
             self.cluster.command("scontrol", "update", f"nodename={node}", "state=drain", "reason=tests")
         self.start()
         wait_until(lambda: self.pretrainings() == 3, "jobs are submitted", TIMEOUT_S)
-        (self.of_two,) = (job["id"] for job in self.cluster.jobs() if "kmeans8" in job["comment"])
+        (self.of_two,) = (job["id"] for job in self.jobs() if "kmeans8" in job["comment"])
         self.cluster.command("scontrol", "hold", self.of_two)
         for node in NODES:
             self.cluster.command("scontrol", "update", f"nodename={node}", "state=resume")
@@ -44,9 +50,13 @@ class Workflow:
         os.killpg(self.snakemake.pid, signal.SIGKILL)
         self.snakemake.wait()
 
+    def jobs(self) -> list[dict[str, str]]:
+        """The jobs that were submitted."""
+        return self.cluster.jobs(folder=str(self.checkout.folder))
+
     def pretrainings(self) -> int:
         """How many jobs of pre-trainings were submitted."""
-        return sum("pretrain" in job["comment"] for job in self.cluster.jobs())
+        return sum("pretrain" in job["comment"] for job in self.jobs())
 
     def suspended(self, n: int, runs: str = "", but: tuple[int, ...] = ()) -> list[Trainer]:
         """Wait until ``n`` processes train runs of that name and have saved them; suspend these processes.
@@ -102,6 +112,13 @@ class Made(NamedTuple):
 @pytest.fixture(scope="module")
 def made(cluster, tmp_path_factory):
     checkout = SlurmCheckout(tmp_path_factory.mktemp("workflow"))
+    checkout.table.write_text(SLURM_TABLE)
+    with edited(checkout.preset) as preset:
+        preset["run"]["optimiser"]["epochs"] = 12
+        preset["run"]["checkpoint_every_s"] = 0  # after every step
+    with edited(checkout.folder / "slurm/cluster.yaml") as requests:
+        on_two = "2 if 'kmeans8' in wildcards.run else 1"
+        requests["resources"]["pretrain"] |= {"gpu": 0, "gres": "'gpu:fake:1'", "nodes": on_two}
     checkout.make("results/tiny/stores/kitchen_hc.h5")
     workflow = Workflow(cluster, checkout)
     try:
