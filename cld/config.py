@@ -40,6 +40,8 @@ PUBLISHED = "published"
 ABOUT = {"key_views": 0, "sections": [], "passes_per_view": 3, "passes_per_image": 0}
 #: Optional keys of a dataset's file.
 OF_DATASET = {"plan": {}, "seeds": None}
+#: Optional keys of a source's file.
+OF_SOURCE = {"check_md5": True}
 
 
 class _Loader(yaml.SafeLoader):
@@ -239,7 +241,7 @@ def seeds_of(preset: str, dataset: str) -> list[int]:
 
 def load_source(preset: str, source: str) -> dict:
     """Where a dataset's upstream files come from, at a preset's scale; ``config/README.md`` has the keys."""
-    return _scaled(preset, "sources", source)
+    return _scaled(preset, "sources", source, OF_SOURCE)
 
 
 def is_generated(preset: str, dataset: str) -> bool:

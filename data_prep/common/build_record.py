@@ -9,11 +9,12 @@ from pathlib import Path
 
 import numpy as np
 
+from cld.config import load_dataset, load_source
 from cld.runtime.errors import InputError
 from data_prep.common.manifest import write_manifest
 from data_prep.common.report import write_report
 from data_prep.common.settings import Settings
-from data_prep.common.source_files import FileDigest
+from data_prep.common.source_files import FileDigest, PublishedMd5, published_md5s
 
 NAMES_SHOWN = 10
 PATHS_SHOWN = 3
@@ -124,6 +125,16 @@ class BuildRecord:
             paths = list(dict.fromkeys(entry.path for entry in problems))
             lines.append(f"  {len(problems)} × {reason}: {some(paths, PATHS_SHOWN)}")
         raise InputError("\n".join([*lines, f"  every file: {self.target.report}"]))
+
+    def published_md5s(self) -> dict[str, PublishedMd5]:
+        """As :func:`published_md5s` of the dataset's source; a note says where files are not held to them."""
+        preset, source = self.target.preset, load_dataset(self.target.preset, self.target.dataset)["source"]
+        if not load_source(preset, source)["check_md5"]:
+            self.notes.append(
+                f"files were not held to their published MD5s: check_md5 of config/sources/{source}.yaml is "
+                "false"
+            )
+        return published_md5s(preset, source)
 
     def require_counts(self, splits: Mapping[str, Sized]) -> None:
         """Check the number of images that each split has upstream, bad ones included.

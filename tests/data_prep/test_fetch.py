@@ -83,9 +83,19 @@ def test_wrong_checksum_of_what_is_there_is_named(root, path):
     (root / path).write_bytes(b"wrong")
     with pytest.raises(InputError) as raised:
         fetch_source("toy", source, root)
-    for part in (str(root / path), *(hashlib.md5(content).hexdigest() for content in (b"wrong", b"right"))):
+    fix = "check_md5: false in config/sources/toy.yaml"
+    md5s = [hashlib.md5(content).hexdigest() for content in (b"wrong", b"right")]
+    for part in (str(root / path), fix, *md5s):
         assert part in str(raised.value)
     assert (root / path).read_bytes() == b"wrong"
+
+
+def test_files_that_are_not_the_publishers_are_taken_if_the_source_says_so(server, source, root):
+    source["check_md5"] = False
+    server.files[FILE] = fetch_sources.tar_bytes({"toy/a": b"another", "toy/b": b"b"}, "w")
+    for _ in range(2):  # as they come, and as they lie there
+        receipt = fetch_source("toy", source, root)
+        assert receipt["files"][0] == {"path": "toy/a", "size": 7, "md5": None}
 
 
 def refusing(number):

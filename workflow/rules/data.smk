@@ -50,6 +50,7 @@ rule fetch:
         runtime=1440,
     params:
         root=of(TARGETS.upstream, "source"),
+        check_md5=lambda wildcards: settings.load_source(wildcards.preset, wildcards.source)["check_md5"],
         mirror=["--mirror", config["data"]["mirror"]] if config["data"]["mirror"] else [],
     shell:
         "python -m data_prep fetch --preset {wildcards.preset} --source {wildcards.source} --root {params.root:q}"
