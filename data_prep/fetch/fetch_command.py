@@ -9,6 +9,7 @@ checkouts and users.
 
 import argparse
 import os
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -66,9 +67,13 @@ def _fetch_archives(folder: SourceFolder, mirror: str | None) -> Alternative | N
         if alternative := _complete(folder):  # another fetch may have been here
             return alternative
         file = archive["file"]
+        missing = folder.missing_paths(dict.fromkeys(archive.get("holds", folder.source["expects"][0])))
+        if not missing and not unpacking(folder.root / file).exists():
+            continue
         if (folder.root / file).exists():
             folder.verify(file, archive["md5"])
         else:
+            print(f"{folder.root}: fetching {file} for {', '.join(missing)}", file=sys.stderr, flush=True)
             url = archive["url"] if mirror is None else f"{mirror.rstrip('/')}/{file}"
             _download_archive(folder, url, file, archive["md5"])
         unpack(folder.root / file, folder.root)

@@ -280,6 +280,20 @@ def test_archives_that_are_there_are_unpacked_side_by_side(root):
     assert {path.name for path in root.iterdir()} == {*archives, "d"}
 
 
+def test_only_the_archive_of_what_is_missing_is_fetched(server, root, capsys):
+    archives = {f"{n}.tar": fetch_sources.tar_bytes({f"d/{n}": b"", "d/both": b""}, "w") for n in (1, 2, 3)}
+    source = fetch_sources.source(server.address, archives, {f"d/{n}": b"" for n in (1, 2, 3)})
+    for n, archive in enumerate(source["archives"], start=1):
+        archive["holds"] = [f"d/{n}"]
+    server.files["2.tar"] = archives["2.tar"]
+    (root / "d").mkdir()
+    for n in (1, 3):
+        (root / f"d/{n}").touch()
+    fetch_source("toy", source, root)
+    assert server.requests == [("/2.tar", None)]
+    assert f"{root}: fetching 2.tar for d/2\n" in capsys.readouterr().err
+
+
 def link(target):
     member = tarfile.TarInfo("bad")
     member.type, member.linkname = tarfile.SYMTYPE, target
