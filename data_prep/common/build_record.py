@@ -148,8 +148,8 @@ class BuildRecord:
             if self.expected.get(split) not in (None, len(images)):
                 raise InputError(
                     f"{self.root}: {len(images)} images in split '{split}', expected {self.expected[split]}; "
-                    "fetch the files again, or change 'expect' of the build settings if this is another "
-                    "edition"
+                    f"fetch the files again, or change build.expect in "
+                    f"config/datasets/{self.target.dataset}.yaml if this is another edition"
                 )
 
     def write_manifest_and_report(

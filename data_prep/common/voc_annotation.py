@@ -1,7 +1,8 @@
 """Annotations in Pascal VOC's XML, whoever wrote them.
 
 What differs between writers, and how it is read: coordinates may be floats; ``truncated`` and ``difficult``
-may be missing, words or numbers; the size may be missing, or 0 where it is unknown. The parts of an object are not read.
+may be missing, words or numbers; the size may be missing, or 0 where it is unknown. The parts of an object
+are not read.
 """
 
 from dataclasses import dataclass
