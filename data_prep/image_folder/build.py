@@ -45,7 +45,8 @@ def build_image_folder(root: str | Path, settings: Settings, target: Target, wor
     tree = read_tree(root)
     splits = split_tree(root, tree, settings)
     record = BuildRecord(root, target, settings, "images")
-    record.notes += tree.notes + leaks(root, splits)
+    for note in (*tree.notes, *leaks(root, splits)):
+        record.warn(note)
     if settings.kind == "jpeg":
         images = {
             split: [SourceImage(path.relative_to(root).as_posix(), label, path) for path, label in group]

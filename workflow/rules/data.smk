@@ -83,6 +83,7 @@ rule store:
         "python -m data_prep build --preset {wildcards.preset} --dataset {wildcards.dataset}"
         " --root {params.root:q} --store {output.store} --manifest {output.manifest} --report {output.report}"
         " --workers {threads} > {log} 2>&1"
+        " && {{ grep '^note: ' {log} >&2 || true; }}"  # what was left out, for the terminal
 
 
 rule card:
