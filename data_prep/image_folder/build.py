@@ -62,8 +62,8 @@ def cut_square(root: Path, side: int, fit: str, path: Path) -> Square | Problem:
     """Decode one image and cut its square; one that cannot be read is reported, never raised."""
     try:
         encoded = EncodedImage(path)
-        # what decoding at a reduced scale leaves is resampled once more: twice the side is enough for that
-        image = encoded.colour(at_least=(2 * side, 2 * side))
+        # a reduced scale costs detail near its own limit: four times the side leaves that to the resampling
+        image = encoded.colour(at_least=(4 * side, 4 * side))
     except InputError as error:
         name = path.relative_to(root).as_posix()
         return problem(name, path, root, "image unreadable", str(error))
