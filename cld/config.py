@@ -42,6 +42,8 @@ ABOUT = {"key_views": 0, "sections": [], "passes_per_view": 3, "passes_per_image
 OF_DATASET = {"plan": {}, "seeds": None}
 #: Sections of a dataset that change runs. A preset's lie over all other layers, see :func:`defaults`.
 OF_RUNS = ("run", "methods")
+#: Optional keys of a source's file.
+OF_SOURCE = {"check_md5": True}
 
 
 class _Loader(yaml.SafeLoader):
@@ -275,7 +277,7 @@ def seeds_of(preset: str, dataset: str) -> list[int]:
 
 def load_source(preset: str, source: str) -> dict:
     """Where a dataset's upstream files come from, at a preset's scale; ``config/README.md`` has the keys."""
-    return _scaled(preset, "sources", source)
+    return _scaled(preset, "sources", source, OF_SOURCE)
 
 
 def is_generated(preset: str, dataset: str) -> bool:

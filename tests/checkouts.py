@@ -38,11 +38,11 @@ datasets:
   kitchen_hc: {build: {min_side_px: 4}}
   voc07: {build: {expect: {train: null, test: null}}}
   voc0712: {build: {expect: {train: null, test: null}}}
-  cifar10: {build: {check_md5: false, expect: {train: null, test: null}}}
-  cifar100: {build: {check_md5: false, expect: {train: null, test: null}}}
-  cifar10_lt: {build: {check_md5: false, expect: {train: null, test: null}}}
-  cifar100_lt: {build: {check_md5: false, imbalance: 2, expect: {train: null, test: null}}}
-  stl10: {build: {check_md5: false, expect: {train: null, unlabelled: null, test: null}}}
+  cifar10: {build: {expect: {train: null, test: null}}}
+  cifar100: {build: {expect: {train: null, test: null}}}
+  cifar10_lt: {build: {expect: {train: null, test: null}}}
+  cifar100_lt: {build: {imbalance: 2, expect: {train: null, test: null}}}
+  stl10: {build: {expect: {train: null, unlabelled: null, test: null}}}
   imagenet: {build: {expect: {train: null, test: null}}}
   imagenet100: {build: {missing_synsets: skip, expect: {train: null, test: null}}}
   imagenet_lt: {build: {expect: {train: null, val: null, test: null}}}

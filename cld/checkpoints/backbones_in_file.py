@@ -97,8 +97,9 @@ def choose_backbone(
     if refused:
         where, why = refused[0]
         raise InputError(
-            f"{path}: the network under {where} is none of ours: {why}; "
-            "ResNets by torchvision's names can be read"
+            f"{path}: the network under {where} is none of ours: {why}; what can be read are ResNets of "
+            "four stages (layer1 to layer4) with torchvision's blocks, of any number and width: ResNet-18, "
+            "34, 50, …"
         )
     names = [theirs for originals in file.originals.values() for theirs in originals.values()]
     raise InputError(

@@ -19,7 +19,7 @@ from data_prep.cifar.pickles import read_pickle
 from data_prep.common.array_store import write_array_store
 from data_prep.common.build_record import BuildRecord, Target
 from data_prep.common.settings import Settings
-from data_prep.common.source_files import published_md5s, read_file, require_folder
+from data_prep.common.source_files import read_file, require_folder
 
 
 def build_cifar(root: str | Path, settings: Settings, target: Target, workers: int = 1) -> StoreInfo:
@@ -57,10 +57,10 @@ def build_cifar(root: str | Path, settings: Settings, target: Target, workers: i
 
 
 def _read(record: BuildRecord, settings: Settings) -> tuple[list[str], dict[str, Batch]]:
-    """The classes and the batches by name. Every file is held to its MD5 before any is unpickled."""
+    """The classes and the batches by name. MD5s are compared before anything is unpickled."""
     root, variant = record.root, VARIANTS[settings.variant]
     folder = require_folder(root, variant.folder)
-    md5s = published_md5s(record.target.preset, settings.variant) if settings.check_md5 else {}
+    md5s = record.published_md5s()
     batch_names = [name for group in variant.batches.values() for name in group]
     contents = {}
     with progress(f"read {variant.folder}", 1 + len(batch_names), "files") as bar:

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import sys
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence, Sized
 from dataclasses import dataclass, field
@@ -9,11 +10,12 @@ from pathlib import Path
 
 import numpy as np
 
+from cld.config import load_dataset, load_source
 from cld.runtime.errors import InputError
 from data_prep.common.manifest import write_manifest
 from data_prep.common.report import write_report
 from data_prep.common.settings import Settings
-from data_prep.common.source_files import FileDigest
+from data_prep.common.source_files import FileDigest, PublishedMd5, published_md5s
 
 NAMES_SHOWN = 10
 PATHS_SHOWN = 3
@@ -114,16 +116,40 @@ class BuildRecord:
         """
         bad = self.bad_units
         if bad <= max_bad_share * self.total:
+            for line in self._problem_lines():
+                print(f"note: {self.root.name}: left out:{line}", file=sys.stderr, flush=True)
             return
         write_report(self.target.report, self.facts("failed", **facts))
         lines = [
             f"{self.root.name}: {bad} of {self.total} {self.unit} are bad ({bad / self.total:.1%}), more "
             f"than max_bad_share ({max_bad_share:.1%}); fix the files below, or raise max_bad_share"
         ]
+        lines += [f" {line}" for line in self._problem_lines()]
+        # of a failed job Snakemake removes the Markdown, which is an output, and not the JSON beside it
+        listing = self.target.report.with_suffix(".json")
+        raise InputError("\n".join([*lines, f"  every file, and why: {listing}"]))
+
+    def _problem_lines(self) -> list[str]:
+        lines = []
         for reason, problems in self.problems_by_reason().items():
             paths = list(dict.fromkeys(entry.path for entry in problems))
-            lines.append(f"  {len(problems)} × {reason}: {some(paths, PATHS_SHOWN)}")
-        raise InputError("\n".join([*lines, f"  every file: {self.target.report}"]))
+            lines.append(f" {len(problems)} × {reason}: {some(paths, PATHS_SHOWN)}")
+        return lines
+
+    def warn(self, note: str) -> None:
+        """Add to the notes what a user should see at once: it is printed too."""
+        self.notes.append(note)
+        print(f"note: {self.root.name}: {note}", file=sys.stderr, flush=True)
+
+    def published_md5s(self) -> dict[str, PublishedMd5]:
+        """As :func:`published_md5s` of the dataset's source; a note says where files are not held to them."""
+        preset, source = self.target.preset, load_dataset(self.target.preset, self.target.dataset)["source"]
+        if not load_source(preset, source)["check_md5"]:
+            self.notes.append(
+                f"files were not held to their published MD5s: check_md5 of config/sources/{source}.yaml is "
+                "false"
+            )
+        return published_md5s(preset, source)
 
     def require_counts(self, splits: Mapping[str, Sized]) -> None:
         """Check the number of images that each split has upstream, bad ones included.
@@ -137,8 +163,8 @@ class BuildRecord:
             if self.expected.get(split) not in (None, len(images)):
                 raise InputError(
                     f"{self.root}: {len(images)} images in split '{split}', expected {self.expected[split]}; "
-                    "fetch the files again, or change 'expect' of the build settings if this is another "
-                    "edition"
+                    f"fetch the files again, or change build.expect in "
+                    f"config/datasets/{self.target.dataset}.yaml if this is another edition"
                 )
 
     def write_manifest_and_report(

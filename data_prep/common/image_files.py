@@ -35,6 +35,7 @@ class EncodedImage:
             self._image = Image.open(io.BytesIO(self.content))
         mode = self._image.mode
         self._is_16_bit_grey = mode.startswith("I;16") or (mode == "I" and self.format == "PPM")
+        self._is_16_bit_colour = mode.startswith("RGB") and ";16" in str(self._image.tile)
 
     @property
     def size(self) -> tuple[int, int]:
@@ -77,16 +78,30 @@ class EncodedImage:
                 shorter than these; faster than decoding it whole.
 
         Raises:
-            InputError: the image is cut short or broken, or has channels of 32 bits, or signed ones.
+            InputError: the image is cut short or broken, has channels of 32 bits, signed ones, or colours of
+                16 bits of which 12 or fewer are used.
         """
-        orientation = self.orientation if upright else 1
+        orientation, size = self.orientation if upright else 1, self.size
         if at_least is not None:
             self._image.draft(self._image.mode, at_least)
         self._load()
         image = self._image
-        if self._is_16_bit_grey:  # Pillow's own conversion clips; other 16-bit images come with 8
+        if image.size != size:
+            self.conversions.append("decoded at a reduced scale")
+        if self._is_16_bit_grey:
+            values = np.asarray(image)
+            bits = _bits_used(values)
+            self.conversions.append(
+                "16 bits to 8" if bits == 16 else f"16 bits, of which {bits} are used, to 8"
+            )
+            image = Image.fromarray((values >> (bits - 8)).astype(np.uint8))
+        elif self._is_16_bit_colour:  # Pillow keeps the upper 8
+            if max(high for _, high in image.getextrema()[:3]) < 1 << 4:
+                raise InputError(
+                    f"{self.path}: its colours have 16 bits, of which 12 or fewer are used: nearly black; "
+                    "save it with 8 bits, or with values up to 65,535"
+                )
             self.conversions.append("16 bits to 8")
-            image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
         elif image.mode in ("I", "F"):
             raise InputError(
                 f"{self.path}: its channels are signed or have 32 bits; save it with 8 or 16 bits"
@@ -144,12 +159,24 @@ class EncodedImage:
             raise InputError(f"{self.path}: not readable as an image ({reason}); fetch it again") from error
 
 
+def _bits_used(values: np.ndarray) -> int:
+    """How many bits a camera or scanner had whose values lie in 16: 8, 10, 12, 14 or 16."""
+    return next(bits for bits in (8, 10, 12, 14, 16) if values.max(initial=0) < 1 << bits)
+
+
 def resized(image: Image.Image, region: Box, side: int) -> np.ndarray:
     """A region of an RGB image, resized with antialiasing to uint8 (side, side, 3)."""
     return np.asarray(image.resize((side, side), Image.Resampling.BILINEAR, box=region))
 
 
-_MODES = {"L": "grey", "1": "black and white", "P": "palette", "RGBA": "transparency", "LA": "transparency"}
+_MODES = {
+    "L": "grey",
+    "1": "black and white",
+    "P": "palette",
+    "RGBA": "transparency",
+    "LA": "transparency",
+    "PA": "transparency",
+}
 
 #: What undoes each of EXIF's orientations.
 _TURNS = {

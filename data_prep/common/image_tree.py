@@ -1,18 +1,24 @@
 """Trees of images with a folder for each class, as torchvision's ImageFolder reads them.
 
-Hidden files and folders are passed over everywhere: editors and file managers leave them behind.
+Hidden files and folders are passed over everywhere, and folders in which systems keep thumbnails and what was
+deleted.
 """
 
 import os
 import re
-from collections.abc import Iterator
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from cld.runtime.errors import InputError
+from data_prep.common.build_record import some
 from data_prep.common.source_files import reading
 
-#: Suffixes of images, those of torchvision's ImageFolder.
-SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".webp", ".ppm", ".pgm", ".tif", ".tiff"}
+#: Suffixes of images: those of torchvision's ImageFolder, and JPEGs as browsers save them.
+SUFFIXES = {".png", ".jpg", ".jpeg", ".jfif", ".bmp", ".webp", ".ppm", ".pgm", ".tif", ".tiff"}
+#: Folders of file systems and file managers, which may hold thumbnails, beside those that begin with a dot.
+SYSTEM_FOLDERS = {"@eaDir", "@Recycle", "#recycle", "$RECYCLE.BIN", "__MACOSX", "System Volume Information"}
+CLASSES_SHOWN = 3
 
 
 def class_folders(folder: Path) -> list[Path]:
@@ -33,15 +39,43 @@ def loose_files(folder: Path) -> int:
     return sum(not entry.is_dir() for entry in _listed(folder))
 
 
-def image_paths(folder: Path) -> tuple[list[Path], int]:
-    """The images in ``folder`` and the folders in it, in natural order, and the number of other files.
+def image_paths(folder: Path) -> tuple[list[Path], list[Path]]:
+    """The images in ``folder`` and the folders in it, and the other files, both in natural order.
 
     Raises:
         InputError: as :func:`class_folders`.
     """
-    files = list(files_below(folder))
-    images = sorted((path for path in files if path.suffix.lower() in SUFFIXES), key=natural)
-    return images, len(files) - len(images)
+    files = sorted(files_below(folder), key=natural)
+    images = [path for path in files if path.suffix.lower() in SUFFIXES]
+    return images, [path for path in files if path.suffix.lower() not in SUFFIXES]
+
+
+def by_suffix(paths: Sequence[Path]) -> str:
+    """How many paths have which suffix, in words: "12 .gif, 1 without suffix"."""
+    counts = Counter(path.suffix.lower() or "without suffix" for path in paths)
+    return ", ".join(f"{n} {suffix}" for suffix, n in counts.most_common())
+
+
+def left_out(root: Path, others: Mapping[str, Sequence[Path]]) -> list[str]:
+    """What to say of files that are no images by their suffix: a line for each suffix.
+
+    Args:
+        root: what the paths are shown relative to.
+        others: such files by class.
+    """
+    classes: dict[str, dict[str, list[Path]]] = defaultdict(dict)
+    for name, paths in others.items():
+        for path in paths:
+            classes[path.suffix.lower()].setdefault(name, []).append(path)
+    lines = []
+    for by_class in classes.values():
+        paths = [path for group in by_class.values() for path in group]
+        of = some([f"'{name}'" for name in by_class], CLASSES_SHOWN)
+        example = paths[0].relative_to(root).as_posix()
+        lines.append(
+            f"left out, since no image has their suffix: {by_suffix(paths)} of class {of}, as {example}"
+        )
+    return lines
 
 
 def files_below(folder: Path) -> Iterator[Path]:
@@ -72,7 +106,8 @@ def natural(path: Path) -> tuple[list[tuple[int, str]], str]:
 
 def _listed(folder: Path) -> list[os.DirEntry]:
     with reading(folder), os.scandir(folder) as entries:
-        listed = sorted((entry for entry in entries if entry.name[0] != "."), key=lambda entry: entry.name)
+        shown = (entry for entry in entries if entry.name[0] != "." and entry.name not in SYSTEM_FOLDERS)
+        listed = sorted(shown, key=lambda entry: entry.name)
     for entry in listed:
         try:
             entry.name.encode()  # manifests and reports are UTF-8

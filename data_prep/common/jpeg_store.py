@@ -33,7 +33,7 @@ from data_prep.common.source_files import FileDigest
 
 PART_IMAGES = 256
 #: Changed with the code that makes a part; and pictures are encoded alike only by the same libraries.
-VERSION = (4, Image.__version__, features.version("jpg"))
+VERSION = (5, Image.__version__, features.version("jpg"))
 
 
 @dataclass(frozen=True, slots=True)

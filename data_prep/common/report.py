@@ -94,8 +94,12 @@ def _problems(problems: dict) -> str:
     lines = []
     for reason, entries in problems["reasons"].items():
         paths = Counter(entry["path"] for entry in entries)
+        why = {entry["path"]: entry["detail"].removeprefix(f"{entry['path']}: ") for entry in entries}
         lines += [f"- {reason}: {len(entries)}"]
-        lines += [f"  - `{path}`" + (f" ({n} times)" if n > 1 else "") for path, n in _first(paths.items())]
+        lines += [
+            f"  - `{path}`" + (f" ({n} times)" if n > 1 else "") + (f": {why[path]}" if why[path] else "")
+            for path, n in _first(paths.items())
+        ]
         if len(paths) > PATHS_SHOWN:
             lines += [f"  - and {len(paths) - PATHS_SHOWN} more, listed in the JSON report"]
     listing = "\n" + "\n".join(lines) + "\n" if lines else ""

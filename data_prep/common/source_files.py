@@ -12,6 +12,13 @@ from cld.runtime.errors import InputError
 FETCH_AGAIN = "fetch it again (python -m data_prep fetch)"
 
 
+class PublishedMd5(NamedTuple):
+    """A file's MD5 as its publisher states it, in hexadecimal digits, and the name of the source."""
+
+    md5: str
+    source: str
+
+
 class FileDigest(NamedTuple):
     """A file that a build has read: path relative to the source's root, size in bytes, SHA-256."""
 
@@ -26,10 +33,20 @@ def digest(path: Path, root: Path, content: bytes | None = None) -> FileDigest:
     return FileDigest(path.relative_to(root).as_posix(), len(content), hashlib.sha256(content).hexdigest())
 
 
-def published_md5s(preset: str, source: str) -> dict[str, str | None]:
-    """The MD5s that a source's publisher states, by path under its root; None where none is stated."""
-    alternatives = load_source(preset, source)["expects"]
-    return {path: md5 for alternative in alternatives for path, md5 in alternative.items()}
+def published_md5s(preset: str, source: str) -> dict[str, PublishedMd5]:
+    """The MD5s that a source's publisher states, by path under its root.
+
+    There are none where files are generated, and where ``check_md5`` of the source is false.
+    """
+    content = load_source(preset, source)
+    if content["generate"] is not None or not content["check_md5"]:
+        return {}
+    return {
+        path: PublishedMd5(md5, source)
+        for alternative in content["expects"]
+        for path, md5 in alternative.items()
+        if md5 is not None
+    }
 
 
 def require_folder(root: Path, name: str) -> Path:
@@ -57,7 +74,7 @@ def is_folder(path: Path) -> bool:
         return path.is_dir()
 
 
-def read_file(path: Path, root: Path, md5: str | None = None) -> tuple[bytes, FileDigest]:
+def read_file(path: Path, root: Path, published: PublishedMd5 | None = None) -> tuple[bytes, FileDigest]:
     """A file's content, which must have its published MD5 where there is one.
 
     Raises:
@@ -66,7 +83,7 @@ def read_file(path: Path, root: Path, md5: str | None = None) -> tuple[bytes, Fi
     with reading(path):
         content = path.read_bytes()
     # not for security: systems that forbid MD5 otherwise allow this use
-    require_md5(path, hashlib.md5(content, usedforsecurity=False).hexdigest(), md5)
+    require_md5(path, hashlib.md5(content, usedforsecurity=False).hexdigest(), published)
     return content, digest(path, root, content)
 
 
@@ -80,16 +97,17 @@ def read_lines(path: Path) -> list[str]:
         return path.read_text(encoding="utf-8-sig", errors="replace").splitlines()
 
 
-def require_md5(path: Path, found: str, md5: str | None) -> None:
+def require_md5(path: Path, found: str, published: PublishedMd5 | None) -> None:
     """Compare a file's MD5 with the published one; None: there is none to compare with.
 
     Raises:
         InputError: they differ.
     """
-    if md5 not in (None, found):
+    if published is not None and published.md5 != found:
         raise InputError(
-            f"{path}: its MD5 is {found}, published is {md5}; {FETCH_AGAIN}, or set check_md5 "
-            "of the build settings to false if this is another edition"
+            f"{path}: its MD5 is {found}, the publisher's is {published.md5}; remove it and fetch it "
+            f"again. If it is no copy of the publisher's: check_md5: false in "
+            f"config/sources/{published.source}.yaml"
         )
 
 

@@ -1,7 +1,8 @@
 """Annotations in Pascal VOC's XML, whoever wrote them.
 
 What differs between writers, and how it is read: coordinates may be floats; ``truncated`` and ``difficult``
-may be missing, words or numbers; the size may be missing. The parts of an object are not read.
+may be missing, words or numbers; the size may be missing, or 0 where it is unknown. The parts of an object
+are not read.
 """
 
 from dataclasses import dataclass
@@ -52,11 +53,10 @@ def read_annotation(path: Path, content: bytes | None = None) -> Annotation:
         corners = (_number(element, f"bndbox/{corner}", path) for corner in ("xmin", "ymin", "xmax", "ymax"))
         flags = (_flag(element.findtext(flag)) for flag in ("truncated", "difficult"))
         boxes.append(AnnotatedBox(name, from_voc(*corners), *flags))
-    has_size = root.findtext("size/width") and root.findtext("size/height")
-    size = (
-        tuple(int(_number(root, f"size/{side}", path)) for side in ("width", "height")) if has_size else None
-    )
-    return Annotation(size, tuple(boxes))
+    size = None
+    if root.findtext("size/width") and root.findtext("size/height"):
+        size = tuple(int(_number(root, f"size/{side}", path)) for side in ("width", "height"))
+    return Annotation(size if size and all(size) else None, tuple(boxes))
 
 
 def _number(element: ElementTree.Element, tag: str, path: Path) -> float:

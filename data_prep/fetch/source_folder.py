@@ -7,7 +7,7 @@ from pathlib import Path
 
 from cld.runtime.errors import InputError
 from data_prep.common.image_tree import files_below
-from data_prep.common.source_files import reading
+from data_prep.common.source_files import PublishedMd5, reading, require_md5
 
 Alternative = Mapping[str, str | None]
 """Paths in the folder that belong together, each with its MD5 or None."""
@@ -22,9 +22,10 @@ def md5_of(path: Path) -> str:
 
 @dataclass(frozen=True)
 class SourceFolder:
-    """The folder ``root`` of a source with the settings ``source`` (:func:`cld.config.load_source`)."""
+    """The folder ``root`` of the source ``name`` with its settings (:func:`cld.config.load_source`)."""
 
     root: Path
+    name: str
     source: Mapping
 
     def complete_alternative(self) -> Alternative | None:
@@ -51,29 +52,26 @@ class SourceFolder:
         return missing
 
     def verify(self, path: str, md5: str) -> None:
-        """Compare a file's MD5 with the published one.
+        """Compare a file's MD5 with the published one, unless the source says ``check_md5: false``.
 
         Raises:
             InputError: they differ, or the file cannot be read.
         """
-        with reading(self.root / path):
-            found = md5_of(self.root / path)
-        if found != md5:
-            raise InputError(
-                f"{self.root / path}: its MD5 is {found}, the publisher's is {md5}; remove the file and "
-                "fetch it again"
-            )
+        if self.source["check_md5"]:
+            with reading(self.root / path):
+                found = md5_of(self.root / path)
+            require_md5(self.root / path, found, PublishedMd5(md5, self.name))
 
-    def receipt(self, name: str, alternative: Alternative) -> dict:
-        """What is known of a complete source ``name``. The same files give the same, wherever and whenever.
+    def receipt(self, alternative: Alternative) -> dict:
+        """What is known of a complete source. The same files give the same, wherever and whenever.
 
         Returns:
             ``source``, ``title``, ``format``; ``alternative``: its paths; ``files``: each with its size in
-            bytes and MD5 (None where the publisher gives none), a folder with the number of files in it,
+            bytes and MD5 (None where none was compared), a folder with the number of files in it,
             hidden ones left out; ``archives``: as configured.
         """
         return {
-            "source": name,
+            "source": self.name,
             "title": self.source["title"],
             "format": self.source["format"],
             "alternative": list(alternative),
@@ -84,14 +82,15 @@ class SourceFolder:
     def _entry(self, path: str, md5: str | None) -> dict:
         if (self.root / path).is_dir():
             return {"path": path, "files": sum(1 for _ in files_below(self.root / path))}
-        return {"path": path, "size": (self.root / path).stat().st_size, "md5": md5}
+        compared = md5 if self.source["check_md5"] else None
+        return {"path": path, "size": (self.root / path).stat().st_size, "md5": compared}
 
-    def by_hand_error(self, name: str) -> InputError:
+    def by_hand_error(self) -> InputError:
         """The error for files that a person must fetch: what, where to, and what each alternative lacks."""
         lines = [
-            f"{self.root}: {self.source['title']} must be put into this folder by hand, or data.paths.{name} "
-            f"(or data.root, the folder of all sources) in config/config.yaml must name the folder that has "
-            f"it. {self.source['by_hand'].strip()}"
+            f"{self.root}: {self.source['title']} must be put into this folder by hand, or "
+            f"data.paths.{self.name} (or data.root, the folder of all sources) in config/config.yaml must "
+            f"name the folder that has it. {self.source['by_hand'].strip()}"
         ]
         for number, alternative in enumerate(self.source["expects"], 1):
             missing = ", ".join(self.missing_paths(alternative))

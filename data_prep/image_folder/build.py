@@ -45,7 +45,8 @@ def build_image_folder(root: str | Path, settings: Settings, target: Target, wor
     tree = read_tree(root)
     splits = split_tree(root, tree, settings)
     record = BuildRecord(root, target, settings, "images")
-    record.notes += tree.notes + leaks(root, splits)
+    for note in (*tree.notes, *leaks(root, splits)):
+        record.warn(note)
     if settings.kind == "jpeg":
         images = {
             split: [SourceImage(path.relative_to(root).as_posix(), label, path) for path, label in group]
@@ -61,8 +62,8 @@ def cut_square(root: Path, side: int, fit: str, path: Path) -> Square | Problem:
     """Decode one image and cut its square; one that cannot be read is reported, never raised."""
     try:
         encoded = EncodedImage(path)
-        # what decoding at a reduced scale leaves is resampled once more: twice the side is enough for that
-        image = encoded.colour(at_least=(2 * side, 2 * side))
+        # a reduced scale costs detail near its own limit: four times the side leaves that to the resampling
+        image = encoded.colour(at_least=(4 * side, 4 * side))
     except InputError as error:
         name = path.relative_to(root).as_posix()
         return problem(name, path, root, "image unreadable", str(error))

@@ -1,10 +1,11 @@
 """How a folder of images is laid out: split already, or a folder for each class and nothing else."""
 
+import unicodedata
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from cld.runtime.errors import InputError
-from data_prep.common.image_tree import class_folders, image_paths, loose_files
+from data_prep.common.image_tree import class_folders, image_paths, left_out, loose_files
 from data_prep.common.source_files import is_folder
 
 CONFIG_KEY = "data.paths.folder of config/config.yaml"
@@ -22,11 +23,13 @@ class Tree:
         classes: names, in the order of the labels.
         images: by split, then by label: the images in natural order. What is not split yet has the key None.
         notes: what was left alone.
+        others: files of another suffix, by class.
     """
 
     classes: list[str]
     images: dict[str | None, list[list[Path]]]
     notes: list[str] = field(default_factory=list)
+    others: dict[str, list[Path]] = field(default_factory=dict)
 
 
 def read_tree(root: Path) -> Tree:
@@ -40,7 +43,7 @@ def read_tree(root: Path) -> Tree:
     splits, notes = _splits(root)
     folders: dict[str | None, dict[str, Path]] = {}
     for split, folder in splits.items():
-        folders[split] = {path.name: path for path in class_folders(folder)}
+        folders[split] = _by_class(folder)
         if not folders[split]:
             raise InputError(
                 f"{folder}: no folders of classes; {CONFIG_KEY} names a folder that holds {EXPECTED}"
@@ -48,15 +51,31 @@ def read_tree(root: Path) -> Tree:
         if n_loose := loose_files(folder):
             notes.append(f"files in {folder.name} itself, in no class, were left alone: {n_loose}")
     classes = sorted(set().union(*folders.values()))
-    images, n_others = {split: [] for split in folders}, 0
+    images, others = {split: [] for split in folders}, {name: [] for name in classes}
     for split, by_name in folders.items():
         for name in classes:
-            paths, others = image_paths(by_name[name]) if name in by_name else ([], 0)
+            paths, more = image_paths(by_name[name]) if name in by_name else ([], [])
             images[split].append(paths)
-            n_others += others
-    if n_others:
-        notes.append(f"files left alone, since their suffix is no image's: {n_others}")
-    return Tree(classes, images, notes)
+            others[name] += more
+    return Tree(classes, images, notes + left_out(root, others), others)
+
+
+def _by_class(folder: Path) -> dict[str, Path]:
+    """The folders in ``folder`` by class. Unicode can write é in two ways, and systems differ in theirs.
+
+    Raises:
+        InputError: two folders have the same name but for that.
+    """
+    by_class: dict[str, Path] = {}
+    for path in class_folders(folder):
+        name = unicodedata.normalize("NFC", path.name)
+        if name in by_class:
+            raise InputError(
+                f"{folder}: two folders are called '{name}', whose accents are written in two ways (Unicode "
+                "NFC and NFD); put their images into one"
+            )
+        by_class[name] = path
+    return by_class
 
 
 def _splits(root: Path) -> tuple[dict[str | None, Path], list[str]]:

@@ -10,6 +10,7 @@ import numpy as np
 
 from cld.runtime.errors import InputError
 from data_prep.common.build_record import some
+from data_prep.common.image_tree import SUFFIXES, by_suffix
 from data_prep.common.settings import Settings
 from data_prep.image_folder.layout import SPLITS, Tree
 
@@ -119,11 +120,16 @@ def _check(root: Path, tree: Tree, settings: Settings) -> None:
         )
     fewest = max(settings.min_class_images, 2 if None in tree.images else 1)
     totals = [sum(map(len, paths)) for paths in zip(*tree.images.values(), strict=True)]
-    small = [f"'{name}' ({n})" for name, n in zip(tree.classes, totals, strict=True) if n < fewest]
+    small = [
+        f"'{name}' ({n}" + (f"; left out: {by_suffix(others)})" if (others := tree.others.get(name)) else ")")
+        for name, n in zip(tree.classes, totals, strict=True)
+        if n < fewest
+    ]
     if small:
         raise InputError(
             f"{root}: too few images of class {some(small, CLASSES_SHOWN)}; each needs {fewest}: add "
-            f"images, remove the folder, or lower min_class_images of the build settings"
+            f"images, remove the folder, or lower min_class_images of the build settings. "
+            f"Images end in {', '.join(sorted(SUFFIXES))}"
         )
     for split, by_class in tree.images.items():
         unlearnt = [

@@ -1,7 +1,8 @@
 """ImageNet (ILSVRC 2012), its part ImageNet-100, and ImageNet-LT: a store of the published JPEGs.
 
 The source is the three archives as published (their members are read in place), or trees
-``train/<synset>/*`` and ``val/<synset>/*``. A class's label is its synset's place in the sorted list of the
+``train/<synset>/*`` and ``val/<synset>/*``, also as Tiny-ImageNet is published (``train/<synset>/images/*``,
+``val/images/*``). A class's label is its synset's place in the sorted list of the
 synsets that are kept. The published validation images are the store's split ``test``; ImageNet-LT's lists say
 themselves what is in ``val``.
 """

@@ -35,7 +35,8 @@ def chosen_synsets(
     if len(missing) == len(listed) or (missing and not skip_missing):
         raise InputError(
             f"{where}: has no training images of {len(missing)} of the {len(listed)} synsets of {name} "
-            f"({some(missing, SHOWN)}); fetch them, or set missing_synsets to skip"
+            f"({some(missing, SHOWN)}); fetch them, or set build.missing_synsets to skip "
+            "in the dataset's file (config/datasets)"
         )
     kept = sorted(set(listed) - set(missing))
     return kept, [f"synsets of {name} that are not there: {len(missing)} of {len(listed)}"] if missing else []

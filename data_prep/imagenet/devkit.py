@@ -1,7 +1,8 @@
 """The classes' names and the classes of the validation images.
 
 Either comes from the development kit as published (``ILSVRC2012_devkit_t12.tar.gz``) or from the tables of
-Kaggle's edition (``LOC_synset_mapping.txt``, ``LOC_val_solution.csv``).
+Kaggle's edition (``LOC_synset_mapping.txt``, ``LOC_val_solution.csv``); the latter also from Tiny-ImageNet's
+table (``val/val_annotations.txt``).
 """
 
 import csv
@@ -21,6 +22,7 @@ from data_prep.common.source_files import read_lines
 KIT = "ILSVRC2012_devkit_t12"
 ARCHIVE = f"{KIT}.tar.gz"
 MAPPING, SOLUTION = "LOC_synset_mapping.txt", "LOC_val_solution.csv"
+TINY = "val/val_annotations.txt"
 META, TRUTH = f"{KIT}/data/meta.mat", f"{KIT}/data/ILSVRC2012_validation_ground_truth.txt"
 
 
@@ -53,9 +55,11 @@ def validation_synsets(root: Path) -> dict[str, str]:
     if not (root / ARCHIVE).is_file():
         if (root / SOLUTION).is_file():
             return _solution(root / SOLUTION)
+        if (root / TINY).is_file():
+            return _tiny(root / TINY)
         raise InputError(
             f"{root}: the validation images lie in one folder, and nothing says what they show; "
-            f"add {ARCHIVE}, or {SOLUTION}"
+            f"add {ARCHIVE}, or {SOLUTION}, or Tiny-ImageNet's {TINY}"
         )
     meta = _meta(root)
     where, content = _kit_file(root, TRUTH)
@@ -76,6 +80,17 @@ def _solution(path: Path) -> dict[str, str]:
         if len(row) != 2 or not row[1].split():
             raise InputError(f"{path}, line {number}: is not 'image,synset and boxes'; fetch it again")
         truth[row[0]] = row[1].split()[0]
+    return truth
+
+
+def _tiny(path: Path) -> dict[str, str]:
+    """The synset of each validation image, from a table of names, synsets and boxes."""
+    truth = {}
+    for number, line in enumerate(read_lines(path), start=1):
+        fields = line.split()
+        if len(fields) < 2:
+            raise InputError(f"{path}, line {number}: is not 'image synset and box'; fetch it again")
+        truth[Path(fields[0]).stem] = fields[1]
     return truth
 
 

@@ -80,7 +80,9 @@ def _synset_folders(tree: Path) -> dict[str, Listing]:
 
 
 def _folder_images(folder: Path) -> tuple[list[Place], int]:
-    """The images of a folder of files; hidden files are left alone."""
+    """The images of a folder of files, or of the folder ``images`` in it; hidden files are left alone."""
+    if is_folder(folder / "images"):  # Tiny-ImageNet
+        folder = folder / "images"
     with reading(folder), os.scandir(folder) as entries:
         # a broken link is an image that cannot be read
         files = [Place(e.name, e.path) for e in entries if e.name[0] != "." and not e.is_dir()]

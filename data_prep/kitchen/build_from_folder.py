@@ -4,6 +4,7 @@ Without ``val`` the validation split is taken from ``train``: contiguous blocks 
 natural order of their names, since neighbours in that order are views of the same object.
 """
 
+from collections import defaultdict
 from functools import partial
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from cld.runtime.errors import InputError
 from data_prep.common.boxes import Box
 from data_prep.common.build_record import BuildRecord, Target, problem
 from data_prep.common.image_files import EncodedImage, resized
-from data_prep.common.image_tree import class_folders, image_paths
+from data_prep.common.image_tree import class_folders, image_paths, left_out
 from data_prep.common.settings import Settings
 from data_prep.common.source_files import digest, is_folder
 from data_prep.common.validation_blocks import validation_mask
@@ -71,11 +72,11 @@ def _given_splits(root: Path) -> list[str]:
 def _jobs(build: StoreBuild, given: list[str]) -> dict[str, list[tuple[Path, int]]]:
     """The images of kept classes, each with its label, by split."""
     root, settings = build.record.root, build.settings
-    jobs, n_others = {split: [] for split in build.splits}, 0
+    jobs, left = {split: [] for split in build.splits}, defaultdict(list)
     for folder_split in given:
         for folder in class_folders(root / folder_split):
             files, others = image_paths(folder)
-            n_others += others
+            left[folder.name] += others
             label = build.names.label(folder.name, len(files))
             if label is None:
                 continue
@@ -85,6 +86,6 @@ def _jobs(build: StoreBuild, given: list[str]) -> dict[str, list[tuple[Path, int
             for path, v in zip(files, validates, strict=True):
                 jobs["val" if v else folder_split].append((path, label))
     build.names.check(root.name, "images")
-    if n_others:
-        build.record.notes.append(f"files left alone, since their suffix is no image's: {n_others}")
+    for note in left_out(root, left):
+        build.record.warn(note)
     return jobs

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from scipy.spatial import cKDTree
 
 from cld.runtime.errors import InputError
 from data_prep.common.boxes import Box, clip, iou
@@ -14,10 +15,10 @@ from data_prep.kitchen.gmu.point_cloud_file import check_complete
 from data_prep.kitchen.open3d_import import import_open3d
 
 OUTLIER_NEIGHBOURS, OUTLIER_STD = 20, 3.0
-# Points that a normal is fitted to. On 1,000 points of a box, a can and a bottle, clean or with 3 mm of
-# noise, 20 leave at most 10 % of the points on the wrong side. Open3D's hidden-point removal does no better,
-# and takes about 1 ms for each box of each frame.
 NORMAL_NEIGHBOURS = 20
+"""Points that a normal is fitted to."""
+SPACING_NEIGHBOUR = 6
+"""Points spread evenly have six neighbours: the sixth is as far away as the surface has gaps between them."""
 MIN_CLASS_SCORE = 0.2
 """Mean IoU with a class's boxes below which an object counts as unidentified."""
 
@@ -28,21 +29,20 @@ class ObjectModel:
 
     Attributes:
         surface: points (N, 3) spread evenly over its surface.
-        normals: unit normals (N, 3) of these points, outward.
+        normals: unit normals (N, 3) of these points, outward or inward.
+        spacing: how far these points are from their neighbours, in reconstruction units.
         outline: corners (M, 3) of its convex hull: they span the same projected box as all its points.
     """
 
     path: Path
     surface: np.ndarray
     normals: np.ndarray
+    spacing: float
     outline: np.ndarray
 
 
 def read_object(path: Path, n_points: int) -> ObjectModel:
     """Read an object's point cloud, without stray points, thinned evenly to ``n_points``, with normals.
-
-    Outward is away from the centre: right for packages, cans and bottles, whose surface a ray from the centre
-    crosses once, also where the cloud holds only the side that was scanned.
 
     Raises:
         InputError: the file cannot be read, is cut short, or its points span no volume.
@@ -62,8 +62,8 @@ def read_object(path: Path, n_points: int) -> ObjectModel:
         cloud = cloud.farthest_point_down_sample(n_points)
     cloud.estimate_normals(o3d.geometry.KDTreeSearchParamKNN(NORMAL_NEIGHBOURS))
     points, normals = np.asarray(cloud.points), np.asarray(cloud.normals)
-    outward = np.sign(((points - points.mean(axis=0)) * normals).sum(axis=1, keepdims=True))
-    return ObjectModel(path, points, normals * outward, np.asarray(hull.vertices))
+    gaps, _ = cKDTree(points).query(points, [min(SPACING_NEIGHBOUR, len(points) - 1) + 1])
+    return ObjectModel(path, points, normals, float(np.median(gaps)), np.asarray(hull.vertices))
 
 
 def projected_box(model: ObjectModel, pose: Pose, calibration: Calibration) -> Box | None:

@@ -7,6 +7,9 @@ from data_prep.kitchen.gmu.camera import Calibration, Pose, distances, project
 from data_prep.kitchen.gmu.layout import DEPTH_UNITS_PER_METRE
 from data_prep.kitchen.object_models import ObjectModel
 
+CELL_SPACINGS = 2.0
+"""Side of the cells in which points hide others, in spacings of the points."""
+
 MIN_POINTS = 10
 """Surface points with a sensor reading below which visibility is unknown."""
 
@@ -21,9 +24,10 @@ def visibility(
 ) -> tuple[float, float]:
     """Compare an object's surface with what the depth sensor saw.
 
-    A point that faces the camera stands for as much of the silhouette as the surface around it covers. It
-    is visible if it is inside the frame and the sensor's depth at its pixel is within ``tolerance_m`` of its
-    own; it is hidden if it is outside the frame or the depths differ; at a hole it counts as neither.
+    The object is its cloud: of one that was scanned from one side, that side. A point on the front stands for
+    as much of the silhouette as the surface around it covers. It is visible if it is inside the frame and the
+    sensor's depth at its pixel is within ``tolerance_m`` of its own; it is hidden if it is outside the frame
+    or the depths differ; at a hole it counts as neither.
 
     Args:
         model: the object.
@@ -39,10 +43,10 @@ def visibility(
     """
     towards = pose.centre - model.surface
     # area seen from the camera, per area of surface: cosine over squared distance
-    weights = (towards * model.normals).sum(axis=1) / np.linalg.norm(towards, axis=1) ** 3
-    facing = weights > 0
-    weights = weights[facing]
-    pixels, z = project(model.surface[facing], pose, calibration)
+    weights = np.abs((towards * model.normals).sum(axis=1)) / np.linalg.norm(towards, axis=1) ** 3
+    pixels, z = project(model.surface, pose, calibration)
+    front = on_front(pixels, z, model.spacing, calibration)
+    weights, pixels, z = weights[front], pixels[front], z[front]
     height, width = depth.shape
     # a point behind the camera has NaN pixels, which no comparison finds inside
     inside = (pixels >= -0.5).all(axis=1) & (pixels < (width - 0.5, height - 0.5)).all(axis=1)
@@ -54,6 +58,31 @@ def visibility(
     known = np.count_nonzero(measured) >= MIN_POINTS
     fraction = float(weights[visible].sum() / weights[measured].sum()) if known else float("nan")
     return fraction, _median_distance(pixels[visible], sensed[visible], calibration)
+
+
+def on_front(pixels: np.ndarray, z: np.ndarray, spacing: float, calibration: Calibration) -> np.ndarray:
+    """Which points of a cloud no others of it hide, bool (N,); so are all that are behind the camera.
+
+    The frame is cut into cells that hold some points of the front each. The nearest in a cell is on the
+    front, and with it what is not much farther away. That needs no normals that point outwards: a scan of
+    one side has no inside that they could be turned away from.
+
+    Args:
+        pixels: (N, 2), where the points project to.
+        z: (N,), their Z, negative before the camera.
+        spacing: how far the points are from their neighbours, in reconstruction units as ``z``.
+        calibration: the camera.
+    """
+    front = z >= 0
+    before = np.flatnonzero(~front)
+    if len(before):
+        side = CELL_SPACINGS * spacing
+        cells = np.floor(pixels[before] / (side * calibration.fx / np.median(-z[before])))
+        _, cell = np.unique(cells, axis=0, return_inverse=True)
+        nearest = np.full(cell.max() + 1, -np.inf)
+        np.maximum.at(nearest, cell, z[before])
+        front[before] = z[before] >= nearest[cell] - side
+    return front
 
 
 def box_distance(box: Box, depth: np.ndarray, calibration: Calibration) -> float:

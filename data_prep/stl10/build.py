@@ -14,7 +14,7 @@ from cld.runtime.progress import progress
 from data_prep.common.array_store import write_array_store
 from data_prep.common.build_record import BuildRecord, Target
 from data_prep.common.settings import Settings
-from data_prep.common.source_files import published_md5s, read_file, require_folder
+from data_prep.common.source_files import read_file, require_folder
 from data_prep.stl10.published_files import class_names_from, image_count, labels_from, read_images
 
 FOLDER = "stl10_binary"
@@ -39,7 +39,7 @@ def build_stl10(root: str | Path, settings: Settings, target: Target, workers: i
     """
     record = BuildRecord(Path(root), target, settings, "images", settings.expect)
     folder = require_folder(record.root, FOLDER)
-    md5s = published_md5s(target.preset, "stl10") if settings.check_md5 else {}
+    md5s = record.published_md5s()
 
     def read(file: str) -> bytes:
         content, digest = read_file(folder / file, record.root, md5s.get(f"{FOLDER}/{file}"))
@@ -57,8 +57,8 @@ def build_stl10(root: str | Path, settings: Settings, target: Target, workers: i
     splits, names = {}, {}
     with progress(f"read {FOLDER}", record.total, "images") as bar:
         for split, file in IMAGES.items():
-            md5 = md5s.get(f"{FOLDER}/{file}")
-            images, digest = read_images(folder / file, record.root, md5, bar.advance)
+            published = md5s.get(f"{FOLDER}/{file}")
+            images, digest = read_images(folder / file, record.root, published, bar.advance)
             record.files.append(digest)
             splits[split] = Split(images, labels[split])
             names[split] = [f"{file}/{row}" for row in range(len(images))]

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from cld.runtime.errors import InputError
-from data_prep.common.source_files import FETCH_AGAIN, FileDigest, reading, require_md5
+from data_prep.common.source_files import FETCH_AGAIN, FileDigest, PublishedMd5, reading, require_md5
 
 SIDE = 96
 IMAGE_BYTES = 3 * SIDE**2
@@ -30,14 +30,14 @@ def image_count(path: Path) -> int:
 
 
 def read_images(
-    path: Path, root: Path, md5: str | None, on_read: Callable[[int], None]
+    path: Path, root: Path, published: PublishedMd5 | None, on_read: Callable[[int], None]
 ) -> tuple[np.ndarray, FileDigest]:
     """Read images, turned the right way up; they are in memory once, beside one block of the file.
 
     Args:
         path: the file.
         root: what the digest's path is relative to.
-        md5: published; None: not checked.
+        published: its MD5; None: not checked.
         on_read: called with each further number of images read.
 
     Returns:
@@ -59,7 +59,7 @@ def read_images(
             for channel in range(3):  # three times as fast as one assignment of all channels
                 images[start : start + BLOCK_IMAGES, ..., channel] = columns[:, channel].transpose(0, 2, 1)
             on_read(len(columns))
-    require_md5(path, found.hexdigest(), md5)
+    require_md5(path, found.hexdigest(), published)
     return images, FileDigest(path.relative_to(root).as_posix(), n * IMAGE_BYTES, sha256.hexdigest())
 
 

@@ -35,6 +35,7 @@ def source(address, archives, *expects, by_hand=None):
             }
             for group in expects
         ],
+        "check_md5": True,
         "by_hand": by_hand,
         "generate": None,
     }

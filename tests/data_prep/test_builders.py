@@ -1,5 +1,6 @@
 """What every builder does alike, on a toy source of each family."""
 
+import dataclasses
 import hashlib
 import json
 import os
@@ -24,6 +25,7 @@ from build_outputs import facts
 from PIL import Image
 from torchvision import datasets
 
+from cld.config import load_source
 from cld.data import read_info, verify
 from cld.runtime.errors import InputError
 from data_prep.common.build_lock import only_build
@@ -53,7 +55,7 @@ class Family(NamedTuple):
     image: str | None = None
 
 
-NOT_PUBLISHED = {"check_md5": False, "expect": {}}
+ANY_NUMBER = {"expect": {}}
 VOC_SETS = {"train": [[2007, "trainval"]], "test": [[2007, "test"]]}
 VOC_IMAGE = "VOCdevkit/VOC2007/JPEGImages/000007.jpg"
 ARRAYS = {"kind": "arrays", "image_size": 8, "max_bad_share": 0.0}
@@ -61,21 +63,21 @@ JPEGS = {"kind": "jpeg", "max_bad_share": 0.0}
 CIFAR = Family(
     builder="cifar",
     write=toy_cifar.write_cifar,
-    settings=NOT_PUBLISHED,
+    settings=ANY_NUMBER,
     sizes={"train": 100, "test": 10},
     needed="cifar-10-batches-py/data_batch_3",
 )
 STL10 = Family(
     builder="stl10",
     write=toy_stl10.write_stl10,
-    settings=NOT_PUBLISHED,
+    settings=ANY_NUMBER,
     sizes=toy_stl10.COUNTS,
     needed="stl10_binary/test_y.bin",
 )
 IMAGENET = Family(
     builder="imagenet",
     write=toy_imagenet.write_trees,
-    settings={"expect": {}},
+    settings=ANY_NUMBER,
     sizes={"train": 20, "test": 8},
     needed="val",
     image="train/n02012849/n02012849_20.JPEG",
@@ -109,7 +111,7 @@ def root(family, tmp_path):
 def build(family, root, target):
     """Build the toy source; returns the store's description."""
 
-    def run(workers=1, **changes):
+    def run(target=target, workers=1, **changes):
         values = family.settings | changes
         settings = settings_from(build_schema(family.builder), values, "build settings")
         return resolve_name(BUILDERS[family.builder])(root, settings, target, workers)
@@ -163,22 +165,30 @@ def test_another_number_of_images_than_expected_is_named(family, build, target):
 
 @pytest.mark.parametrize("family", [CIFAR, STL10], ids=["cifar", "stl10"])
 def test_published_checksums_are_held_to(family, build, root, target, monkeypatch):
-    with pytest.raises(InputError, match=r"its MD5 is \w{32}, published is .*set check_md5") as caught:
-        build(check_md5=True)
-    assert "\n" not in str(caught.value)
+    name = DATASETS[family.builder]
+    target = dataclasses.replace(target, dataset=name, preset="paper")
+    fix = rf"its MD5 is \w{{32}}, the publisher's .*check_md5: false in config/sources/{name}\.yaml$"
+    with pytest.raises(InputError, match=fix):
+        build(target)
+    source = load_source("paper", name)
+    monkeypatch.setattr("cld.config.OF_SOURCE", {"check_md5": False})
+    build(target)
+    assert any("not held to their published MD5s" in note for note in facts(target)["notes"])
+    monkeypatch.undo()
     md5s = {
         path.relative_to(root).as_posix(): hashlib.md5(path.read_bytes()).hexdigest()
         for path in root.rglob("*")
         if path.is_file()
     }
-    monkeypatch.setattr(f"data_prep.{family.builder}.build.published_md5s", lambda preset, source: md5s)
-    build(check_md5=True)
+    monkeypatch.setattr("data_prep.common.source_files.load_source", lambda *_: source | {"expects": [md5s]})
+    build(target)
+    assert not any("MD5" in note for note in facts(target)["notes"])
     path = max((root / name for name in md5s), key=lambda path: path.stat().st_size)
     content = bytearray(path.read_bytes())
     content[5000] ^= 4  # a pixel: nothing but the checksum can tell
     path.write_bytes(content)
     with pytest.raises(InputError, match=f"{path.name}: its MD5 is"):
-        build(check_md5=True)
+        build(target)
 
 
 @pytest.mark.parametrize("source", ["cifar10", "cifar100", "stl10"])
@@ -188,7 +198,9 @@ def test_published_checksums_are_torchvisions(source):
     if hasattr(theirs, "meta"):
         listed.append((theirs.meta["filename"], theirs.meta["md5"]))
     expected = {f"{theirs.base_folder}/{name}": md5 for name, md5 in listed}
-    assert published_md5s("paper", source).items() >= expected.items()
+    ours = {path: published.md5 for path, published in published_md5s("paper", source).items()}
+    assert ours.items() >= expected.items()
+    assert not published_md5s("demo", source)  # generated
 
 
 @pytest.mark.parametrize("family", [FAMILIES[name] for name in SKIPPING], ids=SKIPPING)

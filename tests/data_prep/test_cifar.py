@@ -16,8 +16,7 @@ TRAIN = {"cifar10": 100, "cifar100": 200}
 
 
 def settings(**changes):
-    defaults = {"check_md5": False, "expect": {}}
-    return settings_from("build/cifar", defaults | changes, "build settings")
+    return settings_from("build/cifar", {"expect": {}} | changes, "build settings")
 
 
 @pytest.fixture

@@ -83,9 +83,19 @@ def test_wrong_checksum_of_what_is_there_is_named(root, path):
     (root / path).write_bytes(b"wrong")
     with pytest.raises(InputError) as raised:
         fetch_source("toy", source, root)
-    for part in (str(root / path), *(hashlib.md5(content).hexdigest() for content in (b"wrong", b"right"))):
+    fix = "check_md5: false in config/sources/toy.yaml"
+    md5s = [hashlib.md5(content).hexdigest() for content in (b"wrong", b"right")]
+    for part in (str(root / path), fix, *md5s):
         assert part in str(raised.value)
     assert (root / path).read_bytes() == b"wrong"
+
+
+def test_files_that_are_not_the_publishers_are_taken_if_the_source_says_so(server, source, root):
+    source["check_md5"] = False
+    server.files[FILE] = fetch_sources.tar_bytes({"toy/a": b"another", "toy/b": b"b"}, "w")
+    for _ in range(2):  # as they come, and as they lie there
+        receipt = fetch_source("toy", source, root)
+        assert receipt["files"][0] == {"path": "toy/a", "size": 7, "md5": None}
 
 
 def refusing(number):
@@ -268,6 +278,20 @@ def test_archives_that_are_there_are_unpacked_side_by_side(root):
     assert fetch_source("toy", source, root)["files"][1] == {"path": "d/x", "files": 2}
     assert (root / "d/both").read_bytes() == b"same"
     assert {path.name for path in root.iterdir()} == {*archives, "d"}
+
+
+def test_only_the_archive_of_what_is_missing_is_fetched(server, root, capsys):
+    archives = {f"{n}.tar": fetch_sources.tar_bytes({f"d/{n}": b"", "d/both": b""}, "w") for n in (1, 2, 3)}
+    source = fetch_sources.source(server.address, archives, {f"d/{n}": b"" for n in (1, 2, 3)})
+    for n, archive in enumerate(source["archives"], start=1):
+        archive["holds"] = [f"d/{n}"]
+    server.files["2.tar"] = archives["2.tar"]
+    (root / "d").mkdir()
+    for n in (1, 3):
+        (root / f"d/{n}").touch()
+    fetch_source("toy", source, root)
+    assert server.requests == [("/2.tar", None)]
+    assert f"{root}: fetching 2.tar for d/2\n" in capsys.readouterr().err
 
 
 def link(target):

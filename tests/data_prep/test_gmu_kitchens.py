@@ -103,8 +103,9 @@ def test_annotations_may_have_floats_and_flags(tmp_path, flags, expected):
     )
 
 
-def test_annotation_without_size_or_objects(tmp_path):
-    (tmp_path / "rgb_1.xml").write_text("<annotation><filename>rgb_1.png</filename></annotation>")
+@pytest.mark.parametrize("size", ["", "<size><width>0</width><height>0</height><depth>3</depth></size>"])
+def test_annotation_without_size_or_objects(tmp_path, size):
+    (tmp_path / "rgb_1.xml").write_text(f"<annotation><filename>rgb_1.png</filename>{size}</annotation>")
     assert read_annotation(tmp_path / "rgb_1.xml") == Annotation(None, ())
 
 

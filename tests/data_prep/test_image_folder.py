@@ -155,16 +155,54 @@ def test_the_same_image_in_two_splits_is_noted(split_folder, target):
     )
 
 
-def test_what_is_left_alone_is_noted(split_folder, target):
-    (split_folder / "train" / "fig" / "Thumbs.db").touch()
+def test_what_is_left_out_is_noted_and_printed(split_folder, target, capsys):
+    for name in ("fig/b.gif", "apple/a.gif", "fig/README"):
+        (split_folder / "train" / name).touch()
     (split_folder / "licences").mkdir()
     write(split_folder / "train" / "stray.png")
     build_image_folder(split_folder, settings(), target, workers=1)
     assert facts(target)["notes"] == [
         "folders beside the splits were left alone: licences",
         "files in train itself, in no class, were left alone: 1",
-        "files left alone, since their suffix is no image's: 1",
+        "left out, since no image has their suffix: 2 .gif of class 'apple', 'fig', as train/apple/a.gif",
+        "left out, since no image has their suffix: 1 without suffix of class 'fig', as train/fig/README",
     ]
+    printed = capsys.readouterr().err
+    assert all(f"note: photos: {note}\n" in printed for note in facts(target)["notes"])
+
+
+def test_unreadable_images_that_are_left_out_are_named_on_the_terminal(split_folder, target, capsys):
+    (split_folder / "test" / "fig" / "img_0.png").write_bytes(b"no image")
+    build_image_folder(split_folder, settings(max_bad_share=0.1), target, workers=1)
+    assert "note: photos: left out: 1 × image unreadable: test/fig/img_0.png\n" in capsys.readouterr().err
+
+
+def test_jpegs_as_browsers_save_them_are_images_and_thumbnails_of_systems_are_not(split_folder, target):
+    write(split_folder / "train" / "fig" / "saved.jfif", format="JPEG")
+    for folder in ("@eaDir", "__MACOSX", ".thumbnails"):
+        write(split_folder / "train" / "fig" / folder / "thumb.jpg")
+        write(split_folder / "train" / folder / "thumb.jpg")
+    info = build_image_folder(split_folder, settings(), target, workers=1)
+    assert info.classes == ["Pear", "apple", "fig"] and info.sizes == {"train": 19, "test": 6}
+    assert "train/fig/saved.jfif" in images_of(target, "train")
+
+
+def test_a_class_of_other_files_alone_says_which(split_folder, target):
+    write(split_folder / "train" / "quince" / "a.gif")
+    with pytest.raises(InputError, match=r"class 'quince' \(0; left out: 1 \.gif\); .* Images end in \.bmp"):
+        build_image_folder(split_folder, settings(), target, workers=1)
+
+
+def test_a_name_with_accents_is_one_class_however_it_is_written(split_folder, target):
+    composed, decomposed = "caf\N{LATIN SMALL LETTER E WITH ACUTE}", "cafe\N{COMBINING ACUTE ACCENT}"
+    write_classes(split_folder / "train", 2, seed=1, classes=[composed])
+    write_classes(split_folder / "test", 1, seed=2, classes=[decomposed])
+    info = build_image_folder(split_folder, settings(), target, workers=1)
+    assert info.classes == ["Pear", "apple", composed, "fig"]
+    assert info.sizes == {"train": 20, "test": 7}
+    write_classes(split_folder / "train", 2, seed=3, classes=[decomposed])
+    with pytest.raises(InputError, match=f"train: two folders are called '{composed}'"):
+        build_image_folder(split_folder, settings(), target, workers=1)
 
 
 def _rename(old, new):

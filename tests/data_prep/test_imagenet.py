@@ -89,6 +89,20 @@ def as_flat_tree_with_kaggles_tables(root):
     toy_imagenet.write_solution(root)
 
 
+def as_tiny_imagenet(root):
+    """A folder ``images`` in each folder, and a table of what the validation images show."""
+    toy_imagenet.write_mapping(toy_imagenet.write_trees(root, flat_val=True))
+    for folder in [*(root / "train").iterdir(), root / "val"]:
+        files = list(folder.iterdir())
+        (folder / "images").mkdir()
+        for path in files:
+            path.rename(folder / "images" / path.name)
+        (folder / "boxes.txt").touch()
+    names = (name.split("/") for name in toy_imagenet.contents() if name.startswith("val"))
+    lines = (f"{file}\t{synset}\t0\t0\t62\t62\n" for _, synset, file in names)
+    (root / "val" / "val_annotations.txt").write_text("".join(lines))
+
+
 def as_tree_and_archive(root):
     toy_imagenet.write_archives(root)
     (root / "ILSVRC2012_img_train.tar").unlink()
@@ -100,7 +114,7 @@ def as_tree_and_archive(root):
 
 @pytest.mark.parametrize(
     "layout",
-    [as_tree, as_flat_tree_with_kit, as_flat_tree_with_kaggles_tables, as_tree_and_archive],
+    [as_tree, as_flat_tree_with_kit, as_flat_tree_with_kaggles_tables, as_tiny_imagenet, as_tree_and_archive],
 )
 def test_every_layout_makes_the_same_store(tmp_path, build, layout):
     toy_imagenet.write_archives(tmp_path / "imagenet")

@@ -2,7 +2,9 @@ import io
 import itertools
 import json
 import random
+import struct
 import warnings
+import zlib
 
 import jpeg_sources
 import numpy as np
@@ -55,6 +57,22 @@ def test_plain_jpegs_are_kept_byte_for_byte(root, store, content):
     assert not record.converted
 
 
+def colour_16(factor):
+    """A PNG of 16-bit colours, which Pillow reads and does not write."""
+    values = np.asarray(pixels()).astype(">u2") * np.array(factor, ">u2")
+    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in values)
+    chunks = {
+        b"IHDR": struct.pack(">IIBBBBB", 60, 40, 16, 2, 0, 0, 0),
+        b"IDAT": zlib.compress(rows),
+        b"IEND": b"",
+    }
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+        for name, data in chunks.items()
+    )
+
+
+GREY_12 = Image.fromarray((np.asarray(pixels().convert("L")).astype(np.uint16) << 4) + 7)
 GREY_16 = Image.fromarray((np.asarray(pixels().convert("L")).astype(np.uint16) << 8) + 7)
 
 
@@ -66,6 +84,8 @@ OTHERS = {
     "transparent": (encoded(pixels().convert("RGBA"), "PNG"), "RGB", ["PNG to JPEG", "transparency to RGB"]),
     "palette": (encoded(pixels().quantize(256), "PNG"), "RGB", ["PNG to JPEG", "palette to RGB"]),
     "16-bit TIFF": (encoded(GREY_16, "TIFF"), "L", ["16 bits to 8", "TIFF to JPEG"]),
+    "12 bits in 16": (encoded(GREY_12, "PNG"), "L", ["16 bits, of which 12 are used, to 8", "PNG to JPEG"]),
+    "16-bit colour": (colour_16(257), "RGB", ["16 bits to 8", "PNG to JPEG"]),
     "16-bit PGM": (PGM_16, "L", ["16 bits to 8", "PPM to JPEG"]),
     "CMYK": (encoded(pixels().convert("CMYK")), "RGB", ["CMYK to RGB"]),
 }
@@ -167,6 +187,7 @@ BAD = {
     "broken marker": WHOLE.replace(b"\xff\xc0", b"\xff\xc5", 1),
     "a side that no JPEG has": encoded(Image.new("L", (70_000, 9)), "PNG"),
     "signed 16 bits": encoded(Image.fromarray(np.ones((9, 9), np.int32)), "TIFF"),
+    "colours of 12 bits in 16": colour_16(16),
     "32 bits": encoded(Image.fromarray(np.ones((9, 9), np.float32)), "TIFF"),
 }
 

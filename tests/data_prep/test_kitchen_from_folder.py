@@ -54,7 +54,9 @@ def test_splits_and_crops(folder, target, workers):
     for name in ("redbull", "pringles_bbq"):  # a block of each class in natural order
         validates = [row["image"] for row in rows if row["split"] == "val" and f"/{name}/" in row["image"]]
         assert validates == [f"train/{name}/rgb_{k}.png" for k in (8, 9, 10, 11)]
-    assert facts(target)["notes"] == ["files left alone, since their suffix is no image's: 1"]
+    assert facts(target)["notes"] == [
+        "left out, since no image has their suffix: 1 .db of class 'redbull', as train/redbull/Thumbs.db"
+    ]
 
 
 def test_a_val_folder_is_used_where_it_is_there(folder, target):

@@ -309,7 +309,7 @@ def test_more_bad_frames_than_allowed_fail_with_a_summary_and_no_store(kitchen, 
         "the files below, or raise max_bad_share",
         "  2 × image unreadable: gmu_scene_001/Images/rgb_3.png, gmu_scene_002/Images/rgb_4.png",
         "  1 × depth unreadable: gmu_scene_002/Depths/depth_5.png",
-        f"  every file: {target.report}",
+        f"  every file, and why: {target.report.with_suffix('.json')}",
     ]
     assert not target.store.exists()
     assert not target.manifest.exists()

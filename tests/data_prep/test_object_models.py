@@ -132,3 +132,23 @@ def test_broken_point_clouds_are_input_errors(tmp_path, content):
         toy.write_ply(path, points * [1, 1, 0])
     with pytest.raises(InputError, match=r"object1\.ply: "):
         read_object(path, 100)
+
+
+def test_a_scan_of_one_side_is_wholly_visible_from_where_it_was_scanned(tmp_path):
+    """A cloud of one depth frame that is hollow towards the camera, so that its centre lies before it."""
+    rows, columns = np.mgrid[60:180, 100:220]
+    metres = 1.0 + 0.25 * np.cos(np.pi * (columns - 160) / 130) * np.cos(np.pi * (rows - 120) / 130)
+    depth = np.full((toy.HEIGHT, toy.WIDTH), 3000, dtype=np.uint16)
+    depth[rows, columns] = np.rint(1000 * metres)
+    pixels = np.stack([columns.ravel(), rows.ravel()], axis=1).astype(float)
+    toy.write_ply(
+        tmp_path / "object1.ply",
+        toy.back_project(pixels, metres.ravel(), toy.SCALES[1], pose(3), CALIBRATION),
+    )
+    model = read_object(tmp_path / "object1.ply", 1000)
+    for hidden in (0.0, 0.3, 0.7):
+        covered = depth.copy()
+        covered[:, : round(100 + 120 * hidden)] = 500
+        fraction, distance_m = seen(model, covered, pose(3))
+        assert fraction == pytest.approx(1 - hidden, abs=0.04)
+        assert distance_m == pytest.approx(1.15, abs=0.1)

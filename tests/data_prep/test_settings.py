@@ -50,7 +50,6 @@ def test_other_keys_have_their_defaults(schema):
         ("build/cifar", {"imbalence": 10}, "unknown key 'imbalence'; did you mean 'imbalance'?"),
         ("build/cifar", {"imbalance": 0.5}, "imbalance: 0.5 is less than the minimum of 1"),
         ("build/cifar", {"imbalance_seed": True}, "imbalance_seed: True is not of type 'integer'"),
-        ("build/cifar", {"check_md5": 1}, "check_md5: 1 is not of type 'boolean'"),
         ("build/cifar", {"expect": {"trian": 1}}, "unknown key 'expect.trian'; did you mean 'expect.train'?"),
         ("build/cifar", {"expect": {"test": 0}}, "expect.test: 0 is less than the minimum of 1"),
         ("build/cifar", {"mean": COLOUR}, "std: None is not of type 'array'; .* give both"),

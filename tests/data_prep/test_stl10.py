@@ -17,7 +17,7 @@ IMAGE_BYTES = 27648
 
 
 def settings(**changes):
-    return settings_from("build/stl10", {"check_md5": False, "expect": {}} | changes, "build settings")
+    return settings_from("build/stl10", {"expect": {}} | changes, "build settings")
 
 
 @pytest.fixture

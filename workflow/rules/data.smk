@@ -50,6 +50,7 @@ rule fetch:
         runtime=1440,
     params:
         root=of(TARGETS.upstream, "source"),
+        check_md5=lambda wildcards: settings.load_source(wildcards.preset, wildcards.source)["check_md5"],
         mirror=["--mirror", config["data"]["mirror"]] if config["data"]["mirror"] else [],
     shell:
         "python -m data_prep fetch --preset {wildcards.preset} --source {wildcards.source} --root {params.root:q}"
@@ -82,6 +83,7 @@ rule store:
         "python -m data_prep build --preset {wildcards.preset} --dataset {wildcards.dataset}"
         " --root {params.root:q} --store {output.store:q} --manifest {output.manifest:q} --report {output.report:q}"
         " --workers {threads} > {log:q} 2>&1"
+        " && {{ grep '^note: ' {log:q} >&2 || true; }}"  # what was left out, for the terminal
 
 
 rule card:

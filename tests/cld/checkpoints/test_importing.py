@@ -366,6 +366,10 @@ BAD = {
         without("layer3.0.bn1.bias"),
         r"bare names is none of ours: it has no layer3\.0\.bn1\.bias",
     ),
+    "three stages": (
+        {f"module.{name}": tensor for name, tensor in named("", NET).items() if "layer4" not in name},
+        r"it has no layer4; what can be read are ResNets of four stages .* ResNet-18, 34, 50, …$",
+    ),
     "a layer more": (changed("layer1.0.se.weight", torch.zeros(3)), r"it has layer1\.0\.se\.weight, a layer"),
     "a wrong shape": (
         changed("layer2.0.conv1.weight", torch.zeros(16, 4, 3, 3)),
