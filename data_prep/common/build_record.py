@@ -187,7 +187,7 @@ class BuildRecord:
             present = set(values[values >= 0].tolist())
             missing = [name for label, name in enumerate(classes) if label not in present]
             if present and missing:
-                self.notes.append(f"split {split} has no image of {some(missing, NAMES_SHOWN)}")
+                self.warn(f"split {split} has no image of {some(missing, NAMES_SHOWN)}")
 
     def description(self, classes: Sequence[str]) -> dict:
         """The fields of :class:`cld.data.Description` that all builders fill alike."""

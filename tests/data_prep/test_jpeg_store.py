@@ -252,7 +252,7 @@ def test_images_in_the_middle_of_a_file(root, store):
     assert "all.tar ends before it does" in store.with_suffix(".json").read_text()
 
 
-def test_what_is_written_beside_the_store(root, store):
+def test_what_is_written_beside_the_store(root, store, capsys):
     images = {"train": jpeg_sources.sources(root)[:1], "test": jpeg_sources.sources(root)[1:]}
     record, info = build(root, store, images)
     assert store.with_suffix(".csv").read_text().splitlines() == [
@@ -261,6 +261,7 @@ def test_what_is_written_beside_the_store(root, store):
         "test,0,b,1,0001.JPEG",
     ]
     assert record.notes == ["split train has no image of b", "split test has no image of a"]
+    assert "note: upstream: split train has no image of b\n" in capsys.readouterr().err
     digests = [source_files.digest(path, root) for path in sorted(root.iterdir())]
     assert record.files == digests
     assert info.sources["files"] == 2

@@ -57,6 +57,7 @@ rule fetch:
         " {params.mirror:q} --receipt {output:q} > {log:q} 2>&1"
 
 
+# The log's notes, of what was left out, are shown in the terminal too.
 rule store:
     input:
         of(TARGETS.dataset_files, "dataset"),
@@ -83,7 +84,7 @@ rule store:
         "python -m data_prep build --preset {wildcards.preset} --dataset {wildcards.dataset}"
         " --root {params.root:q} --store {output.store:q} --manifest {output.manifest:q} --report {output.report:q}"
         " --workers {threads} > {log:q} 2>&1"
-        " && {{ grep '^note: ' {log:q} >&2 || true; }}"  # what was left out, for the terminal
+        " && {{ grep '^note: ' {log:q} >&2 || true; }}"
 
 
 rule card:
