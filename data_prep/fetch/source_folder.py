@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cld.runtime.errors import InputError
-from data_prep.common.image_tree import files_below
+from data_prep.common.image_tree import files_below, fingerprint
 from data_prep.common.source_files import PublishedMd5, reading, require_md5
 
 Alternative = Mapping[str, str | None]
@@ -18,6 +18,12 @@ def md5_of(path: Path) -> str:
     with open(path, "rb") as file:
         # not for security: the published sums are MD5, which systems that forbid it otherwise allow
         return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+
+
+def own_fingerprint(root: str | Path, source: Mapping) -> str | None:
+    """Changes with one's own images, so that new ones are noticed; publishers' files have none."""
+    is_own = source["format"] == "image_folder" and Path(root).is_dir()
+    return fingerprint(Path(root)) if is_own else None
 
 
 @dataclass(frozen=True)
@@ -68,7 +74,7 @@ class SourceFolder:
         Returns:
             ``source``, ``title``, ``format``; ``alternative``: its paths; ``files``: each with its size in
             bytes and MD5 (None where none was compared), a folder with the number of files in it,
-            hidden ones left out; ``archives``: as configured.
+            hidden ones left out; ``archives``: as configured; ``own_images``: their fingerprint, or None.
         """
         return {
             "source": self.name,
@@ -77,6 +83,7 @@ class SourceFolder:
             "alternative": list(alternative),
             "files": [self._entry(path, md5) for path, md5 in alternative.items()],
             "archives": self.source["archives"],
+            "own_images": own_fingerprint(self.root, self.source),
         }
 
     def _entry(self, path: str, md5: str | None) -> dict:

@@ -95,6 +95,9 @@ def test_own_images_go_from_a_folder_to_the_table(built, tmp_path):
         of_folder = {"fetch": 1, "store": 1, "evaluate_store": 1, "card": 1}
         assert built.planned("all_stores") == of_folder | {"all_stores": 1}
         built.make("results/tiny/tables/table_folder.md", "results/tiny/stores/folder.card.md")
+        assert built.planned("all_stores") == {}
+        Image.new("RGB", (40, 50)).save(tmp_path / "my photos/grün/another.png")
+        assert built.planned("all_stores") == of_folder | {"all_stores": 1}
     table = (built.folder / "results/tiny/tables/table_folder.md").read_text()
     assert re.search(r"\| NPID \| (\**[\d.]+ ± [\d.]+\** \|\s){2}", table)
     assert "Own images, tiny scale" in table and "demo" not in table.lower()

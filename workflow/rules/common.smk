@@ -16,6 +16,7 @@ from cld.runtime.errors import InputError
 from cld.runtime.launch_command import container_command, launch_command, processes_of
 from cld.training.process_count import process_count_for, require_process_count
 from data_prep.common.settings import build_settings, generator_settings
+from data_prep.fetch.source_folder import own_fingerprint
 
 
 def or_exit(function, *arguments):

@@ -51,6 +51,9 @@ rule fetch:
     params:
         root=of(TARGETS.upstream, "source"),
         check_md5=lambda wildcards: settings.load_source(wildcards.preset, wildcards.source)["check_md5"],
+        own_images=lambda wildcards: or_exit(
+            own_fingerprint, TARGETS.upstream(*wildcards), settings.load_source(*wildcards)
+        ),
         mirror=["--mirror", config["data"]["mirror"]] if config["data"]["mirror"] else [],
     shell:
         "python -m data_prep fetch --preset {wildcards.preset} --source {wildcards.source} --root {params.root:q}"
