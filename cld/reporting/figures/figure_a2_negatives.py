@@ -33,13 +33,13 @@ def draw(table: pd.DataFrame, heading: str) -> Figure:
         table: tidy, with ``negatives``, ``column``, ``value`` and ``std``, in percent.
     """
     band = " Band: standard deviation over seeds." if table["std"].notna().any() else ""
-    note = f"Ring: the best number of negatives by each score.{band}"
+    note = f"k: 1,024. Ring: the best number of negatives by each score.{band}"
     figure, axes = panels_figure(len(SCORES), heading, note)
     for axis, (column, (name, colour, marker)) in zip(axes, SCORES.items(), strict=True):
         rows = table[table["column"] == column].sort_values("negatives")
         places = np.log2(rows["negatives"].to_numpy())
         draw_panel(axis, places, rows["value"].to_numpy(), rows["std"].to_numpy(), colour, marker)
-        axis.set_xticks(places, [f"{n:g}" for n in rows["negatives"]])
+        axis.set_xticks(places, [f"{n // 1024}k" if n % 1024 == 0 else f"{n}" for n in rows["negatives"]])
         axis.set_title(name, color=colour, pad=5)
         axis.set_xlabel("negatives (size of the queue)")
     return figure
