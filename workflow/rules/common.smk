@@ -50,7 +50,7 @@ CAPTION = "../report/caption.rst"  # template of the captions of snakemake --rep
 ENVIRONMENT = "../../environment.yml"  # used with --software-deployment-method conda
 
 # Jobs run the interpreter that runs Snakemake, also where its environment is not activated.
-os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
+os.environ.update(PATH=os.pathsep.join([str(Path(sys.executable).parent), *os.get_exec_path()]))
 
 # The environment of all jobs. glibc returns large freed blocks to the kernel and faults them in again at every training
 # step; keeping them makes a CPU step about 1.3 times as fast.
