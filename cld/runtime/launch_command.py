@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 import shutil
 from collections.abc import Mapping
 
@@ -66,4 +67,5 @@ def container_command(image: str | None, arguments: str) -> str:
             f"config/config.yaml: container: {image}: no such file; build it (docs/cluster.md, Containers)"
         )
     engine = "apptainer" if shutil.which("apptainer") else "singularity"
-    return " ".join(part for part in (f"{engine} exec --home {os.getcwd()}", arguments, image) if part)
+    start = shlex.join([engine, "exec", "--home", os.getcwd()])
+    return " ".join(part for part in (start, arguments, shlex.quote(image)) if part)

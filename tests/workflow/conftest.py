@@ -13,6 +13,6 @@ def checkout(tmp_path_factory):
 @pytest.fixture(scope="session")
 def built(tmp_path_factory):
     """A checkout with all stores, tables and figures of the tiny preset; tests leave it as it was."""
-    checkout = Checkout(tmp_path_factory.mktemp("it's built"))
+    checkout = Checkout(tmp_path_factory.mktemp("built"))
     checkout.make("all_tables", "all_figures", "all_stores")
     return checkout

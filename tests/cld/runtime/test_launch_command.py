@@ -1,6 +1,7 @@
 """What a training's command line begins with."""
 
 import os
+import shlex
 
 import pytest
 
@@ -46,3 +47,6 @@ def test_a_container_sees_the_checkout(tmp_path):
         container_command(str(image), "")
     image.touch()
     assert container_command(str(image), "--nv").endswith(f"exec --home {os.getcwd()} --nv {image}")
+    odd = tmp_path / "it's an image.sif"
+    odd.touch()
+    assert shlex.split(container_command(str(odd), "--nv"))[-2:] == ["--nv", str(odd)]
