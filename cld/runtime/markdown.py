@@ -1,11 +1,14 @@
 """Tables in Markdown."""
 
+import re
 from collections.abc import Iterable, Sequence
+
+_SPECIAL = re.compile(r"[\\`|*<\[&~]|(?<!\w)_|_(?!\w)")  # an underscore within a word is one
 
 
 def escaped(text: str) -> str:
     """``text`` on one line, with the characters escaped that mean something in Markdown."""
-    return "".join(f"\\{c}" if c in "\\`|*_<[&~" else c for c in " ".join(text.split()))
+    return _SPECIAL.sub(r"\\\g<0>", " ".join(text.split()))
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:

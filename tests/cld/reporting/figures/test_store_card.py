@@ -55,7 +55,7 @@ def scenes(tmp_path):
 
 def test_counts_are_the_stores(small):
     text = card.text(small, read_info(small), "cifar10.card.png", None)
-    assert "| a b" not in text and r"| a\_b | 20 | 0 | 1 |" in text
+    assert "| a b" not in text and "| a_b | 20 | 0 | 1 |" in text
     assert "| d\\|e | 1 | 0 | 0 |" in text
     assert "| (no label) | 0 | 5 | 0 |" in text
     assert "| all | 22 | 5 | 3 |" in text

@@ -201,7 +201,7 @@ def test_demo_tables_say_demo_in_their_titles_and_paper_tables_do_not():
 
 
 def test_what_means_something_in_latex_and_markdown_is_escaped():
-    assert escaped("a|b *c*\nd_e [x](y) `z`") == r"a\|b \*c\* d\_e \[x](y) \`z\`"
+    assert escaped("a|b *c*\nd_e _f_ [x](y) `z`") == r"a\|b \*c\* d_e \_f\_ \[x](y) \`z\`"
     assert render.tex("50 % of a_b & λ ± 1 − 2") == r"50 \% of a\_b \& $\lambda$ $\pm$ 1 $-$ 2"
     assert render.tex("T_I ≤ τ, Ω,\n∞ #1") == r"T\_I $\leq$ $\tau$, $\Omega$, $\infty$ \#1"
 
