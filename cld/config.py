@@ -61,7 +61,7 @@ _Loader.add_implicit_resolver(
 )
 
 
-def _number(loader: _Loader, node: yaml.ScalarNode) -> float:
+def _number(loader: _Loader, node: yaml.ScalarNode) -> int | float:
     whole = _WHOLE.fullmatch(node.value)
     return int(whole[1]) * 10 ** int(whole[2]) if whole else loader.construct_yaml_float(node)
 
@@ -76,8 +76,6 @@ def _mapping_without_repeats(loader: _Loader, node: yaml.MappingNode) -> dict:
 
 
 _Loader.add_constructor("tag:yaml.org,2002:float", _number)
-
-
 _Loader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping_without_repeats)
 
 

@@ -27,7 +27,10 @@ class MemoryBank(nn.Module):
         self.register_buffer("memory", F.normalize(torch.rand(n, dim) * 2 - 1, dim=1))
 
     def logits(self, features: Tensor, temperature: float) -> Tensor:
-        """Similarity (B, n) of each of ``features`` (B, dim) to every row, over ``temperature``."""
+        """Similarity (B, n) of each of ``features`` (B, dim) to every row, over ``temperature``.
+
+        All at once, for a user's own loss; :meth:`loss` never holds so many.
+        """
         return features @ self.memory.T / temperature
 
     def loss(self, features: Tensor, index: Tensor, temperature: float) -> tuple[Tensor, Tensor, Tensor]:
