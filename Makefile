@@ -25,12 +25,12 @@ lint: $(VENV)/installed-dev
 bench: $(VENV)/installed-dev
 	for bench in benchmarks/bench_*.py; do python $$bench || exit 1; done
 
-$(VENV)/installed: install.sh pyproject.toml requirements.lock
-	./install.sh $(VENV) .
+$(VENV)/installed: install.sh pyproject.toml hatch_build.py requirements.lock
+	./install.sh $(VENV) '.[workflow,kitchen]'
 	touch $@
 
-$(VENV)/installed-dev: install.sh pyproject.toml requirements.lock
-	./install.sh $(VENV) '.[dev]'
+$(VENV)/installed-dev: install.sh pyproject.toml hatch_build.py requirements.lock
+	./install.sh $(VENV) '.[workflow,kitchen,dev,docs]'
 	touch $@ $(VENV)/installed
 
 lock: $(VENV)/installed-dev

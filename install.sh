@@ -1,5 +1,5 @@
 #!/bin/sh
-# Make a virtual environment with the pinned packages: ./install.sh FOLDER REQUIREMENT
+# Make a virtual environment with the pinned packages: ./install.sh FOLDER REQUIREMENT, as '.[workflow,kitchen]'
 # Needs Python 3.11.4 or newer. System packages that are missing are installed with apt-get, as root or through
 # sudo; without either, it says which they are (or use conda: environment.yml brings them along).
 set -eu

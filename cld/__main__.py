@@ -33,6 +33,8 @@ COMMANDS = {
         "a hyper-parameter chosen without labels",
     ),
 }
+#: Packages of the extra ``workflow``, which a command may lack where only the package itself is installed.
+OF_WORKFLOW = ("pandas", "scipy", "requests", "snakemake")
 
 
 def usage() -> str:
@@ -45,7 +47,7 @@ def dispatch() -> None:
     """Run the command that ``sys.argv`` names.
 
     Raises:
-        InputError: there is no such command.
+        InputError: there is no such command, or the packages that it needs are not installed.
     """
     name = sys.argv[1] if len(sys.argv) > 1 else "--help"
     if name in ("-h", "--help"):
@@ -54,7 +56,13 @@ def dispatch() -> None:
     if name not in COMMANDS:
         raise InputError(f"cld {name}: no such command; commands: {', '.join(COMMANDS)}")
     sys.argv = [f"cld {name}", *sys.argv[2:]]
-    import_module(COMMANDS[name][0]).main()
+    try:
+        command = import_module(COMMANDS[name][0])
+    except ModuleNotFoundError as error:
+        if error.name not in OF_WORKFLOW:
+            raise
+        raise InputError(f"cld {name}: needs the package {error.name}; pip install 'cld[workflow]'") from None
+    command.main()
 
 
 def main() -> None:

@@ -24,11 +24,12 @@ SCHEMAS = Path(__file__).parent / "schemas"
 
 
 def find_config() -> Path:
-    """The folder of configuration files: ``$CLD_CONFIG``, ``./config``, or that of the checkout."""
+    """The folder of configuration files: ``$CLD_CONFIG``, ``./config``, the checkout's, or the package's."""
     if "CLD_CONFIG" in os.environ:
         return Path(os.environ["CLD_CONFIG"]).resolve()
-    here = Path("config").resolve()
-    return here if (here / "run.yaml").exists() else Path(__file__).resolve().parent.parent / "config"
+    package = Path(__file__).resolve().parent
+    folders = [Path("config").resolve(), package.parent / "config", package / "shipped_config"]
+    return next((folder for folder in folders if (folder / "run.yaml").exists()), folders[0])
 
 
 CONFIG = find_config()

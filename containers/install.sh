@@ -7,5 +7,5 @@ apt-get update -qq
 # speed.compile needs a compiler, provenance git
 apt-get install -y -qq --no-install-recommends g++ git >/dev/null
 git config --system --add safe.directory '*' # a checkout belongs to its user, not to root
-./install.sh /opt/venv .
+./install.sh /opt/venv '.[workflow,kitchen]'
 rm -rf /var/lib/apt/lists/* /root/.cache
