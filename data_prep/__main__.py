@@ -1,9 +1,9 @@
 """The commands that prepare datasets: ``python -m data_prep fetch``, ``generate`` or ``build``."""
 
-import argparse
 import sys
 from importlib import import_module
 
+from cld.runtime.arguments import ArgumentParser
 from cld.runtime.errors import run_command
 
 #: Only the chosen command is imported.
@@ -16,7 +16,7 @@ COMMANDS = {
 
 def main() -> None:
     """Fetch a source's upstream files, generate them for the demo, or build a dataset's store."""
-    parser = argparse.ArgumentParser(prog="python -m data_prep", description=main.__doc__)
+    parser = ArgumentParser(prog="python -m data_prep", description=main.__doc__)
     parser.add_argument("command", choices=COMMANDS)
     command = parser.parse_args(sys.argv[1:2]).command
     sys.argv = [f"data_prep {command}", *sys.argv[2:]]

@@ -1,13 +1,12 @@
 """Write a run's backbone as files that others read."""
 
-import argparse
-
 from cld.checkpoints.exporting import export_run
+from cld.runtime.arguments import ArgumentParser
 
 
 def main() -> None:
     """Export a run's backbone: a torchvision state dict (.pth), .safetensors and a model card (README.md)."""
-    parser = argparse.ArgumentParser(prog="cld export", description=main.__doc__)
+    parser = ArgumentParser(prog="cld export", description=main.__doc__)
     parser.add_argument("checkpoint", help="a run's checkpoint.pt")
     parser.add_argument("--out", required=True, help="folder to write")
     parser.add_argument("--scores", nargs="+", default=[], help="the run's scores (JSON), or folders of them")

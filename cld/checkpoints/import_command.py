@@ -1,15 +1,14 @@
 """Make a run of a checkpoint that others trained, so that every protocol scores it."""
 
-import argparse
-
 from cld.checkpoints.importing import Wanted, import_checkpoint, summary
 from cld.checkpoints.layouts import LAYOUTS
 from cld.config import parse_overrides
+from cld.runtime.arguments import ArgumentParser
 
 
 def main() -> None:
     """Import a checkpoint: write checkpoint.pt, config.yaml and the report import.json of a run."""
-    parser = argparse.ArgumentParser(prog="cld import", description=main.__doc__)
+    parser = ArgumentParser(prog="cld import", description=main.__doc__)
     parser.add_argument("file", help="PyTorch or .safetensors file")
     parser.add_argument("--preset", required=True, help="scale: a file of config/presets")
     parser.add_argument("--dataset", required=True, help="what to score it on: a file of config/datasets")

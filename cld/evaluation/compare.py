@@ -1,6 +1,5 @@
 """Whether one method scores better than another: ``cld compare --a ... --b ...``."""
 
-import argparse
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -15,6 +14,7 @@ from cld.evaluation.statistics import (
     one_metric,
     paired_differences,
 )
+from cld.runtime.arguments import ArgumentParser
 from cld.runtime.errors import InputError
 from cld.runtime.files import read_json, write_json
 
@@ -142,7 +142,7 @@ def shown(comparison: dict) -> str:
 
 def main() -> None:
     """Compare two methods by their scores, one file a seed: how much better is the second?"""
-    parser = argparse.ArgumentParser(prog="cld compare", description=main.__doc__)
+    parser = ArgumentParser(prog="cld compare", description=main.__doc__)
     parser.add_argument("--a", nargs="+", required=True, help="score files of the first method")
     parser.add_argument("--b", nargs="+", required=True, help="score files of the second method")
     parser.add_argument("--metric", default="top1")

@@ -1,6 +1,5 @@
 """Score a run, or a store alone, by one protocol: ``cld evaluate PROTOCOL ...``."""
 
-import argparse
 import time
 
 from cld.config import load_protocol
@@ -9,6 +8,7 @@ from cld.data.staging import local_copy
 from cld.evaluation.protocol_names import MULTI_PROCESS, RESUMABLE, STORE_PROTOCOLS, partial_path
 from cld.evaluation.protocols import PROTOCOLS
 from cld.evaluation.score import write_score
+from cld.runtime.arguments import ArgumentParser
 from cld.runtime.distributed import process_group, require_one_process
 from cld.runtime.errors import InputError
 from cld.runtime.signals import ended_by_signals
@@ -17,7 +17,7 @@ from cld.training.checkpoint import trained_by
 
 def main() -> None:
     """Score a run (--checkpoint), or a store alone, by one protocol."""
-    parser = argparse.ArgumentParser(prog="cld evaluate", description=main.__doc__)
+    parser = ArgumentParser(prog="cld evaluate", description=main.__doc__)
     parser.add_argument("protocol", choices=sorted(PROTOCOLS))
     parser.add_argument("--preset", required=True)
     parser.add_argument("--store", required=True, help="HDF5 file")

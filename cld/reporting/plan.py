@@ -29,12 +29,13 @@ from cld.reporting.needed_runs import SUPPLEMENT, Needed, needed_runs, requested
 from cld.reporting.recorded_times import evaluation_seconds, job_seconds
 from cld.reporting.results_arguments import add_results_arguments
 from cld.reporting.tables.spec import Table
+from cld.runtime.arguments import ArgumentParser
 from cld.training.run_folder import TRAINED, stage
 
 
 def main() -> None:
     """Print the unique runs and evaluations, the cells each serves, what exists, and what the rest costs."""
-    parser = argparse.ArgumentParser(prog="cld plan", description=main.__doc__)
+    parser = ArgumentParser(prog="cld plan", description=main.__doc__)
     add_results_arguments(parser)
     parser.add_argument("--tables", nargs="*", help="files of config/tables; default: all that are available")
     parser.add_argument("--seeds", type=_count, metavar="N", help="price every cell with N seeds")

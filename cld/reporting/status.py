@@ -1,6 +1,5 @@
 """Print how far a preset's runs, scores and stores are: ``cld status``."""
 
-import argparse
 import json
 import os
 import re
@@ -17,6 +16,7 @@ from cld.reporting.durations import duration
 from cld.reporting.job_status import Job, JobStatus, State, look, slurm_queue
 from cld.reporting.needed_runs import Needed, needed_runs, requested_tables
 from cld.reporting.results_arguments import add_results_arguments
+from cld.runtime.arguments import ArgumentParser
 from cld.runtime.errors import InputError
 from cld.runtime.progress import is_progress_line
 from cld.training.run_folder import log_rows
@@ -43,7 +43,7 @@ def main() -> None:
 
     It only reads files, and asks squeue where there is one: it works beside a workflow and without one.
     """
-    parser = argparse.ArgumentParser(prog="cld status", description=main.__doc__)
+    parser = ArgumentParser(prog="cld status", description=main.__doc__)
     add_results_arguments(parser)
     parser.add_argument("--run", help="everything of the runs with this in their names")
     shown = parser.add_mutually_exclusive_group()

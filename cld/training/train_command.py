@@ -1,9 +1,8 @@
 """Pre-train one run: ``cld train --preset demo --dataset kitchen_hc --method npid ...``."""
 
-import argparse
-
 from cld.config import load_preset
 from cld.data.staging import local_copy
+from cld.runtime.arguments import ArgumentParser
 from cld.runtime.device import require_given_gpus
 from cld.training.knn_monitor import KNNMonitor
 from cld.training.loop import train
@@ -12,7 +11,7 @@ from cld.training.run_arguments import add_run_arguments, run_of
 
 def main() -> None:
     """Pre-train one run, or resume it."""
-    parser = argparse.ArgumentParser(prog="cld train", description=main.__doc__)
+    parser = ArgumentParser(prog="cld train", description=main.__doc__)
     add_run_arguments(parser)
     parser.add_argument("--store", required=True, help="HDF5 file with a train split")
     parser.add_argument("--run-dir", required=True, help="folder for checkpoint, log and curves")

@@ -7,11 +7,11 @@ The result does not depend on the number of workers. :data:`data_prep.common.set
 builds which dataset.
 """
 
-import argparse
 from pathlib import Path
 from pkgutil import resolve_name
 
 from cld.config import load_dataset, parse_overrides
+from cld.runtime.arguments import ArgumentParser
 from data_prep.common.build_lock import only_build
 from data_prep.common.build_record import Target
 from data_prep.common.settings import BUILDERS, build_settings
@@ -19,7 +19,7 @@ from data_prep.common.settings import BUILDERS, build_settings
 
 def main() -> None:
     """Build a dataset's store from its source's upstream files."""
-    parser = argparse.ArgumentParser(description=main.__doc__)
+    parser = ArgumentParser(prog="python -m data_prep build", description=main.__doc__)
     parser.add_argument("--preset", required=True, help="scale: a file of config/presets")
     parser.add_argument("--dataset", required=True, help="what to build: a file of config/datasets")
     parser.add_argument("--root", type=Path, required=True, help="folder of the upstream files")

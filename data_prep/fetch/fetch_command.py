@@ -7,13 +7,13 @@ checked and unpacked; what needs a registration is described. The folder can be 
 checkouts and users.
 """
 
-import argparse
 import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 
 from cld.config import load_source
+from cld.runtime.arguments import ArgumentParser
 from cld.runtime.errors import InputError
 from cld.runtime.files import write_json, writing
 from cld.runtime.lock import locked
@@ -96,7 +96,7 @@ def _download_archive(folder: SourceFolder, url: str, file: str, md5: str) -> No
 
 def main() -> None:
     """Get a source's upstream files, or verify those that are there."""
-    parser = argparse.ArgumentParser(prog="python -m data_prep fetch", description=main.__doc__)
+    parser = ArgumentParser(prog="python -m data_prep fetch", description=main.__doc__)
     parser.add_argument("--preset", required=True, help="scale: a file of config/presets")
     parser.add_argument("--source", required=True, help="a file of config/sources")
     parser.add_argument("--root", type=Path, required=True, help="the source's folder")

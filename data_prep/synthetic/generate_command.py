@@ -6,7 +6,6 @@ The builders read these files as they read the published ones; ``generated.json`
 The same settings give the same bytes on one machine, for any number of workers.
 """
 
-import argparse
 import json
 import os
 import shutil
@@ -15,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from cld.config import load_source, parse_overrides
+from cld.runtime.arguments import ArgumentParser
 from cld.runtime.errors import InputError
 from cld.runtime.files import writing
 from data_prep.common.build_lock import only_build
@@ -74,7 +74,7 @@ def _replaced_folder(root: Path) -> Iterator[Path]:
 
 def main() -> None:
     """Write a source's upstream files for the demo."""
-    parser = argparse.ArgumentParser(prog="python -m data_prep generate", description=main.__doc__)
+    parser = ArgumentParser(prog="python -m data_prep generate", description=main.__doc__)
     parser.add_argument("--preset", required=True, help="scale: a file of config/presets")
     parser.add_argument("--source", required=True, help="a file of config/sources")
     parser.add_argument(

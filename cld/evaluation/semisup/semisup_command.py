@@ -10,6 +10,7 @@ from cld.evaluation.score import write_score
 from cld.evaluation.semisup.subset import draw_subset, write_subset
 from cld.evaluation.semisup.trial import run_trial
 from cld.evaluation.semisup.trial_selection import score_winner
+from cld.runtime.arguments import ArgumentParser
 from cld.runtime.distributed import process_group, require_one_process
 from cld.runtime.signals import ended_by_signals
 
@@ -18,7 +19,7 @@ SECTION = "semisup"
 
 def main() -> None:
     """Fine-tune a run on few labels: draw the subset, run each trial of a grid, choose and score the best."""
-    parser = argparse.ArgumentParser(prog="cld semisup", description=main.__doc__)
+    parser = ArgumentParser(prog="cld semisup", description=main.__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
 
     subset = commands.add_parser("subset", help="list the images to learn from and those held out")

@@ -1,6 +1,5 @@
 """Figure A.1: views of the kitchen scenes with their boxes, and the crops that make Kitchen-HC."""
 
-import argparse
 import textwrap
 from pathlib import Path
 
@@ -21,6 +20,7 @@ from cld.reporting.style import (
     save_outputs,
     strip,
 )
+from cld.runtime.arguments import ArgumentParser
 from cld.runtime.errors import InputError
 
 N_SCENES = 2
@@ -108,7 +108,7 @@ def _draw_view(axis: Axes, path: Path, boxes: pd.DataFrame) -> None:
 
 def main() -> None:
     """Draw Figure A.1."""
-    parser = argparse.ArgumentParser(prog="cld figure-a1", description=main.__doc__)
+    parser = ArgumentParser(prog="cld figure-a1", description=main.__doc__)
     parser.add_argument("--preset", required=True)
     parser.add_argument("--root", required=True, help="the scenes' folder")
     parser.add_argument("--store", required=True)

@@ -1,7 +1,5 @@
 """Figure A.2: NMI, retrieval and kNN accuracy of MoCo over the number of negatives, from a table's CSV."""
 
-import argparse
-
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
@@ -9,6 +7,7 @@ from matplotlib.figure import Figure
 from cld.reporting.figures.panels import draw_panel, panels_figure
 from cld.reporting.style import add_output_arguments, caption, dataset_name, save_outputs
 from cld.reporting.tables.spec import load_table
+from cld.runtime.arguments import ArgumentParser
 from cld.runtime.errors import InputError
 
 TABLE = "table_negatives"
@@ -47,7 +46,7 @@ def draw(table: pd.DataFrame, heading: str) -> Figure:
 
 def main() -> None:
     """Draw Figure A.2 from the table of negatives."""
-    parser = argparse.ArgumentParser(prog="cld figure-a2", description=main.__doc__)
+    parser = ArgumentParser(prog="cld figure-a2", description=main.__doc__)
     parser.add_argument("--preset", required=True)
     parser.add_argument("--table", required=True, help="CSV of the table of negatives")
     add_output_arguments(parser)

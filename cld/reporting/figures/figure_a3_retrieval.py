@@ -7,7 +7,6 @@ Which queries are shown does not depend on the second method: they stand for the
 one's performance, evenly by rank, and the rows begin where it does worst.
 """
 
-import argparse
 import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -20,6 +19,7 @@ from matplotlib.figure import Figure
 from cld.data import StoreInfo, read_info, read_labels, thumbnails
 from cld.evaluation.retrieval import Retrieval, retrieve
 from cld.reporting.style import TEXT_WIDTH, add_output_arguments, caption, outline, plt, save_outputs
+from cld.runtime.arguments import ArgumentParser
 from cld.runtime.errors import InputError
 
 N_HITS = 8
@@ -150,7 +150,7 @@ def _wrapped(name: str) -> str:
 
 def main() -> None:
     """Draw Figure A.3 of two runs."""
-    parser = argparse.ArgumentParser(prog="cld figure-a3", description=main.__doc__)
+    parser = ArgumentParser(prog="cld figure-a3", description=main.__doc__)
     parser.add_argument("--store", required=True)
     parser.add_argument("--checkpoints", nargs=2, required=True, help="of the two runs")
     parser.add_argument("--labels", nargs=2, required=True, help="names of the two methods")

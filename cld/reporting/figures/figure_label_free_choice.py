@@ -6,7 +6,6 @@
 Each run has a score by the protocol ``unsupervised`` and one by another protocol, which reads labels.
 """
 
-import argparse
 from collections.abc import Sequence
 
 import numpy as np
@@ -18,6 +17,7 @@ from cld.config import flat
 from cld.evaluation.compare import read_score
 from cld.reporting.figures.panels import draw_panel, panels_figure
 from cld.reporting.style import add_output_arguments, caption, dataset_name, save_outputs
+from cld.runtime.arguments import ArgumentParser
 from cld.runtime.errors import InputError
 
 LABEL_FREE = {"view_nmi": "NMI of two views' groups", "view_retrieval": "views that find each other"}
@@ -104,7 +104,7 @@ def _agreement(table: pd.DataFrame, column: str) -> str:
 
 def main() -> None:
     """Draw label-free scores against a labelled one, over a key that varies between runs."""
-    parser = argparse.ArgumentParser(prog="cld figure-choice", description=main.__doc__)
+    parser = ArgumentParser(prog="cld figure-choice", description=main.__doc__)
     parser.add_argument("--key", required=True, help="what varies: a key of config/run.yaml, e.g. cld.weight")
     parser.add_argument("--scores", nargs="+", required=True, help="two score files a run")
     parser.add_argument("--metric", default="top1", help="of the labelled score (default: %(default)s)")

@@ -4,7 +4,6 @@
         --card cifar10.card.md --figure cifar10.card.png
 """
 
-import argparse
 import io
 import json
 import textwrap
@@ -20,6 +19,7 @@ from cld.config import is_generated, load_preset
 from cld.data import EncodedImages, StoreInfo, read_info, thumbnails
 from cld.data.store_format import open_store
 from cld.reporting.style import COLOURS, TEXT_WIDTH, evenly_spaced, outline, plt, save, strip
+from cld.runtime.arguments import ArgumentParser
 from cld.runtime.files import write_text
 from cld.runtime.markdown import table
 
@@ -184,7 +184,7 @@ def _triple(values: Sequence[float]) -> str:
 
 def main() -> None:
     """Write a store's card."""
-    parser = argparse.ArgumentParser(prog="cld card", description=main.__doc__)
+    parser = ArgumentParser(prog="cld card", description=main.__doc__)
     parser.add_argument("--store", type=Path, required=True)
     parser.add_argument(
         "--pixel-knn", type=Path, help="the store's raw-pixel score; without it none is shown"

@@ -1,6 +1,5 @@
 """Write the index page, one HTML file that loads nothing from anywhere: ``cld page``."""
 
-import argparse
 from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -10,6 +9,7 @@ from cld.reporting.needed_runs import SUPPLEMENT, requested_tables
 from cld.reporting.page.content import gather
 from cld.reporting.page.preset_files import PresetFiles
 from cld.reporting.results_arguments import add_results_arguments
+from cld.runtime.arguments import ArgumentParser
 from cld.runtime.files import write_text
 
 
@@ -19,7 +19,7 @@ def main() -> None:
     What does not exist yet is shown as missing, with the command that makes it: the page can be written, and
     written again, while the workflow runs.
     """
-    parser = argparse.ArgumentParser(prog="cld page", description=main.__doc__)
+    parser = ArgumentParser(prog="cld page", description=main.__doc__)
     add_results_arguments(parser)
     parser.add_argument(
         "--tables", nargs="*", help="files of config/tables; default: the supplement's and those begun"

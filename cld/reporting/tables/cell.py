@@ -1,11 +1,11 @@
 """A cell: the mean of one metric over its runs' scores, with everything needed to trace it."""
 
-import argparse
 from pathlib import Path
 
 from cld.config import is_generated, load_preset
 from cld.evaluation.statistics import mean_sd, one_metric
 from cld.reporting.tables.spec import Cell, Place, Table, load_table
+from cld.runtime.arguments import ArgumentParser
 from cld.runtime.errors import InputError
 from cld.runtime.files import read_json, write_json
 
@@ -75,7 +75,7 @@ def available_cells(table: Table, results: str | Path) -> dict[Place, dict]:
 
 def main() -> None:
     """Average the scores of one cell's runs."""
-    parser = argparse.ArgumentParser(prog="cld cell", description=main.__doc__)
+    parser = ArgumentParser(prog="cld cell", description=main.__doc__)
     parser.add_argument("--preset", required=True)
     parser.add_argument("--table", required=True, help="a file of config/tables")
     parser.add_argument("--row", required=True)

@@ -1,18 +1,18 @@
 """Render tables from their cells, or with ``--now`` from the scores that exist so far: ``cld tables``."""
 
-import argparse
 from pathlib import Path
 
 from cld.reporting.needed_runs import requested_tables
 from cld.reporting.results_arguments import add_results_arguments
 from cld.reporting.tables.cell import available_cells, built_cells
 from cld.reporting.tables.render import FOLDER_NOW, KINDS, write
+from cld.runtime.arguments import ArgumentParser
 from cld.runtime.progress import progress
 
 
 def main() -> None:
     """Render tables from their cells; with --now from the scores that exist, gaps marked."""
-    parser = argparse.ArgumentParser(prog="cld tables", description=main.__doc__)
+    parser = ArgumentParser(prog="cld tables", description=main.__doc__)
     add_results_arguments(parser)
     parser.add_argument("--tables", nargs="+", help="files of config/tables; default: all that are available")
     parser.add_argument("--now", action="store_true", help=f"from the scores so far, into {FOLDER_NOW}/")
