@@ -1,7 +1,8 @@
 """Group the features of a batch: spherical k-means and spectral clustering (supplement, section 3).
 
 Both take features (N, D) and give ``labels`` (N,) and ``centroids`` (K, D), the plain means of each group's
-features. Labels are constants; the centroids carry the gradient to the features, which the authors' training
+features. Several batches of one size, such as two views, may come together, (..., N, D); each is grouped for
+itself. Labels are constants; the centroids carry the gradient to the features, which the authors' training
 back-propagates (detach them to do without). Every group has at least one member.
 
 Initial centroids are the first K samples, so nothing here is random. Labels are found in float64 whatever the
@@ -14,8 +15,8 @@ from torch.nn import functional as F
 
 from cld.runtime.errors import InputError
 
-#: Similarities are compared after rounding, so that exact ties do not hang on a device's order of additions.
-DECIMALS = 9
+#: Similarities are compared in whole steps, so that exact ties do not hang on a device's order of additions.
+STEPS = 1e9  # of a unit
 
 
 def spherical_kmeans(features: Tensor, n_groups: int, n_iters: int) -> tuple[Tensor, Tensor]:
@@ -26,16 +27,16 @@ def spherical_kmeans(features: Tensor, n_groups: int, n_iters: int) -> tuple[Ten
     without members takes the worst-fit sample that another group can spare, which never raises it.
 
     Args:
-        features: (N, D), of any length.
+        features: (..., N, D), of any length.
         n_groups: K, at most N.
         n_iters: EM iterations, at least 1.
 
     Returns:
-        labels: (N,) int64, the group of each sample.
-        centroids: (K, D), the mean of each group's features, differentiable with respect to them.
+        labels: (..., N) int64, the group of each sample.
+        centroids: (..., K, D), the mean of each group's features, differentiable with respect to them.
 
     Raises:
-        InputError: ``features`` is no matrix, or ``n_groups`` or ``n_iters`` is out of range.
+        InputError: ``features`` is a vector, or ``n_groups`` or ``n_iters`` is out of range.
     """
     _check(features, n_groups, n_iters)
     labels = _expectation_maximisation(features.detach().double(), n_groups, n_iters)
@@ -55,11 +56,12 @@ def spectral_clustering(features: Tensor, n_groups: int, n_iters: int) -> tuple[
     Args, returns and errors are those of :func:`spherical_kmeans`; centroids are means of ``features``.
     """
     _check(features, n_groups, n_iters)
-    unit = F.normalize(features.detach().double(), dim=1)
-    weights = (unit @ unit.T).abs().fill_diagonal_(0)
-    scale = weights.sum(dim=1).clamp_min(1e-12).rsqrt()  # D^-1/2; an isolated sample keeps a zero row
-    vectors = torch.linalg.eigh(scale[:, None] * weights * scale).eigenvectors  # by rising eigenvalue
-    labels = _expectation_maximisation(vectors[:, -n_groups:].contiguous(), n_groups, n_iters)
+    unit = F.normalize(features.detach().double(), dim=-1)
+    weights = (unit @ unit.mT).abs()
+    weights.diagonal(dim1=-2, dim2=-1).zero_()
+    scale = weights.sum(dim=-1, keepdim=True).clamp_min(1e-12).rsqrt()  # D^-1/2; zero rows stay so
+    vectors = torch.linalg.eigh(scale * weights * scale.mT).eigenvectors  # by rising eigenvalue
+    labels = _expectation_maximisation(vectors[..., -n_groups:].contiguous(), n_groups, n_iters)
     return labels, group_means(features, labels, n_groups)
 
 
@@ -67,54 +69,68 @@ CLUSTERINGS = {"kmeans": spherical_kmeans, "spectral": spectral_clustering}
 
 
 def group_means(features: Tensor, labels: Tensor, n_groups: int) -> Tensor:
-    """Mean of each group's features (K, D), zero for a group without members; differentiable."""
-    # A product with the membership matrix, not index_add: that adds in no fixed order on a GPU.
-    members = F.one_hot(labels, n_groups).double()  # (N, K); autocast leaves float64 alone
-    sums = members.T @ features.double()
-    return (sums / members.sum(dim=0).clamp_min(1)[:, None]).to(features.dtype)
+    """Mean of each group's features (..., K, D), zero for a group without members; differentiable."""
+    members = _members(labels, n_groups)
+    sums = members.mT @ features.double()  # autocast leaves float64 alone
+    return (sums / members.sum(dim=-2).clamp_min(1)[..., None]).to(features.dtype)
+
+
+def _members(labels: Tensor, n_groups: int) -> Tensor:
+    """Who is in which group, float64 (..., N, K).
+
+    Sums over groups are products with it, not index_add: that adds in no fixed order on a GPU.
+    """
+    members = torch.zeros(*labels.shape, n_groups, dtype=torch.float64, device=labels.device)
+    return members.scatter_(-1, labels[..., None], 1)
 
 
 def _expectation_maximisation(points: Tensor, n_groups: int, n_iters: int) -> Tensor:
-    """Labels (N,) of float64 ``points`` (N, D) after ``n_iters`` iterations of spherical k-means."""
-    points = F.normalize(points, dim=1)
-    centroids = points[:n_groups]  # unit rows throughout
-    for _ in range(n_iters):
-        similarity = (points @ centroids.T).round_(decimals=DECIMALS)  # (N, K)
-        similarity.masked_fill_(~centroids.any(dim=1), -2)  # a zero centroid, of a zero sample, attracts none
-        fit, labels = similarity.max(dim=1)
-        labels = _fill_empty_groups(labels, fit, n_groups)
-        sums = F.one_hot(labels, n_groups).to(points.dtype).T @ points  # (K, D)
-        length = sums.norm(dim=1, keepdim=True)
+    """Labels (..., N) of float64 ``points`` (..., N, D) after ``n_iters`` iterations of spherical k-means."""
+    points = F.normalize(points, dim=-1)
+    scaled = points * STEPS
+    centroids = points[..., :n_groups, :]  # unit rows throughout
+    labels = _nearest(scaled, centroids)
+    for _ in range(n_iters - 1):
+        sums = _members(labels, n_groups).mT @ points  # (..., K, D)
+        length = sums.norm(dim=-1, keepdim=True)
         # Where the members cancel out every direction is equally good: keep the last one.
         centroids = torch.where(length > 1e-9, sums / length.clamp_min(1e-9), centroids)
+        labels = _nearest(scaled, centroids)
     return labels
 
 
-def _fill_empty_groups(labels: Tensor, fit: Tensor, n_groups: int) -> Tensor:
+def _nearest(scaled: Tensor, centroids: Tensor) -> Tensor:
+    """Labels (..., N) of unit points times STEPS (..., N, D), no group empty."""
+    # A zero centroid, of a zero sample, attracts none.
+    handicap = centroids.any(dim=-1, keepdim=True).double().sub_(1).mul_(2 * STEPS)
+    similarity = (scaled @ centroids.mT).add_(handicap.mT).round_()  # (..., N, K)
+    fit, labels = similarity.max(dim=-1)
+    return _fill_empty_groups(labels, fit, similarity)
+
+
+def _fill_empty_groups(labels: Tensor, fit: Tensor, similarity: Tensor) -> Tensor:
     """Move to each empty group the worst-fit sample that is not the best of its own."""
-    counts = labels.new_zeros(n_groups).scatter_add_(0, labels, torch.ones_like(labels))
-    if labels.device.type == "cpu" and counts.all():  # a GPU would have to be waited for
+    n_groups = similarity.shape[-1]
+    members = _members(labels, n_groups)
+    sizes = members.sum(dim=-2)  # (..., K)
+    if labels.device.type == "cpu" and sizes.all():  # a GPU would have to be waited for
         return labels
-    order = fit.argsort(descending=True, stable=True)
-    order = order[labels[order].argsort(stable=True)]  # by group, best fit first
-    is_best = torch.ones_like(order, dtype=torch.bool)
-    is_best[1:] = labels[order].diff() > 0
-    spare = fit.scatter(0, order, fit[order].masked_fill(is_best, torch.inf))
-    worst = spare.argsort(stable=True)[:n_groups]  # (K,)
-    empty_first = (counts > 0).to(torch.uint8).argsort(stable=True)  # (K,)
-    is_move = torch.arange(n_groups, device=labels.device) < (counts == 0).sum()
-    return labels.scatter(0, worst, torch.where(is_move, empty_first, labels[worst]))
+    best = similarity.masked_fill(members == 0, -torch.inf).argmax(dim=-2)  # (..., K); any in an empty group
+    last = fit.scatter_add(-1, best, sizes.clamp_max(1) * (4 * STEPS))  # the best ones stand last
+    worst = last.argsort(dim=-1, stable=True)[..., :n_groups]
+    sizes, smallest = sizes.sort(dim=-1, stable=True)  # the empty groups come first
+    return labels.scatter(-1, worst, torch.where(sizes == 0, smallest, labels.gather(-1, worst)))
 
 
 def _check(features: Tensor, n_groups: int, n_iters: int) -> None:
-    if features.ndim != 2:
+    if features.ndim < 2:
         shape = tuple(features.shape)
         raise InputError(f"features of shape {shape}: clustering takes a matrix (batch, dimension)")
     if n_groups < 1:
         raise InputError(f"group number {n_groups} is below 1: raise cld.n_groups")
-    if n_groups > len(features):
+    if n_groups > features.shape[-2]:
         raise InputError(
-            f"group number {n_groups} exceeds the batch of {len(features)}: "
+            f"group number {n_groups} exceeds the batch of {features.shape[-2]}: "
             "lower cld.n_groups or raise optimiser.batch_size"
         )
     if n_iters < 1:

@@ -51,14 +51,12 @@ class AddCLD(Method):
 
     def forward(self, views: Sequence[Tensor], index: Tensor, *keys: Tensor) -> StepOutput:
         step = self.method(views, index, *keys)
-        f1, f2 = (self.group_features(view) for view in step.group_inputs[:2])  # B, d
-        labels1, centroids1 = self.cluster(f1)  # B; K, d
-        labels2, centroids2 = self.cluster(f2)
-        groups = labels1, labels2, centroids1, centroids2
+        features = torch.stack([self.group_features(view) for view in step.group_inputs[:2]])  # 2, B, d
+        labels, centroids = self.cluster(features)  # 2, B; 2, K, d
         if not self.settings["cross_augmentation"]:  # section 5: each view against its own groups
-            groups = labels2, labels1, centroids2, centroids1
-        loss = cross_level_loss(f1, f2, *groups, self.settings["temperature"])
-        sizes = F.one_hot(torch.stack([labels1, labels2]), len(centroids1)).sum(dim=1)  # 2, K
+            labels, centroids = labels.flip(0), centroids.flip(0)
+        loss = cross_level_loss(*features, *labels, *centroids, self.settings["temperature"])
+        sizes = F.one_hot(labels, centroids.shape[1]).sum(dim=1)  # 2, K
         logs = {
             "cld_loss": loss.detach(),
             "largest_group": sizes.amax(dim=1).float().mean(),
@@ -75,7 +73,7 @@ class AddCLD(Method):
         return F.normalize(self.group_head(view.features), dim=1)
 
     def cluster(self, features: Tensor) -> tuple[Tensor, Tensor]:
-        """Groups of one view: labels (B,) and centroids (K, d)."""
+        """Groups of each view (2, B, d): labels (2, B) and centroids (2, K, d)."""
         settings = self.settings
         labels, centroids = CLUSTERINGS[settings["clustering"]](
             features, settings["n_groups"], settings["n_iters"]

@@ -110,6 +110,25 @@ def test_every_group_has_members_and_their_mean_as_centroid(cluster, case):
     torch.testing.assert_close(centroids, means)
 
 
+@steady
+@given(case=feature_sets(), seed=st.integers(0, 999))
+def test_several_batches_are_grouped_each_for_itself(case, seed):
+    # One of them may have to fill empty groups where the other has none.
+    features, k = case
+    require_each_for_itself(spherical_kmeans, [features, gaussian(*features.shape, seed).double()], k)
+
+
+def test_several_graphs_are_cut_each_for_itself():
+    require_each_for_itself(spectral_clustering, [blobs(4, 8)[0], gaussian(32, 16)], 4)
+
+
+def require_each_for_itself(cluster, batches, k):
+    for alone, *together in zip(batches, *cluster(torch.stack(batches), k, 3), strict=True):
+        labels, centroids = cluster(alone, k, 3)
+        assert torch.equal(together[0], labels)
+        torch.testing.assert_close(together[1], centroids)
+
+
 @BOTH
 @steady
 @given(case=feature_sets(), data=st.data())
@@ -250,7 +269,7 @@ def test_autocast_changes_nothing(cluster):
         ),
         ((8, 4), 0, 5, r"group number 0 is below 1: raise cld\.n_groups"),
         ((8, 4), 2, 0, r"0 EM iterations: raise cld\.n_iters"),
-        ((2, 8, 4), 2, 5, r"features of shape \(2, 8, 4\): clustering takes a matrix"),
+        ((8,), 2, 5, r"features of shape \(8,\): clustering takes a matrix"),
     ],
 )
 def test_bad_arguments_say_what_to_change(cluster, shape, k, iters, message):
