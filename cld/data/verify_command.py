@@ -1,6 +1,7 @@
 """Check stores: ``cld verify STORE …``; ``cld verify --info STORE …`` prints their descriptions."""
 
 import json
+import sys
 from dataclasses import asdict
 from pathlib import Path
 
@@ -22,5 +23,7 @@ def main() -> None:
             print(json.dumps(asdict(read_info(store)), indent=2) if args.info else verify(store))
         except InputError as error:
             errors.append(str(error))
-    if errors:  # raised after all stores have been checked
-        raise InputError("\nerror: ".join(errors))
+    for error in errors[:-1]:  # told after all stores have been checked
+        print(f"error: {error}", file=sys.stderr)
+    if errors:
+        raise InputError(errors[-1])

@@ -5,7 +5,21 @@ from collections.abc import Callable
 
 
 class InputError(Exception):
-    """Bad input. The message is one line: the file, key or value at fault, then what to do about it."""
+    """Bad input. The message is one line: the file, key or value at fault, then what to do about it.
+
+    What it quotes may hold anything: line breaks and what else cannot be printed are shown as escapes.
+
+    Args:
+        message: the line.
+        details: of a list, such as the files at fault; one line each, set in by two spaces.
+    """
+
+    def __init__(self, message: str, *details: str):
+        super().__init__(message, *details)
+
+    def __str__(self) -> str:
+        lines = ("".join(c if c.isprintable() else repr(c)[1:-1] for c in line) for line in self.args)
+        return "\n  ".join(lines)
 
 
 def run_command(main: Callable[[], None]) -> None:

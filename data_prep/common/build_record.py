@@ -117,23 +117,23 @@ class BuildRecord:
         bad = self.bad_units
         if bad <= max_bad_share * self.total:
             for line in self._problem_lines():
-                print(f"note: {self.root.name}: left out:{line}", file=sys.stderr, flush=True)
+                print(f"note: {self.root.name}: left out: {line}", file=sys.stderr, flush=True)
             return
         write_report(self.target.report, self.facts("failed", **facts))
         lines = [
             f"{self.root.name}: {bad} of {self.total} {self.unit} are bad ({bad / self.total:.1%}), more "
             f"than max_bad_share ({max_bad_share:.1%}); fix the files below, or raise max_bad_share"
         ]
-        lines += [f" {line}" for line in self._problem_lines()]
+        lines += self._problem_lines()
         # of a failed job Snakemake removes the Markdown, which is an output, and not the JSON beside it
         listing = self.target.report.with_suffix(".json")
-        raise InputError("\n".join([*lines, f"  every file, and why: {listing}"]))
+        raise InputError(*lines, f"every file, and why: {listing}")
 
     def _problem_lines(self) -> list[str]:
         lines = []
         for reason, problems in self.problems_by_reason().items():
             paths = list(dict.fromkeys(entry.path for entry in problems))
-            lines.append(f" {len(problems)} × {reason}: {some(paths, PATHS_SHOWN)}")
+            lines.append(f"{len(problems)} × {reason}: {some(paths, PATHS_SHOWN)}")
         return lines
 
     def warn(self, note: str) -> None:

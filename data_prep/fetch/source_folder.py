@@ -101,5 +101,5 @@ class SourceFolder:
         ]
         for number, alternative in enumerate(self.source["expects"], 1):
             missing = ", ".join(self.missing_paths(alternative))
-            lines.append(f"  alternative {number}: looked for {', '.join(alternative)}; missing: {missing}")
-        return InputError("\n".join(lines))
+            lines.append(f"alternative {number}: looked for {', '.join(alternative)}; missing: {missing}")
+        return InputError(*lines)

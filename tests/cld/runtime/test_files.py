@@ -112,3 +112,12 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match=r"file/a\.txt: cannot be written .*move what lies in its place"):
         write_text(tmp_path / "file" / "a.txt", "")
+
+
+def test_what_an_error_quotes_does_not_break_its_line(capsys):
+    def main():
+        raise InputError("a\nb\x1b[31m.yaml\udcff: fix it", "0.png", "1\r.png")
+
+    with pytest.raises(SystemExit):
+        run_command(main)
+    assert capsys.readouterr().err == "error: a\\nb\\x1b[31m.yaml\\udcff: fix it\n  0.png\n  1\\r.png\n"
