@@ -11,6 +11,7 @@ import math
 from collections.abc import Sequence
 from functools import partial
 
+import numpy as np
 import torch
 from torch import Generator, Tensor
 from torch.nn import functional as F
@@ -126,28 +127,45 @@ def normalise(images: Tensor, mean: Sequence[float], std: Sequence[float], size:
 def sample_crops(n: int, height: int, width: int, scale: Sequence[float], generator: Generator) -> Tensor:
     """Draw ``n`` crops of ``height`` x ``width`` images as torchvision's RandomResizedCrop does.
 
-    Area share uniform in ``scale``, width / height log-uniform in CROP_RATIO, position uniform. The first of
-    ten attempts that lies in the image counts; if none does, the largest central crop within the ratios.
+    Area share uniform in ``scale``, width / height log-uniform in CROP_RATIO, position uniform.
 
     Returns:
         float32 (n, 4), whole pixels on the CPU: top, left, height, width.
     """
-    low, high = CROP_RATIO
     shape = (n, CROP_ATTEMPTS)
-    area = torch.empty(shape).uniform_(*scale, generator=generator) * (height * width)
-    ratio = torch.empty(shape).uniform_(math.log(low), math.log(high), generator=generator).exp_()
-    crop_h, crop_w = (area / ratio).sqrt_().round_(), (area * ratio).sqrt_().round_()
-    fits = (crop_h >= 1) & (crop_h <= height) & (crop_w >= 1) & (crop_w <= width)
-    first = fits.to(torch.uint8).argmax(dim=1, keepdim=True)
-    crop_h, crop_w = crop_h.gather(1, first)[:, 0], crop_w.gather(1, first)[:, 0]
+    share = torch.empty(shape).uniform_(*scale, generator=generator)
+    ratio = torch.empty(shape).uniform_(*map(math.log, CROP_RATIO), generator=generator).exp_()
     position = torch.rand(n, 2, generator=generator, dtype=torch.float64)  # float32 could round up to 1
-    top = (position[:, 0] * (height - crop_h + 1)).floor_()
-    left = (position[:, 1] * (width - crop_w + 1)).floor_()
-    crops = torch.stack([top.float(), left.float(), crop_h, crop_w], dim=1)
+    crops = fitting_crops(height, width, share.numpy(), ratio.numpy(), position.numpy())
+    return torch.from_numpy(crops.astype(np.float32))
 
-    central_h, central_w = min(height, round(width / low)), min(width, round(height * high))
-    central = [(height - central_h) // 2, (width - central_w) // 2, central_h, central_w]
-    return torch.where(fits.any(dim=1, keepdim=True), crops, torch.tensor(central, dtype=torch.float32))
+
+def fitting_crops(
+    height: int, width: int, share: np.ndarray, ratio: np.ndarray, position: np.ndarray
+) -> np.ndarray:
+    """Crops of ``height`` x ``width`` images: of each one's attempts the first that lies in the image.
+
+    If none does, it is the largest central crop within CROP_RATIO.
+
+    Args:
+        share, ratio: (n, attempts), of the image's area, and width / height.
+        position: (n, 2) in [0, 1), top and left among the places where the crop lies in the image.
+
+    Returns:
+        int64 (n, 4): top, left, height, width in pixels.
+    """
+    area = share * (height * width)
+    sides = np.stack([np.sqrt(area / ratio), np.sqrt(area * ratio)], axis=2).round()  # n, attempts, 2
+    fits = ((sides >= 1) & (sides <= (height, width))).all(axis=2)
+    first = fits.argmax(axis=1)
+    sides = sides[np.arange(len(sides)), first]
+    crops = np.concatenate([position * ((height, width) - sides + 1), sides], axis=1).astype(np.int64)
+    if not fits.any(axis=1).all():
+        low, high = CROP_RATIO
+        central_h, central_w = min(height, round(width / low)), min(width, round(height * high))
+        central = [(height - central_h) // 2, (width - central_w) // 2, central_h, central_w]
+        crops[~fits.any(axis=1)] = central
+    return crops
 
 
 def resized_crop(images: Tensor, crops: Tensor, flip: Tensor, size: int) -> Tensor:

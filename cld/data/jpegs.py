@@ -136,14 +136,15 @@ class EncodedImages:
         return content
 
     @contextmanager
-    def opened(self, index: int) -> Iterator[Image.Image]:
-        """One image as PIL opens it, to be decoded within the block.
+    def opened(self, index: int) -> Iterator[tuple[Image.Image, bytes]]:
+        """One image as PIL opens it, to be decoded within the block, and its bytes.
 
         Raises:
             InputError: from the block, the JPEG cannot be decoded.
         """
+        content = self[index]
         try:
-            yield Image.open(io.BytesIO(self[index]))
+            yield Image.open(io.BytesIO(content)), content
         except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
             raise InputError(
                 f"{self.path}: image {index} cannot be decoded ({error}); build it again"

@@ -4,6 +4,7 @@ An image's crops follow from (seed, stream, step, place in the batch), so they d
 cuts them.
 """
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -11,9 +12,9 @@ from itertools import tee
 
 import numpy as np
 import torch
-from torch import Generator, Tensor
+from torch import Tensor
 
-from cld.augment.views import sample_crops
+from cld.augment.views import CROP_ATTEMPTS, CROP_RATIO, fitting_crops
 from cld.data.decoding import cut, decoded
 from cld.data.jpegs import EncodedImages
 from cld.runtime.distributed import rank_slice
@@ -64,15 +65,20 @@ class RandomCrops:
         """
         step, place, rows = job
         crops = np.empty((self.n_views, len(rows), self.side, self.side, 3), np.uint8)
-        for i, row in enumerate(rows):
+        for i, (row, *draws) in enumerate(zip(rows, *self._draws(step, place, len(rows)), strict=True)):
             split = int(np.searchsorted(self.starts, row, side="right")) - 1
-            generator = torch.Generator().manual_seed(stream_seed(self.seed, self.stream, step, place + i))
-            regions_of = partial(self._regions, generator)
+            regions_of = partial(fitting_crops, share=draws[0], ratio=draws[1], position=draws[2])
             crops[:, i] = cut(self.splits[split], row - int(self.starts[split]), regions_of, self.side)
         return crops
 
-    def _regions(self, generator: Generator, height: int, width: int) -> np.ndarray:
-        return sample_crops(self.n_views, height, width, self.scale, generator).numpy()
+    def _draws(self, step: int, place: int, n: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """For :func:`fitting_crops`, of ``n`` images: each (n, V, …)."""
+        shape = (self.n_views, 2 * CROP_ATTEMPTS + 2)  # numbers that an image takes, wherever it stands
+        bits = np.random.PCG64(stream_seed(self.seed, self.stream, step)).advance(place * math.prod(shape))
+        draws = np.random.Generator(bits).random((n, *shape))
+        share, ratio, position = np.split(draws, [CROP_ATTEMPTS, 2 * CROP_ATTEMPTS], axis=2)
+        (low, high), (narrow, wide) = self.scale, map(math.log, CROP_RATIO)
+        return low + (high - low) * share, np.exp(narrow + (wide - narrow) * ratio), position
 
 
 @contextmanager

@@ -26,7 +26,7 @@ def thumbnails(path: str | Path, split: str, rows: Sequence[int] | np.ndarray, s
 
 
 def _decoded(images: EncodedImages, row: int, side: int) -> np.ndarray:
-    with images.opened(row) as image:
+    with images.opened(row) as (image, _):
         image.draft("RGB", (2 * side, 2 * side))  # decode no larger than needed
         return _resized(image.convert("RGB"), side)
 

@@ -54,7 +54,7 @@ class AnnotatedImages:
         Raises:
             InputError: it cannot be decoded.
         """
-        with self.images.opened(row) as image:
+        with self.images.opened(row) as (image, _):
             return np.array(image.convert("RGB"))
 
     def target(self, row: int, device: torch.device) -> dict[str, Tensor]:

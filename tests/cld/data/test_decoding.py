@@ -21,11 +21,13 @@ from cld.runtime.worker_pool import worker_count
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory):
-    """Eight small images, a large one, one in four colours and a damaged one."""
+    """Eight small images, a large one, one in four colours, a damaged one and a PNG."""
     rng = np.random.default_rng(1)
     large, small = photo(420, 600, rng), photos(8)
     four_colours = photo(40, 50, rng, "CMYK")
-    images = [*small, large, four_colours, small[1][: len(small[1]) // 2]]
+    png = io.BytesIO()
+    Image.open(io.BytesIO(small[2])).save(png, "PNG")
+    images = [*small, large, four_colours, small[1][: len(small[1]) // 2], png.getvalue()]
     return write_photos(tmp_path_factory.mktemp("decoding") / "s.h5", {"train": images})
 
 
@@ -38,17 +40,27 @@ def opened(images, row):
     return Image.open(io.BytesIO(images[row])).convert("RGB")
 
 
-@pytest.mark.parametrize("row", [0, 3, 9])
-def test_regions_are_pils_crops_resized(images, row):
+@pytest.mark.parametrize("row", [0, 3, 9, 11], ids=["grey", "colour", "four colours", "not a JPEG"])
+@pytest.mark.parametrize(("kind", "edge"), [(int, 0), (float, 1)])
+def test_regions_are_pils_crops_resized(images, row, kind, edge):
     whole = opened(images, row)
-    regions = np.array([[0, 0, whole.height, whole.width], [2, 5, 16, 12], [1, 0, 9, 20]], dtype=float)
+    regions = np.array([[0, 0, whole.height, whole.width], [2, 5, 16, 12], [1, 0, 9, 20]], dtype=kind)
     ours = cut(images, row, lambda height, width: regions, 12)
     assert ours.shape == (3, 12, 12, 3) and ours.dtype == np.uint8
     for square, region in zip(ours, regions.astype(int).tolist(), strict=True):
         expected = np.asarray(tv.resized_crop(whole, *region, [12, 12]), dtype=int)
-        inner = np.abs(square - expected)[1:-1, 1:-1]  # at its edges PIL looks beyond a box, torchvision not
-        assert inner.max() <= 1
-        assert np.abs(square - expected).mean() < 1
+        difference = np.abs(square - expected)
+        assert difference[edge : 12 - edge, edge : 12 - edge].max() <= 1  # floats look beyond the edges
+        assert difference.mean() < 1
+
+
+def test_a_whole_image_has_pils_pixels(images):
+    """Both decoders are the same library."""
+    for row in (*range(10), 11):
+        whole = opened(images, row)
+        side = min(whole.size)
+        square = cut(images, row, lambda height, width, side=side: np.array([[0, 0, side, side]]), side)[0]
+        np.testing.assert_array_equal(square, np.asarray(whole)[:side, :side])
 
 
 @pytest.mark.parametrize(("region", "reduction"), [((10, 30, 399, 401), 8), ((7, 9, 100, 300), 2)])
@@ -76,11 +88,12 @@ def test_a_reduced_image_is_cut_in_the_same_place(tmp_path):
     assert square[14:, 14:].min() > 235 and square[:11].max() < 15 and square[:, :11].max() < 15
 
 
-def test_a_damaged_jpeg_is_one_line(images, store):
+@pytest.mark.parametrize("kind", [int, float])
+def test_a_damaged_jpeg_is_one_line(images, store, kind):
     with pytest.raises(
         InputError, match=rf"{store}: image 10 cannot be decoded \(.*\); build it again"
     ) as told:
-        cut(images, 10, lambda height, width: np.array([[0, 0, height, width]], float), 8)
+        cut(images, 10, lambda height, width: np.array([[0, 0, height, width]], kind), 8)
     assert "\n" not in str(told.value)
 
 
