@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from checkouts import edited
+from checkouts import Checkout, edited
 
 from cld.training.loop import train
 
@@ -177,3 +177,25 @@ def test_a_killed_training_resumes_and_one_completed_meanwhile_is_kept(built):
     ]
     assert "resumed from step" in logs[0]
     assert "resumed" not in logs[1] and "begins" not in logs[1]
+
+
+def test_packed_results_are_rendered_without_data(built, tmp_path):
+    """In a fresh checkout: tables again, figures of images as they were, and no job but the table's."""
+    archive = tmp_path / "tiny.tar.gz"
+    done = built.cld("pack", "--preset", "tiny", "--out", str(archive))
+    assert done.returncode == 0 and "missing" not in done.stdout, done
+    (tmp_path / "other").mkdir()
+    other = Checkout(tmp_path / "other")
+    done = other.cld("unpack", str(archive))
+    assert done.returncode == 0 and "differ" not in done.stdout, done
+    assert "all_tables all_figures --config preset=tiny" in done.stdout
+    targets = ("all_tables", "all_figures")
+    assert other.planned(*targets) == {"table": 1, "all_tables": 1}
+    other.make(*targets)
+    for name in ("tables/table_a1.csv", "tables/table_a1.png", "figures/fig_a1.png"):
+        ours, theirs = (checkout.folder / "results/tiny" / name for checkout in (built, other))
+        assert ours.read_bytes() == theirs.read_bytes()
+    assert not list((other.folder / "results").rglob("*.pt"))
+    assert "Nothing to be done" in other.make(*targets)
+    done = other.cld("page", "--now", "--preset", "tiny")
+    assert done.returncode == 0, done.stderr
