@@ -66,7 +66,7 @@ def test_layout_is_the_published_one_and_its_reader_meets_no_problem(root):
         assert (scene.n_images, scene.n_unannotated, scene.n_empty) == (N_FRAMES, 2, 1)
         names = {box.name for frame in scene.frames for box in frame.annotation.boxes}
         assert len(names & set(layout.INSTANCES)) >= 8
-        assert bool(names - set(layout.INSTANCES)) == (number == 3)  # of the clutter
+        assert bool(names - set(layout.INSTANCES)) == (number == 3)  # of the other packages
         for frame in scene.frames:
             assert frame.annotation.size == (WIDTH, HEIGHT)
             with Image.open(frame.image) as image:

@@ -1,46 +1,53 @@
-"""The renderer's parts: meshes, textures, placement, depth sensor."""
+"""The renderer's parts: meshes, prints, placement, depth sensor."""
 
 import numpy as np
 import pytest
 
 from data_prep.kitchen.gmu import layout
-from data_prep.synthetic.kitchen.clutter import CLUTTER
 from data_prep.synthetic.kitchen.depth_sensor import FAR_M, NEAR_M, sense
 from data_prep.synthetic.kitchen.kitchen_scene import (
     LYING_KITCHENS,
-    N_CLUTTER,
+    N_OTHERS,
     N_PRODUCTS,
     compose_kitchen,
     deal_postures,
 )
-from data_prep.synthetic.kitchen.meshes import Surface
-from data_prep.synthetic.kitchen.products import product
-from data_prep.synthetic.kitchen.textures import TextureAtlas
+from data_prep.synthetic.kitchen.packages import PRODUCTS, other_brand, package_mesh
 
 
-@pytest.mark.parametrize("name", layout.INSTANCES)
-def test_products_are_sound_meshes(name):
-    mesh = product(name)
-    assert np.allclose(np.linalg.norm(mesh.normals, axis=-1), 1)
-    edges = mesh.corners[:, 1:] - mesh.corners[:, :1]
-    outward = np.cross(edges[:, 0], edges[:, 1])
-    assert (np.einsum("tc,tkc->tk", outward, mesh.normals) > 0).all()  # wound the way they face
+def assert_sound(mesh, widest):
+    middle = mesh.corners.mean(axis=(0, 1))
+    outward = np.einsum("tc,tc->t", mesh.cross_products(), mesh.corners.mean(axis=1) - middle)
+    assert (outward > 0).mean() > 0.9  # necks of bottles look back at the middle
+    edges = (
+        np.sort(mesh.corners[:, [[0, 1], [1, 2], [2, 0]]].reshape(-1, 2, 3), axis=1).round(6).reshape(-1, 6)
+    )
+    assert (np.unique(edges, axis=0, return_counts=True)[1] == 2).all()  # closed
     width, depth, height = np.ptp(mesh.corners, axis=(0, 1))
-    assert 0.02 < depth <= width + 1e-6 < 0.25
-    assert 0.1 < height < 0.32
+    assert 0.02 < depth <= width + 1e-6 < widest
+    assert 0.07 < height < 0.32
     assert mesh.corners[..., 2].min() == pytest.approx(0)
 
 
-def test_atlas_filters_to_the_pixel_size():
+@pytest.mark.parametrize("name", layout.INSTANCES)
+def test_products_are_closed_meshes_that_face_outward(name):
+    assert_sound(package_mesh(PRODUCTS[name]), 0.25)
+
+
+def test_other_brands_are_closed_meshes_and_none_is_like_another():
     rng = np.random.default_rng(0)
-    noise = Surface(rng.integers(0, 256, (64, 64, 3), dtype=np.uint8))
-    atlas = TextureAtlas([noise])
-    uvs, ids = rng.uniform(-2, 2, (500, 2)), np.zeros(500, int)
-    spreads = [atlas.sample(ids, uvs, np.full(500, size)).std() for size in (1.0, 4.0, 16.0, 32.0)]
-    assert (np.diff(spreads) < 0).all()
-    middles = (np.arange(64) + 0.5) / 64
-    exact = atlas.sample(ids[:64], np.stack([middles, np.full(64, 0.5 / 64)], axis=1), np.ones(64))
-    assert np.allclose(exact, (noise.image[0] / 255) ** 2.2, atol=1e-3)
+    packages = [other_brand(rng) for _ in range(30)]
+    for package in packages:
+        assert_sound(package_mesh(package), 0.13)
+    assert len({(package.ground, package.ink, package.band) for package in packages}) == 30
+
+
+def test_prints_of_products_differ():
+    """By colours and pattern: the mean colour of cells of the front tells any two products apart."""
+    prints = [package_mesh(PRODUCTS[name]).images[0].astype(float) for name in layout.INSTANCES]
+    means = np.array([[part.mean(axis=(0, 1)) for part in np.array_split(image, 3)] for image in prints])
+    gaps = np.abs(means[:, None] - means[None]).max(axis=(2, 3)) + 255 * np.eye(len(prints))
+    assert gaps.min() > 20
 
 
 def test_postures_are_dealt_evenly():
@@ -54,7 +61,7 @@ def test_everything_is_placed_and_nothing_stands_in_another():
     kitchen = compose_kitchen(2, 0, np.random.default_rng(0))
     names = [thing.name for thing in kitchen.things]
     assert len(set(names[:N_PRODUCTS]) & set(layout.INSTANCES)) == N_PRODUCTS
-    assert len(set(names[N_PRODUCTS:]) & set(CLUTTER)) == N_CLUTTER
+    assert len(set(names[N_PRODUCTS:])) == N_OTHERS
     for thing in kitchen.things:
         assert thing.mesh.corners[..., 2].min() == pytest.approx(0)
     middles = np.array([thing.mesh.corners[..., :2].mean(axis=(0, 1)) for thing in kitchen.things])

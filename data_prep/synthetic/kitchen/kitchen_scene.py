@@ -1,46 +1,45 @@
-"""One kitchen: counter, wall and fixtures, the products and the clutter on it, and its lamps.
+"""One kitchen: counter, wall and floor, the products and other packages on the counter, and its lamp.
 
 Kitchen coordinates are metres with the counter's top at z = 0, x along the counter and the wall at +y.
 """
 
+import colorsys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
+from PIL import Image
 
 from data_prep.kitchen.gmu.layout import INSTANCES, SCENES
-from data_prep.synthetic.kitchen.clutter import CLUTTER, STANDING_CLUTTER
-from data_prep.synthetic.kitchen.label_art import BLACK, STEEL, hsv, plain
-from data_prep.synthetic.kitchen.materials import COUNTERS, TILE_M, WALLS
-from data_prep.synthetic.kitchen.meshes import Mesh, Surface, box, merged, quad
-from data_prep.synthetic.kitchen.products import product
+from data_prep.synthetic.kitchen.meshes import Mesh, merged, quad
+from data_prep.synthetic.kitchen.packages import PRODUCTS, other_brand, package_mesh
 
-N_PRODUCTS, N_CLUTTER = 10, 6
-"""How many of the 11 products, and of the kinds of clutter, stand in a kitchen."""
+N_PRODUCTS, N_OTHERS = 10, 6
+"""How many of the 11 products, and of other brands' packages, stand in a kitchen."""
 
-WALL_Y, FRONT_Y, FLOOR_Z, CEILING_Z, HALF_LENGTH = 0.32, -0.34, -0.9, 1.5, 2.2
+WALL_Y, FRONT_Y, FLOOR_Z, CEILING_Z, HALF_LENGTH = 0.32, -0.34, -0.9, 3.0, 6.0
 PLACED_X, PLACED_Y = 0.52, (-0.22, 0.22)
-"""Area for products and clutter: half its width, and its range of y; it is widened only where it is full."""
+"""Area for the packages: half its width, and its range of y; it is widened only where it is full."""
 
 PLACEMENT_TRIES = 400
 PLACEMENT_CHOICES = 6
-"""Free places compared for each thing: the one where it hides least is taken. More would look too tidy."""
+"""Free places compared for each package: the one where it hides least is taken. More would look too tidy."""
 
 LYING_KITCHENS = 3
 """Number of the nine kitchens in which each product lies on its back."""
 
 TURN_SPREAD = 0.35
-"""Standard deviation, in radians, by which things are turned away from facing a wall."""
+"""Standard deviation, in radians, by which products are turned away from facing a wall."""
 
 ON_ITS_BACK = np.array([[1.0, 0.0, 0.0], [0.0, 0.0, 1.0], [0.0, -1.0, 0.0]])
 
-LIGHT_SATURATION = (0.05, 0.2)
-"""Of the main light's colour, in HSV: whites, warm and cold ones, rather than colours."""
+TILE_M, TILE_TEXELS = 0.6, 288
+"""Side of the square that a material's image covers, in metres and in texels."""
 
 
 class Posture(NamedTuple):
-    """How a thing rests: on its back or upright, and turned about the vertical by ``turn`` radians."""
+    """How a package rests: on its back or upright, and turned about the vertical by ``turn`` radians."""
 
     lying: bool
     turn: float
@@ -48,65 +47,50 @@ class Posture(NamedTuple):
 
 @dataclass(frozen=True)
 class Thing:
-    """A product or a piece of clutter where it stands: ``name`` is an instance's or a kind of clutter."""
+    """A package where it stands: ``name`` is an instance's, or of another brand."""
 
     name: str
     mesh: Mesh
 
 
 @dataclass(frozen=True)
-class Lamp:
-    """A point light: ``place`` (3,) in metres, and linear RGB ``colour`` (3,) where it meets the counter."""
-
-    place: np.ndarray
-    colour: np.ndarray
-
-
-@dataclass(frozen=True)
 class Kitchen:
-    """A kitchen: its ``things``, the ``N_PRODUCTS`` products before the clutter, and the ``room`` around."""
+    """A kitchen: its ``things``, the ``N_PRODUCTS`` products before the others, and the ``room`` around.
+
+    A lamp at ``lamp`` (3,) lights it with linear RGB ``light`` (3,); ``ambient`` (3,) comes from all around.
+    """
 
     room: Mesh
     things: tuple[Thing, ...]
-    lamps: tuple[Lamp, ...]
+    lamp: np.ndarray
+    light: np.ndarray
     ambient: np.ndarray
 
 
 def compose_kitchen(number: int, seed: int, rng: np.random.Generator) -> Kitchen:
     """Compose kitchen ``number``.
 
-    Materials, and which product is missing, cycle with the number; the products' postures come from ``seed``,
-    everything else from ``rng``.
+    Which product is missing cycles with the number; the products' postures come from ``seed``, the rest from
+    ``rng``.
     """
     start = (number * 4) % len(INSTANCES)
     postures = deal_postures(seed)
     models = []
     for i in range(N_PRODUCTS):
         name = INSTANCES[(start + i) % len(INSTANCES)]
-        models.append((name, _rested(product(name), postures[name][number - 1])))
-    for kind in rng.choice(list(CLUTTER), N_CLUTTER, replace=False).tolist():
-        lying = kind not in STANDING_CLUTTER and rng.random() < LYING_KITCHENS / len(SCENES)
-        models.append((kind, _rested(CLUTTER[kind](rng), Posture(lying, rng.uniform(0, 2 * np.pi)))))
-    things = _arranged(models, rng)
-    lamps, ambient = _lighting(rng)
-    return Kitchen(_room(number, things, rng), things, lamps, ambient)
-
-
-def _arranged(models: Sequence[tuple[str, Mesh]], rng: np.random.Generator) -> tuple[Thing, ...]:
-    """Put every model on the counter, the tall ones first and to the back, none touching another."""
-    heights = [float(model.corners[..., 2].max()) for _, model in models]
-    order = sorted(range(len(models)), key=lambda i: -heights[i] - rng.uniform(0, 0.08))
-    placed: list[tuple[np.ndarray, float]] = []  # middle (x, y) and radius of the footprint
-    things: dict[int, Thing] = {}
-    for i in order:
-        name, model = models[i]
-        radius = float(np.abs(model.corners[..., :2]).max(axis=(0, 1)) @ (0.75, 0.25))
-        crowding = 1.0
-        while (place := _free_place(radius, heights[i], placed, PLACED_X * crowding, rng)) is None:
-            crowding *= 1.2
-        placed.append((place, radius))
-        things[i] = Thing(name, model.moved((*place, 0.0)))
-    return tuple(things[i] for i in sorted(things))
+        models.append((name, _rested(package_mesh(PRODUCTS[name]), postures[name][number - 1])))
+    for i in range(N_OTHERS):
+        posture = Posture(bool(rng.random() < LYING_KITCHENS / len(SCENES)), rng.uniform(0, 2 * np.pi))
+        models.append((f"other_brand_{i + 1}", _rested(package_mesh(other_brand(rng)), posture)))
+    tint = np.array(colorsys.hsv_to_rgb(rng.random(), rng.uniform(0.05, 0.2), 1.0)) ** 2.2
+    place = rng.choice([-1.0, 1.0]) * rng.uniform(0.5, 1.8), rng.uniform(-1.4, -0.4), rng.uniform(0.7, 1.4)
+    return Kitchen(
+        room=_room(rng),
+        things=_arranged(models, rng),
+        lamp=np.array(place),
+        light=rng.uniform(0.6, 1.4) * tint / tint.mean(),
+        ambient=rng.uniform(0.15, 0.4) * np.ones(3),
+    )
 
 
 def deal_postures(seed: int) -> dict[str, list[Posture]]:
@@ -127,9 +111,28 @@ def deal_postures(seed: int) -> dict[str, list[Posture]]:
 
 def _rested(model: Mesh, posture: Posture) -> Mesh:
     """The model in its posture, in the middle over z = 0."""
-    model = model.moved((0, 0, 0), rotation_z(posture.turn) @ (ON_ITS_BACK if posture.lying else np.eye(3)))
+    cos, sin = np.cos(posture.turn), np.sin(posture.turn)
+    turned = np.array([[cos, -sin, 0.0], [sin, cos, 0.0], [0.0, 0.0, 1.0]])
+    model = model.moved((0, 0, 0), turned @ (ON_ITS_BACK if posture.lying else np.eye(3)))
     low, high = model.corners.min(axis=(0, 1)), model.corners.max(axis=(0, 1))
     return model.moved((*(-(low + high) / 2)[:2], -low[2]))
+
+
+def _arranged(models: Sequence[tuple[str, Mesh]], rng: np.random.Generator) -> tuple[Thing, ...]:
+    """Put every model on the counter, the tall ones first and to the back, none touching another."""
+    heights = [float(model.corners[..., 2].max()) for _, model in models]
+    order = sorted(range(len(models)), key=lambda i: -heights[i] - rng.uniform(0, 0.08))
+    placed: list[tuple[np.ndarray, float]] = []  # middle (x, y) and radius of the footprint
+    things: dict[int, Thing] = {}
+    for i in order:
+        name, model = models[i]
+        radius = float(np.abs(model.corners[..., :2]).max(axis=(0, 1)) @ (0.75, 0.25))
+        crowding = 1.0
+        while (place := _free_place(radius, heights[i], placed, PLACED_X * crowding, rng)) is None:
+            crowding *= 1.2
+        placed.append((place, radius))
+        things[i] = Thing(name, model.moved((*place, 0.0)))
+    return tuple(things[i] for i in sorted(things))
 
 
 def _free_place(
@@ -141,9 +144,9 @@ def _free_place(
 ) -> np.ndarray | None:
     """The least crowded, seen from the room, of some free places in ``reach``; None where none is free."""
     back = min(height / 0.25, 1.0) * 0.6  # the taller, the nearer to the wall
+    nearest = PLACED_Y[0] + back * (PLACED_Y[1] - PLACED_Y[0])
     choices = []
     for _ in range(PLACEMENT_TRIES):
-        nearest = PLACED_Y[0] + back * (PLACED_Y[1] - PLACED_Y[0])
         place = np.array([rng.uniform(-reach, reach), rng.uniform(nearest, PLACED_Y[1])])
         if all(np.linalg.norm(place - other) > radius + size + 0.012 for other, size in placed):
             hidden = sum(max(0.0, radius + size - abs(place[0] - other[0])) for other, size in placed)
@@ -153,84 +156,35 @@ def _free_place(
     return min(choices)[2] if choices else None
 
 
-def _room(number: int, things: Sequence[Thing], rng: np.random.Generator) -> Mesh:
-    """Counter, cupboards, wall, floor and fixtures."""
-    length, depth = 2 * HALF_LENGTH, WALL_Y - FRONT_Y
-    counter = COUNTERS[number % len(COUNTERS)](rng)
-    wall = Surface(WALLS[(number // 2 + number) % len(WALLS)](rng), 0.05)
-    cupboard = plain(hsv(rng.random(), rng.uniform(0.05, 0.5), rng.uniform(0.3, 0.9)), 0.1)
-    floor = plain(hsv(rng.random(), 0.2, rng.uniform(0.2, 0.5)))
-    top = Surface(_with_contact_shadows(counter, length, depth, things), 0.25)
-    edge = Surface(counter, 0.1)
-    x, right = -HALF_LENGTH, (length, 0, 0)
-    parts = [
-        quad((x, WALL_Y, 0), right, (0, -depth, 0), top),
-        quad((x, FRONT_Y, 0), right, (0, 0, -0.04), edge, TILE_M),
-        quad((x, FRONT_Y + 0.03, -0.04), right, (0, 0, FLOOR_Z), cupboard),
-        quad((x, WALL_Y, CEILING_Z), right, (0, 0, -CEILING_Z), wall, TILE_M),
-        quad((x, 1.0, FLOOR_Z), right, (0, -4.0, 0), floor),
-    ]
-    for side in (-1.0, 1.0):  # the room's ends
-        corner = (side * HALF_LENGTH, side * 3.0, CEILING_Z)
-        parts.append(quad(corner, (0, -side * 6.0, 0), (0, 0, FLOOR_Z - CEILING_Z), wall, TILE_M))
-    parts.append(_stove().moved((rng.choice([-1, 1]) * rng.uniform(1.0, 1.2), 0.0, 0.0)))
-    height, width = rng.uniform(0.5, 0.6), rng.uniform(0.5, 0.9)
-    shelf = box((width, 0.3, 0.7), cupboard)
-    for i in range(-2, 3):
-        if rng.random() < 0.6:
-            parts.append(shelf.moved((i * (width + 0.01), WALL_Y - 0.15, height)))
-    for _ in range(2):  # sockets
-        socket = box((0.08, 0.01, 0.08), plain((235, 235, 230), 0.2))
-        parts.append(socket.moved((rng.uniform(-0.7, 0.7), WALL_Y - 0.005, 0.25)))
-    return merged(*parts)
-
-
-def _stove() -> Mesh:
-    black, ring = plain(BLACK, 0.7), plain((70, 66, 66), 0.3)
-    rings = [
-        box((0.16, 0.16, 0.004), ring).moved((x, y, 0.008)) for x in (-0.13, 0.13) for y in (-0.12, 0.12)
-    ]
-    panel = box((0.56, 0.02, 0.08), plain(STEEL, 0.6)).moved((0, WALL_Y - 0.02, 0))
-    return merged(box((0.56, 0.5, 0.008), black), panel, *rings)
-
-
-def _with_contact_shadows(
-    material: np.ndarray, length: float, depth: float, things: Sequence[Thing]
-) -> np.ndarray:
-    """The material laid over the counter's whole top, darker where things stand on it."""
-    texels = material.shape[0] / TILE_M
-    rows, columns = round(depth * texels), round(length * texels)
-    image = material[np.arange(rows)[:, None] % material.shape[0], np.arange(columns) % material.shape[1]]
-    y = WALL_Y - (np.arange(rows)[:, None] + 0.5) / texels
-    x = (np.arange(columns) + 0.5) / texels - length / 2
-    light = np.ones((rows, columns))
-    for thing in things:
-        low, high = thing.mesh.corners[..., :2].min(axis=(0, 1)), thing.mesh.corners[..., :2].max(axis=(0, 1))
-        middle, half = (low + high) / 2, (high - low) / 2
-        reach = np.hypot(
-            np.maximum(np.abs(x - middle[0]) - half[0], 0), np.maximum(np.abs(y - middle[1]) - half[1], 0)
-        )
-        light *= 1 - 0.45 * np.exp(-reach / 0.015)
-    return (image * light[..., None]).astype(np.uint8)
-
-
-def _lighting(rng: np.random.Generator) -> tuple[tuple[Lamp, ...], np.ndarray]:
-    """A window or lamp in front of the counter, a weaker second one, and the light from all around."""
-    tint = (np.array(hsv(rng.random(), rng.uniform(*LIGHT_SATURATION), 1.0)) / 255) ** 2.2
-    tint /= tint.mean()
-    side = rng.choice([-1.0, 1.0])
-    key = Lamp(
-        np.array([side * rng.uniform(0.5, 1.8), rng.uniform(-1.4, -0.4), rng.uniform(0.7, 1.4)]),
-        rng.uniform(0.5, 1.2) * tint,
+def _room(rng: np.random.Generator) -> Mesh:
+    """Counter, cupboards below it, wall and floor, each of a material of its own."""
+    x, right = -HALF_LENGTH, (2 * HALF_LENGTH, 0, 0)
+    return merged(
+        quad((x, WALL_Y, 0), right, (0, FRONT_Y - WALL_Y, 0), _material(rng, tiled=False), TILE_M),
+        quad((x, FRONT_Y, 0), right, (0, 0, FLOOR_Z), _material(rng, tiled=False), TILE_M),
+        quad(
+            (x, WALL_Y, CEILING_Z),
+            right,
+            (0, 0, -CEILING_Z),
+            _material(rng, tiled=rng.random() < 0.6),
+            TILE_M,
+        ),
+        quad((x, 1.0, FLOOR_Z), right, (0, -4.0, 0), _material(rng, tiled=True), TILE_M),
     )
-    fill = Lamp(
-        np.array([-side * rng.uniform(0.2, 1.5), rng.uniform(-1.2, -0.2), 1.4]),
-        rng.uniform(0.05, 0.3) * np.ones(3),
-    )
-    return (key, fill), rng.uniform(0.12, 0.35) * (0.3 + 0.7 * tint)
 
 
-def rotation_z(angle: float) -> np.ndarray:
-    """Rotation about the vertical by ``angle`` radians, (3, 3)."""
-    cos, sin = np.cos(angle), np.sin(angle)
-    return np.array([[cos, -sin, 0.0], [sin, cos, 0.0], [0.0, 0.0, 1.0]])
+def _material(rng: np.random.Generator, tiled: bool) -> np.ndarray:
+    """Stone, wood or paint, uint8 (TILE_TEXELS, TILE_TEXELS, 3): a colour, a grain, joints between tiles."""
+    base = 255 * np.array(colorsys.hsv_to_rgb(rng.random(), rng.uniform(0.05, 0.4), rng.uniform(0.45, 0.9)))
+    image = np.broadcast_to(base, (TILE_TEXELS, TILE_TEXELS, 3)).copy()
+    for cells in rng.choice(
+        [3, 6, 12, 24, 48, 96], (2, 2)
+    ):  # of both sides: equal for stone, unequal for wood
+        grid = np.pad(rng.standard_normal(cells).astype(np.float32), ((0, 1), (0, 1)), mode="wrap")
+        grain = Image.fromarray(grid).resize((TILE_TEXELS, TILE_TEXELS), Image.Resampling.BICUBIC)
+        image += rng.uniform(5, 20) * np.asarray(grain)[..., None]
+    if tiled:
+        side = TILE_TEXELS // int(rng.choice([3, 4, 6]))
+        y, x = np.mgrid[:TILE_TEXELS, :TILE_TEXELS]
+        image[(y % side < 3) | (x % side < 3)] = 255 * rng.uniform(0.4, 0.9)
+    return np.clip(image, 0, 255).astype(np.uint8)

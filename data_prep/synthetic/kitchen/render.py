@@ -2,7 +2,7 @@
 
     python -m data_prep generate --preset demo --source gmu_kitchens --out KITCHENS [--workers 2]
 
-Nine counters with 10 of the 11 products and unlabelled clutter, each seen along a densely sampled camera
+Nine counters with 10 of the 11 products and unlabelled packages, each seen along a densely sampled camera
 path. The same settings give the same bytes on one machine, for any number of workers: all random numbers
 come from generators seeded by (seed, scene) and (seed, scene, frame).
 """
@@ -39,8 +39,8 @@ WITHOUT_FIRST_POSE_FIELD = (2, 5, 8)
 FILENAME_WITH_SUFFIX = (2, 4, 8)
 FRACTIONAL_BOXES = (5, 7)
 SPELLINGS = {6: {"red_bull": "redbull", "palmolive_orange": "palmolive"}}
-ANNOTATED_CLUTTER = {3: 2}
-"""By scene: pieces of clutter that are annotated, although none of the 11 instances."""
+ANNOTATED_OTHERS = {3: 2}
+"""By scene: packages that are annotated, although none of the 11 instances."""
 
 
 def render_kitchens(root: Path, settings: Settings, workers: int = 1) -> None:
@@ -70,19 +70,18 @@ def _render_scene(root: Path, settings: Settings, scene: int) -> None:
     numbers = [int(n) for n in rng.integers(FIRST_NUMBERS) + np.cumsum(steps)]
     n_seen = n_frames - settings.empty_per_scene
     unannotated = set(rng.choice(n_seen, settings.unannotated_per_scene, replace=False).tolist())
-    axes = Rotation.from_quat(rng.standard_normal(4)).as_matrix()
-    reconstruction = -layout.DEPTH_SCALES[scene], axes, ORIGIN_SPREAD * rng.standard_normal(3)
+    scale, axes = -layout.DEPTH_SCALES[scene], Rotation.from_quat(rng.standard_normal(4)).as_matrix()
+    origin = ORIGIN_SPREAD * rng.standard_normal(3)
 
-    annotated = kitchen.things[: N_PRODUCTS + ANNOTATED_CLUTTER.get(scene, 0)]
+    annotated = kitchen.things[: N_PRODUCTS + ANNOTATED_OTHERS.get(scene, 0)]
     parts = [thing.mesh for thing in kitchen.things] + [kitchen.room]
     part_of = np.repeat(np.arange(len(parts)), [len(part.corners) for part in parts])
     names = [SPELLINGS.get(scene, {}).get(thing.name, thing.name) for thing in annotated]
     silhouettes = [Silhouette(thing.mesh) for thing in annotated]
     mesh = merged(*parts)
     caster = RayCaster(mesh)
-    shader = Shader(mesh, caster, kitchen.lamps, kitchen.ambient)
+    shader = Shader(mesh, caster, kitchen)
 
-    scale, axes, origin = reconstruction
     for thing in kitchen.things[:N_PRODUCTS]:
         number = layout.INSTANCES.index(thing.name) + 1
         cloud_rng = np.random.default_rng([settings.seed, scene, n_frames, number])
@@ -95,7 +94,7 @@ def _render_scene(root: Path, settings: Settings, scene: int) -> None:
     gmu_files.write_poses(
         layout.pose_path(root, scene),
         [image.name for image in images],
-        [to_reconstruction(pose, *reconstruction) for pose in poses],
+        [to_reconstruction(pose, scale, axes, origin) for pose in poses],
         calibration.fx,
         scene not in WITHOUT_FIRST_POSE_FIELD,
     )
@@ -103,7 +102,7 @@ def _render_scene(root: Path, settings: Settings, scene: int) -> None:
     for frame, (number, pose, image) in enumerate(zip(numbers, poses, images, strict=True)):
         rng = np.random.default_rng([settings.seed, scene, frame])
         hits = caster.cast(pose, calibration, pixels)
-        radiance, facing = shader.shade(hits, pose, calibration, ray_directions(pose, calibration, pixels))
+        radiance, facing = shader.shade(hits, pose, ray_directions(pose, calibration, pixels))
         seen = np.where(hits.triangle >= 0, part_of[hits.triangle], -1).reshape(height, width)
         objects = annotate(names, silhouettes, seen, pose, calibration, rng, scene in FRACTIONAL_BOXES)
         gmu_files.write_png(image, develop(radiance.reshape(height, width, 3), gains[frame], rng))
