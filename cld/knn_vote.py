@@ -5,14 +5,18 @@ chunk, and the nearest of all chunks are merged. Which of equally similar neighb
 """
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from cld.runtime.errors import InputError
 
-#: Queries and training features of a chunk: their similarities take 256 MiB at most.
-QUERIES, TRAIN = 2**10, 2**16
+#: Queries and training features of a chunk: their similarities take 64 MiB at most.
+QUERIES, TRAIN = 2**9, 2**15
+#: Similarities that the sieve on a CPU compares by their largest.
+GROUP = 16
 
 
 @torch.no_grad()
@@ -38,7 +42,7 @@ def nearest_neighbours(
         for first in range(0, len(train_features), TRAIN):
             others = train_features[first : first + TRAIN].to(some.device)
             similarity = buffer[: len(some) * len(others)].view(len(some), len(others))
-            values, index = torch.mm(some, others.T, out=similarity).topk(min(k, len(others)), dim=1)
+            values, index = largest(torch.mm(some, others.T, out=similarity), min(k, len(others)))
             index += first
             if best is not None:
                 values, index = (torch.cat(both, dim=1) for both in zip(best, (values, index), strict=True))
@@ -46,6 +50,50 @@ def nearest_neighbours(
                 index = index.gather(1, place)
             best = values, index
         yield slice(start, start + len(some)), *best
+
+
+def largest(similarity: Tensor, k: int) -> tuple[Tensor, Tensor]:
+    """The k largest of each row, falling, and their columns.
+
+    What ``topk`` gives; on a CPU in a third of its time.
+
+    Args:
+        similarity: (n, M).
+        k: at most M.
+
+    Returns:
+        (n, k) values and (n, k) int64 columns.
+    """
+    if similarity.device.type != "cpu":
+        return similarity.topk(k, dim=1)
+    # k groups of columns have a maximum that large, so the k largest all are; few others reach it.
+    size = max(1, min(GROUP, similarity.shape[1] // (4 * k)))
+    n_groups = similarity.shape[1] // size
+    # A group's members stand n_groups apart: neighbours in a sorted set are not all in the same one.
+    maxima = similarity[:, : size * n_groups].unflatten(1, (size, n_groups)).amax(dim=1)
+    n_threads = torch.get_num_threads()  # NumPy takes one for each call
+    with ThreadPoolExecutor(n_threads) as pool:
+        shares = (np.array_split(rows.numpy(), n_threads) for rows in (similarity, maxima))
+        parts = pool.map(_sieve, *shares, [k] * n_threads)
+        values, columns = (torch.from_numpy(np.concatenate(both)) for both in zip(*parts, strict=True))
+    return values, columns
+
+
+def _sieve(rows: np.ndarray, maxima: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+    """:func:`largest` of some rows: sort only what reaches the kth largest of the ``maxima`` of groups."""
+    (n, n_columns), n_groups = rows.shape, maxima.shape[1]
+    threshold = np.partition(maxima, n_groups - k, axis=1)[:, n_groups - k]
+    found = np.flatnonzero(rows >= threshold[:, None])
+    counts = np.diff(np.searchsorted(found, np.arange(n + 1) * n_columns))
+    if n == 0 or counts.min() < k or counts.max() > GROUP * k:  # not numbers, or equal by the thousand
+        values, columns = torch.from_numpy(rows).topk(k, dim=1)
+        return values.numpy(), columns.numpy()
+    values = np.full((n, counts.max()), -np.inf, rows.dtype)
+    columns = np.empty(values.shape, np.int64)
+    is_taken = np.arange(values.shape[1]) < counts[:, None]
+    values[is_taken], columns[is_taken] = rows.ravel()[found], found % n_columns
+    order = values.argsort(axis=1)[:, : -k - 1 : -1]
+    return np.take_along_axis(values, order, axis=1), np.take_along_axis(columns, order, axis=1)
 
 
 @torch.no_grad()

@@ -9,7 +9,7 @@ from torch.nn.functional import normalize
 
 from cld import knn_vote
 from cld.evaluation.accuracy import top_accuracy
-from cld.knn_vote import knn_classify
+from cld.knn_vote import knn_classify, largest
 from cld.runtime.errors import InputError
 
 
@@ -65,6 +65,28 @@ def test_ranks_by_the_slow_vote_whatever_the_chunks(n_train, n_classes, share, t
         assert sorted(order) == list(range(n_classes))
         for better, worse in itertools.pairwise(order):
             assert votes[better] >= votes[worse] * (1 - 1e-4)
+
+
+@pytest.mark.parametrize("n_threads", [1, 3])
+@pytest.mark.parametrize(
+    ("rows", "k"),
+    [
+        (gaussian := torch.randn(2, 1003, generator=torch.Generator().manual_seed(0)), 7),
+        (gaussian.sort(dim=1).values, 7),
+        (gaussian, 1003),
+        (gaussian.round(), 7),  # ties by the hundred
+        (torch.zeros(2, 1003), 7),
+        (gaussian.where(gaussian < 2, torch.nan), 7),
+        (gaussian.where(gaussian < 2, -torch.inf), 300),
+    ],
+    ids=["any", "sorted", "all", "ties", "equal", "nan", "infinite"],
+)
+def test_the_largest_are_those_of_topk(rows, k, n_threads, monkeypatch):
+    monkeypatch.setattr(torch, "get_num_threads", lambda: n_threads)  # at 3, more than there are rows
+    values, columns = largest(rows, k)
+    torch.testing.assert_close(values, rows.topk(k, dim=1).values, rtol=0, atol=0, equal_nan=True)
+    torch.testing.assert_close(rows.gather(1, columns), values, rtol=0, atol=0, equal_nan=True)
+    assert all(len(set(row)) == k for row in columns.tolist())
 
 
 def test_ties_go_to_the_lowest_class():
