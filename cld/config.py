@@ -81,8 +81,15 @@ _Loader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping
 
 
 def parse_yaml(text: str) -> object:
-    """Parse YAML text as the configuration files are parsed."""
-    return yaml.load(text, _Loader)
+    """Parse YAML text as the configuration files are parsed.
+
+    Raises:
+        yaml.YAMLError: it is none, or holds what is no value, such as a 13th month or lists without end.
+    """
+    try:
+        return yaml.load(text, _Loader)
+    except (ValueError, KeyError, OverflowError, RecursionError) as error:  # of the library's constructors
+        raise yaml.YAMLError(f"{type(error).__name__}: {error}") from None
 
 
 def as_parsed(value: object) -> object:
@@ -179,16 +186,15 @@ def merge(base: Mapping, changes: Mapping, where: str, prefix: str = "") -> dict
     Raises:
         InputError: ``changes`` has a key that ``base`` has not, or a value where a section belongs.
     """
+    if not isinstance(changes, Mapping):
+        keys = ", ".join(base)
+        raise InputError(f"{where}: '{prefix.rstrip('.')}' is a section ({keys}); set one of its keys")
     merged = dict(base)
     for name, value in changes.items():
         key = f"{prefix}{name}"
         if name not in base:
             raise unknown_key(key, base, where)
         if isinstance(base[name], Mapping) and base[name]:
-            if not isinstance(value, Mapping):
-                raise InputError(
-                    f"{where}: '{key}' is a section ({', '.join(base[name])}); set one of its keys"
-                )
             merged[name] = merge(base[name], value, where, f"{key}.")
         else:
             merged[name] = value
@@ -363,14 +369,14 @@ def load_run(
         InputError: an unknown key, a value outside its range, or values that do not fit each other.
     """
     changes = nested(overrides or {})
-    recipe = changes.get("recipe", read_yaml(CONFIG / "run.yaml")["recipe"])
+    recipe = changes.get("recipe", read_yaml(CONFIG / "run.yaml").get("recipe"))
     run = merge(defaults(preset, dataset, method, recipe), changes, where)
     key_views = load_method(method)[0]["key_views"]
-    if run["views"] == "auto":
-        run["views"] = 2 + (key_views if run["cld"]["weight"] else 0)
     run = {"dataset": dataset, "method": method, "seed": seed, **run}
     described = read_yaml(CONFIG / "run.yaml").keys() | run.keys() - {method}
     validate({key: value for key, value in run.items() if key in described}, "run", where)
+    if run["views"] == "auto":
+        run["views"] = 2 + (key_views if run["cld"]["weight"] else 0)
     require_fitting(run, key_views, where)
     return run
 

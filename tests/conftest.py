@@ -42,3 +42,18 @@ class _ByFile(LoadScopeScheduling):
 
     def _split_scope(self, nodeid: str) -> str:
         return next((folder for folder in MARKED if nodeid.startswith(folder)), nodeid.partition("::")[0])
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print how many inputs tests/inputs tried; where several processes test, this one has their reports."""
+    reports = [report for found in terminalreporter.stats.values() for report in found]
+    counts = [
+        value
+        for report in reports
+        if getattr(report, "when", None) == "teardown"
+        for name, value in report.user_properties
+        if name == "inputs"
+    ]
+    if counts:
+        inputs, refused, succeeded = map(sum, zip(*counts, strict=True))
+        terminalreporter.write_line(f"inputs: {inputs} tried, {refused} refused, {succeeded} succeeded")

@@ -11,6 +11,7 @@ from cld.evaluation.score import write_score
 from cld.runtime.arguments import ArgumentParser
 from cld.runtime.distributed import process_group, require_one_process
 from cld.runtime.errors import InputError
+from cld.runtime.files import require_place
 from cld.runtime.signals import ended_by_signals
 from cld.training.checkpoint import trained_by
 
@@ -32,6 +33,7 @@ def main() -> None:
     settings, needs_run = load_protocol(args.preset, args.protocol), args.protocol not in STORE_PROTOCOLS
     if args.protocol not in MULTI_PROCESS:
         require_one_process(args.protocol)
+    require_place(args.score)
     info = read_info(args.store)
     if needs_run and not args.checkpoint:
         raise InputError(f"{args.protocol}: scores a run; name its checkpoint with --checkpoint")

@@ -1,6 +1,5 @@
 """Print what a preset's tables need, what exists and what the rest will cost: ``cld plan``."""
 
-import argparse
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -29,7 +28,7 @@ from cld.reporting.needed_runs import SUPPLEMENT, Needed, needed_runs, requested
 from cld.reporting.recorded_times import evaluation_seconds, job_seconds
 from cld.reporting.results_arguments import add_results_arguments
 from cld.reporting.tables.spec import Table
-from cld.runtime.arguments import ArgumentParser
+from cld.runtime.arguments import ArgumentParser, count
 from cld.training.run_folder import TRAINED, stage
 
 
@@ -38,7 +37,7 @@ def main() -> None:
     parser = ArgumentParser(prog="cld plan", description=main.__doc__)
     add_results_arguments(parser)
     parser.add_argument("--tables", nargs="*", help="files of config/tables; default: all that are available")
-    parser.add_argument("--seeds", type=_count, metavar="N", help="price every cell with N seeds")
+    parser.add_argument("--seeds", type=count, metavar="N", help="price every cell with N seeds")
     parser.add_argument(
         "--gpu",
         choices=sorted(IMAGES_PER_S),
@@ -51,12 +50,6 @@ def main() -> None:
         tables, args.preset, Path(args.results), not args.tables, gpu=args.gpu, n_seeds=args.seeds
     )
     print(json.dumps(as_json(plan), indent=2) if args.json else "\n".join(report(plan)))
-
-
-def _count(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"'{text}' is no number of seeds; give 1 or more")
-    return int(text)
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """The arguments by which a command that reports names results."""
 
 import argparse
+from pathlib import Path
 
 from cld.config import load_config
 
@@ -10,4 +11,12 @@ def add_results_arguments(parser: argparse.ArgumentParser) -> None:
     config = load_config()
     preset, results = config["preset"], config["results"]
     parser.add_argument("--preset", default=preset, help=f"a file of config/presets; default: {preset}")
-    parser.add_argument("--results", default=results, help=f"the results folder; default: {results}")
+    parser.add_argument(
+        "--results", type=_folder, default=results, help=f"the results folder; default: {results}"
+    )
+
+
+def _folder(text: str) -> str:
+    if Path(text).exists() and not Path(text).is_dir():
+        raise argparse.ArgumentTypeError(f"{text} is no folder")
+    return text

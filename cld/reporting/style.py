@@ -19,7 +19,7 @@ from matplotlib.font_manager import fontManager
 from matplotlib.patches import Rectangle
 
 from cld.config import is_generated, load_preset
-from cld.runtime.files import atomic_path, write_text
+from cld.runtime.files import atomic_path, require_place, write_text
 
 #: Two-column width of the paper, in inches.
 TEXT_WIDTH = 6.9
@@ -98,20 +98,35 @@ def strip(images: np.ndarray, n: int) -> np.ndarray:
 
 def add_output_arguments(parser: argparse.ArgumentParser) -> None:
     """``--figure`` and ``--csv`` of a command that draws a figure."""
-    parser.add_argument("--figure", nargs="+", required=True, help="files to write, .png or .pdf")
+    parser.add_argument(
+        "--figure", type=picture_path, nargs="+", required=True, help="files to write, .png or .pdf"
+    )
     parser.add_argument("--csv", help="file for what is drawn, as numbers")
+
+
+def picture_path(text: str) -> Path:
+    """The type of an argument that names a picture.
+
+    Raises:
+        ArgumentTypeError: matplotlib writes no such format here.
+    """
+    if Path(text).suffix not in (".png", ".pdf"):
+        raise argparse.ArgumentTypeError(f"{text} ends neither in .png nor in .pdf")
+    return Path(text)
 
 
 def save_outputs(args: argparse.Namespace, figure: Figure, numbers: pd.DataFrame) -> None:
     """Save a figure and its numbers where :func:`add_output_arguments` says."""
+    for path in (*args.figure, *([args.csv] if args.csv else [])):
+        require_place(path)  # of all, before the first is written
     save(figure, args.figure)
     if args.csv:
         write_text(args.csv, numbers.to_csv(index=False))
 
 
-def save(figure: Figure, paths: Iterable[str | Path]) -> None:
+def save(figure: Figure, paths: Iterable[Path]) -> None:
     """Save a figure under each path, in the format of its suffix, atomically and without a time stamp."""
-    for path in map(Path, paths):
+    for path in paths:
         with atomic_path(path) as temporary, warnings.catch_warnings(record=True, action="always") as warned:
             metadata = {"CreationDate": None} if path.suffix == ".pdf" else {}
             figure.savefig(temporary, metadata=metadata)

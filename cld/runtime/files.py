@@ -30,10 +30,8 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
         InputError: ``path`` cannot be written, or is there and is no file.
     """
     path = Path(path)
+    require_place(path)
     with writing(path):
-        # a rename would replace a device such as /dev/null for everyone
-        if path.exists() and not path.is_file():
-            raise InputError(f"{path}: is there and is no file; move it, or name another file")
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(prefix=f".{path.stem}.", suffix=f".tmp{path.suffix}", dir=path.parent)
     os.close(handle)
@@ -47,6 +45,19 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
             os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def require_place(path: str | Path) -> None:
+    """Refuse a path at which no file can be written, before the work whose result it would hold.
+
+    Raises:
+        InputError: it is there and is no file, or is no path at all.
+    """
+    path = Path(path)
+    with writing(path):
+        # a rename would replace a device such as /dev/null for everyone
+        if path.exists() and not path.is_file():
+            raise InputError(f"{path}: is there and is no file; move it, or name another file")
 
 
 @contextmanager

@@ -11,7 +11,8 @@ from pathlib import Path
 from pkgutil import resolve_name
 
 from cld.config import load_dataset, parse_overrides
-from cld.runtime.arguments import ArgumentParser
+from cld.runtime.arguments import ArgumentParser, count
+from cld.runtime.files import require_place
 from data_prep.common.build_lock import only_build
 from data_prep.common.build_record import Target
 from data_prep.common.settings import BUILDERS, build_settings
@@ -28,7 +29,7 @@ def main() -> None:
     parser.add_argument(
         "--report", type=Path, required=True, help="Markdown file to write; JSON goes beside it"
     )
-    parser.add_argument("--workers", type=int, default=1, help="processes that decode (default 1)")
+    parser.add_argument("--workers", type=count, default=1, help="processes that decode (default 1)")
     parser.add_argument(
         "overrides", nargs="*", metavar="key=value", help="changes to the dataset's section 'build'"
     )
@@ -36,6 +37,8 @@ def main() -> None:
     settings = build_settings(args.preset, args.dataset, parse_overrides(args.overrides))
     # only the chosen builder is imported: Kitchen-HC's needs Open3D, which is large and not everywhere
     build = resolve_name(BUILDERS[load_dataset(args.preset, args.dataset)["builder"]])
+    for path in (args.store, args.manifest, args.report):
+        require_place(path)
     with only_build(args.store):
         target = Target(args.store, args.manifest, args.report, args.dataset, args.preset)
         build(args.root, settings, target, args.workers)

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from cld.config import load_source, parse_overrides
-from cld.runtime.arguments import ArgumentParser
+from cld.runtime.arguments import ArgumentParser, count
 from cld.runtime.errors import InputError
 from cld.runtime.files import writing
 from data_prep.common.build_lock import only_build
@@ -80,11 +80,13 @@ def main() -> None:
     parser.add_argument(
         "--out", type=Path, required=True, help="folder to make; earlier generated files are replaced"
     )
-    parser.add_argument("--workers", type=int, default=1, help="processes (default: 1)")
+    parser.add_argument("--workers", type=count, default=1, help="processes (default: 1)")
     parser.add_argument(
         "overrides", nargs="*", metavar="key=value", help="changes to the source's section 'generate'"
     )
     options = parser.parse_args()
     settings = generator_settings(options.preset, options.source, parse_overrides(options.overrides))
+    if not options.out.name:
+        raise InputError(f"--out {options.out}: is not the name of a new folder; give one")
     file_format = load_source(options.preset, options.source)["format"]
     generate(file_format, settings, options.out, options.workers)

@@ -10,8 +10,9 @@ from cld.evaluation.score import write_score
 from cld.evaluation.semisup.subset import draw_subset, write_subset
 from cld.evaluation.semisup.trial import run_trial
 from cld.evaluation.semisup.trial_selection import score_winner
-from cld.runtime.arguments import ArgumentParser
+from cld.runtime.arguments import ArgumentParser, positive
 from cld.runtime.distributed import process_group, require_one_process
+from cld.runtime.files import require_place
 from cld.runtime.signals import ended_by_signals
 
 SECTION = "semisup"
@@ -31,9 +32,9 @@ def main() -> None:
     trial = commands.add_parser("trial", help="fine-tune a run at one base rate and head multiplier")
     trial.add_argument("--checkpoint", required=True, help="a run's checkpoint.pt")
     trial.add_argument("--subset", required=True, help="JSON file of the command subset")
-    trial.add_argument("--lr", type=float, required=True, help="rate of the backbone")
+    trial.add_argument("--lr", type=positive, required=True, help="rate of the backbone")
     trial.add_argument(
-        "--head-multiplier", type=float, required=True, help="the head's rate, of the backbone's"
+        "--head-multiplier", type=positive, required=True, help="the head's rate, of the backbone's"
     )
     trial.add_argument("--out", required=True, help="JSON file to write; the network goes beside it, as .pt")
     trial.set_defaults(run=_trial)
@@ -59,6 +60,7 @@ def _subset(args: argparse.Namespace, settings: dict) -> None:
 
 
 def _trial(args: argparse.Namespace, settings: dict) -> None:
+    require_place(args.out)
     store = local_copy(args.store)
     with process_group():
         run_trial(
@@ -75,6 +77,7 @@ def _trial(args: argparse.Namespace, settings: dict) -> None:
 
 def _choose(args: argparse.Namespace, settings: dict) -> None:
     require_one_process("semisup choose")
+    require_place(args.score)
     started, info = time.monotonic(), read_info(args.store)
     found = score_winner(args.trials, local_copy(args.store), settings, args.device)
     protocol = f"{SECTION}_{100 * found['details']['subset']['share']:g}"

@@ -18,9 +18,11 @@ from PIL import Image
 from cld.config import is_generated, load_preset
 from cld.data import EncodedImages, StoreInfo, read_info, thumbnails
 from cld.data.store_format import open_store
-from cld.reporting.style import COLOURS, TEXT_WIDTH, evenly_spaced, outline, plt, save, strip
+from cld.evaluation.compare import read_score
+from cld.reporting.style import COLOURS, TEXT_WIDTH, evenly_spaced, outline, picture_path, plt, save, strip
 from cld.runtime.arguments import ArgumentParser
-from cld.runtime.files import write_text
+from cld.runtime.errors import InputError
+from cld.runtime.files import require_place, write_text
 from cld.runtime.markdown import table
 
 MAX_CLASSES = 16  # rows of samples
@@ -190,10 +192,14 @@ def main() -> None:
         "--pixel-knn", type=Path, help="the store's raw-pixel score; without it none is shown"
     )
     parser.add_argument("--card", type=Path, required=True, help="Markdown file to write")
-    parser.add_argument("--figure", type=Path, required=True, help="picture to write")
+    parser.add_argument("--figure", type=picture_path, required=True, help="picture to write")
     args = parser.parse_args()
     info = read_info(args.store)
-    score = json.loads(args.pixel_knn.read_text(encoding="utf-8")) if args.pixel_knn else None
+    score = read_score(args.pixel_knn) if args.pixel_knn else None
+    if score and score["protocol"] != "pixel_knn":
+        raise InputError(f"{args.pixel_knn}: is a score of {score['protocol']}; name the one of pixel_knn")
+    for path in (args.figure, args.card):
+        require_place(path)
     title = f"{info.dataset}, {load_preset(info.preset)['title']}"
     generated = ": generated, not the published dataset" * is_generated(info.preset, info.dataset)
     save(draw(args.store, info, title + generated), [args.figure])

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from cld.config import is_generated, load_preset
+from cld.evaluation.compare import read_score
 from cld.evaluation.statistics import mean_sd, one_metric
 from cld.reporting.tables.spec import Cell, Place, Table, load_table
 from cld.runtime.arguments import ArgumentParser
@@ -84,5 +85,5 @@ def main() -> None:
     parser.add_argument("--out", required=True, help="the cell's JSON file")
     args = parser.parse_args()
     cell = load_table(args.table, args.preset).cell(args.row, args.column)
-    scores = [read_json(path, "evaluate that run again") for path in args.scores]
+    scores = [read_score(path) for path in args.scores]
     write_json(args.out, summarise(cell, scores))

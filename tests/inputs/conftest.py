@@ -1,0 +1,59 @@
+"""The tiny world, and ``tried``: an input that must end in success or in one line and status 2."""
+
+import os
+import shlex
+import shutil
+from collections.abc import Iterator
+
+import pytest
+from tiny_world import Outcome, World, command
+
+
+@pytest.fixture(scope="session")
+def world(tmp_path_factory) -> Iterator[World]:
+    """Everything made; this process reads its configuration while a test of this folder runs."""
+    made = World(tmp_path_factory.mktemp("world"))
+    with made.entered():
+        made.build()
+        yield made
+
+
+class Tried:
+    """``tried(what, *argv)`` runs a command and counts how it ends; the test's end tells what was wrong.
+
+    A refusal may leave no file in ``world.out``, and nothing may leave half of one anywhere.
+    """
+
+    def __init__(self, world: World):
+        self.world, self.statuses, self.faults = world, [], []
+
+    def __call__(self, what: object, *argv: object) -> Outcome:
+        done, out = command(*argv), self.world.out
+        self.statuses.append(done.status)
+        left = [path for path in out.rglob("*") if path.is_file()] if done.status else []
+        left += [*self.world.folder.rglob(".*.tmp*"), *self.world.folder.rglob(".*.partial")]
+        fault = done.fault or (left and f"left {', '.join(map(str, left))}")
+        for path in left:
+            path.unlink(missing_ok=True)
+        if fault:
+            told = "\n".join(done.stderr.splitlines()[-4:])[-600:]
+            self.faults.append(f"{what}: {shlex.join(map(str, argv))}\n  {fault}\n{told}")
+        return done
+
+    def fresh(self) -> None:
+        """Empty ``world.out``, be in a folder of it, and have odd files that nothing has written over."""
+        for folder in (self.world.out, self.world.folder / "odd"):
+            shutil.rmtree(folder, ignore_errors=True)
+        shutil.copytree(self.world.folder / "odd files", self.world.folder / "odd")
+        (self.world.out / "here").mkdir(parents=True)
+        os.chdir(self.world.out / "here")
+
+
+@pytest.fixture
+def tried(world, request) -> Iterator[Tried]:
+    made = Tried(world)
+    yield made
+    succeeded, refused = (made.statuses.count(status) for status in (0, 2))
+    request.node.user_properties.append(("inputs", (len(made.statuses), refused, succeeded)))
+    n = len(made.faults)
+    assert n == 0, f"{n} of {len(made.statuses)} inputs:\n" + "\n".join(made.faults[:200])
