@@ -110,13 +110,13 @@ def decoded(
         yield (torch.from_numpy(decode(job)).to(device) for job in jobs)
         return
     jobs = iter(jobs)
-    with worker_pool(workers, partial(_tensor, decode)) as pool:
+    with worker_pool(workers, partial(_decoded_by_worker, decode)) as pool:
         # not by Executor.map, which takes all jobs at once
         results = deque(pool.submit(call, job) for job in islice(jobs, max(ahead, workers)))
 
         def in_order() -> Iterator[Tensor]:
             while results:
-                pixels = results.popleft().result()
+                pixels = torch.from_numpy(results.popleft().result())
                 results.extend(pool.submit(call, job) for job in islice(jobs, 1))
                 pixels = pixels.pin_memory() if device.type == "cuda" else pixels
                 yield pixels.to(device, non_blocking=True)
@@ -124,6 +124,7 @@ def decoded(
         yield in_order()
 
 
-def _tensor(decode: Callable[[Job], np.ndarray], job: Job) -> Tensor:
+def _decoded_by_worker(decode: Callable[[Job], np.ndarray], job: Job) -> np.ndarray:
+    """A job's pixels. An array comes back through a pipe; PyTorch's tensors would need room in /dev/shm."""
     torch.set_num_threads(1)  # a fork cannot use its parent's threads
-    return torch.from_numpy(decode(job))  # which travels between processes in shared memory
+    return decode(job)

@@ -1,5 +1,6 @@
 """Stores of JPEGs of any size, read at random by any number of processes at once."""
 
+import hashlib
 import io
 import os
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,6 +20,7 @@ from cld.data.store_format import (
     check_splits,
     open_store,
     read_group,
+    read_whole,
     write_file,
 )
 from cld.runtime.errors import InputError
@@ -116,8 +118,9 @@ class EncodedImages:
             if "jpeg" not in group:
                 raise InputError(f"{path}: holds images of one size; read them with read_split")
             self._start = group["jpeg"].id.get_offset()
-            self._offsets = group["offsets"][:]
-            self.labels = group["labels"][:]
+            self._offsets, self._digests, self.labels = (
+                read_whole(path, group[name]) for name in ("offsets", "sha256", "labels")
+            )
             self.objects = Objects.read(group) if "boxes" in group else None
         self._file: int | None = None
 
@@ -132,7 +135,11 @@ class EncodedImages:
         start, stop = self._offsets[index : index + 2].tolist()
         content = os.pread(self._file, stop - start, self._start + start)
         if len(content) != stop - start:
-            raise InputError(f"{self.path}: ends before image {index}; delete it and build it again")
+            raise InputError(f"{self.path}: ends before image {index}; build it again")
+        if hashlib.sha256(content).digest() != self._digests[index].tobytes():  # a fraction of decoding it
+            raise InputError(
+                f"{self.path}: image {index} is damaged (its SHA-256 differs); build the store again"
+            )
         return content
 
     @contextmanager

@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 
 from cld.data.checksums import BLOCK_BYTES, sidecar
+from cld.data.verification import require_whole
 from cld.runtime.errors import InputError
 from cld.runtime.files import atomic_path
 from cld.runtime.lock import locked
@@ -26,6 +27,7 @@ SPARE_BYTES = 10**9
 def local_copy(store: str | Path) -> Path:
     """The path of a store's copy on this node's disk, made if need be; the store's own path if it cannot be.
 
+    The content is checked once: of a copy while it is made, else as :func:`require_whole` does.
     Processes that need the same copy wait for the one that makes it.
 
     Raises:
@@ -33,6 +35,7 @@ def local_copy(store: str | Path) -> Path:
     """
     store, setting = Path(store), os.environ.get(VARIABLE)
     if not setting or not store.is_file():  # its reader reports a missing store
+        require_whole(store)
         return store
     folder = os.path.expandvars(os.path.expanduser(setting))
     try:
@@ -44,6 +47,7 @@ def local_copy(store: str | Path) -> Path:
         raise
     except (OSError, InputError) as error:
         print(f"{store}: is read where it is, without a copy ({error})", file=sys.stderr, flush=True)
+        require_whole(store)
         return store
 
 

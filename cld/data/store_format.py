@@ -28,7 +28,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from cld.data.checksums import combined, file_sha256, seal, sidecar
+from cld.data.checksums import combined, file_sha256, seal, sha256, sidecar
 from cld.runtime.errors import InputError
 from cld.runtime.files import atomic_path, write_text
 
@@ -87,7 +87,7 @@ def write_file(
 ) -> StoreInfo:
     """Write a store atomically; ``fill`` writes the splits. Returns the store's description."""
     with atomic_path(path) as temporary:
-        with h5py.File(temporary, "w") as store:
+        with h5py.File(temporary, "w", locking=False) as store:  # nobody else knows the file
             fill(store)
             seal(store)
             store.attrs.update(
@@ -169,9 +169,12 @@ def open_store(path: str | Path) -> Iterator[h5py.File]:
     try:
         if not Path(path).is_file():
             raise InputError(f"{path}: no such store; build it first")
-        with h5py.File(path, "r") as store:
+        # written whole under a name of its own: no lock is needed, which some file systems do not have
+        with h5py.File(path, "r", locking=False) as store:
             if (store.attrs.get("format"), store.attrs.get("version")) != (FORMAT, VERSION):
-                raise InputError(f"{path}: not a {FORMAT} of version {VERSION}; delete it and build it again")
+                raise InputError(
+                    f"{path}: not a {FORMAT} of version {VERSION}; build it again, or name another"
+                )
             yield store
     except InputError:
         raise
@@ -182,7 +185,7 @@ def open_store(path: str | Path) -> Iterator[h5py.File]:
     except Exception as error:  # a damaged file can fail anywhere in the reader
         reason = " ".join(str(error).split())
         raise InputError(
-            f"{path}: not readable as a store ({reason}); delete it and build it again"
+            f"{path}: not readable as a store ({reason}); if its disk is well, build it again"
         ) from error
 
 
@@ -197,6 +200,20 @@ def read_group(path: str | Path, store: h5py.File, name: str) -> h5py.Group:
     return store[name]
 
 
+def read_whole(path: str | Path, dataset: h5py.Dataset) -> np.ndarray:
+    """All of a dataset, checked against its checksum.
+
+    Raises:
+        InputError: it is damaged; names it.
+    """
+    values = dataset[:]
+    if sha256(values) != dataset.attrs["sha256"]:
+        raise InputError(
+            f"{path}: {dataset.name[1:]} is damaged (its SHA-256 differs); build the store again"
+        )
+    return values
+
+
 def read_labels(path: str | Path, split: str) -> np.ndarray:
     """The labels of a fully labelled split, int64 (N,).
 
@@ -204,7 +221,7 @@ def read_labels(path: str | Path, split: str) -> np.ndarray:
         InputError: the store cannot be read or has no such split, or some of its images have no label.
     """
     with open_store(path) as store:
-        labels = read_group(path, store, split)["labels"][:]
+        labels = read_whole(path, read_group(path, store, split)["labels"])
     if n := int((labels < 0).sum()):
         raise InputError(
             f"{path}: {n} of {len(labels)} images of split '{split}' have no label, so they cannot be "

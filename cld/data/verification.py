@@ -11,6 +11,9 @@ from cld.data.store_format import open_store, read_info
 from cld.runtime.errors import InputError
 from cld.runtime.progress import Progress, progress
 
+#: Two seconds' reading, more or less: larger stores are not read through when a job opens them.
+WHOLE_BYTES = 4 * 10**9
+
 
 def verify(path: str | Path) -> str:
     """Read a whole store and check it against its checksums.
@@ -32,6 +35,32 @@ def verify(path: str | Path) -> str:
             "build the store again"
         )
     return f"{path}: images and labels are whole ({counts}); the rest is not checked: {beside} is missing"
+
+
+def require_whole(path: str | Path) -> None:
+    """Check a store's file, before HDF5 reads in it, against the checksum beside it; says so.
+
+    A job does it once. A file of more than WHOLE_BYTES is not read through: its JPEGs are checked one by one,
+    when they are read.
+
+    Raises:
+        InputError: it is damaged.
+    """
+    path, beside = Path(path), sidecar(path)
+    if not path.is_file():  # its reader reports that
+        return
+    if not beside.exists():
+        found = f"is not checked: {beside.name} is missing"
+    elif path.stat().st_size > WHOLE_BYTES:
+        found = "is checked image by image"
+    elif beside.read_bytes().startswith(file_sha256(path).encode()):
+        found = "is whole"
+    else:
+        raise InputError(
+            f"{path}: damaged (its SHA-256 is not that of {beside.name}); build the store again "
+            f"(cld verify {path} says what is damaged)"
+        )
+    print(f"{path}: {found}", flush=True)
 
 
 def require_content(path: str | Path, checksum: str) -> None:

@@ -5,6 +5,7 @@ import time
 from cld.config import load_protocol
 from cld.data import read_info
 from cld.data.staging import local_copy
+from cld.data.verification import require_whole
 from cld.evaluation.protocol_names import MULTI_PROCESS, RESUMABLE, STORE_PROTOCOLS, partial_path
 from cld.evaluation.protocols import PROTOCOLS
 from cld.evaluation.score import write_score
@@ -34,13 +35,17 @@ def main() -> None:
     if args.protocol not in MULTI_PROCESS:
         require_one_process(args.protocol)
     require_place(args.score)
-    info = read_info(args.store)
     if needs_run and not args.checkpoint:
         raise InputError(f"{args.protocol}: scores a run; name its checkpoint with --checkpoint")
     subject = {"checkpoint": args.checkpoint, "device_name": args.device} if needs_run else {}
     if args.protocol in RESUMABLE:
         subject["score"] = args.score
-    store = local_copy(args.store) if needs_run else args.store  # the others read little of it
+    store = args.store
+    if needs_run:
+        store = local_copy(store)
+    else:  # the others read little of it
+        require_whole(store)
+    info = read_info(store)
     with ended_by_signals(), process_group():
         found = PROTOCOLS[args.protocol](store, settings, **subject)
     if found is None:  # the first process has it

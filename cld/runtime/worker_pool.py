@@ -28,10 +28,16 @@ def worker_pool(
         start_method: of :mod:`multiprocessing`; default: the system's.
 
     Raises:
-        InputError: from the block, a worker died.
+        InputError: from the block, a worker died; or the system has no room for their locks.
     """
     context = multiprocessing.get_context(start_method)
-    pool = ProcessPoolExecutor(workers, context, _start_worker, (function,))
+    try:
+        pool = ProcessPoolExecutor(workers, context, _start_worker, (function,))
+    except OSError as error:
+        raise InputError(
+            f"/dev/shm: no room for the locks of worker processes ({error.strerror}); make some there (in "
+            "Docker: --shm-size=64m), or run without workers: workers=0"
+        ) from error
     try:
         yield pool
     except BrokenProcessPool as error:

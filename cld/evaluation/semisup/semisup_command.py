@@ -6,6 +6,7 @@ import time
 from cld.config import load_protocol
 from cld.data import read_info
 from cld.data.staging import local_copy
+from cld.data.verification import require_whole
 from cld.evaluation.score import write_score
 from cld.evaluation.semisup.subset import draw_subset, write_subset
 from cld.evaluation.semisup.trial import run_trial
@@ -56,6 +57,7 @@ def main() -> None:
 
 def _subset(args: argparse.Namespace, settings: dict) -> None:
     require_one_process("semisup subset")
+    require_whole(args.store)
     write_subset(args.out, draw_subset(args.store, args.share, settings["held_out_share"], args.seed))
 
 
@@ -78,8 +80,8 @@ def _trial(args: argparse.Namespace, settings: dict) -> None:
 def _choose(args: argparse.Namespace, settings: dict) -> None:
     require_one_process("semisup choose")
     require_place(args.score)
-    started, info = time.monotonic(), read_info(args.store)
-    found = score_winner(args.trials, local_copy(args.store), settings, args.device)
+    started, store = time.monotonic(), local_copy(args.store)
+    found = score_winner(args.trials, store, settings, args.device)
     protocol = f"{SECTION}_{100 * found['details']['subset']['share']:g}"
     trained_by = found["details"].pop("trained_by")
-    write_score(args.score, protocol, args.preset, info, found, started, trained_by)
+    write_score(args.score, protocol, args.preset, read_info(store), found, started, trained_by)

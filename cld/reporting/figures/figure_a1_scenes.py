@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from cld.data import read_info, read_split
+from cld.data.verification import require_whole
 from cld.reporting.style import (
     COLOURS,
     TEXT_WIDTH,
@@ -116,6 +117,7 @@ def main() -> None:
     add_output_arguments(parser)
     args = parser.parse_args()
     heading = caption("Figure A.1: scenes and the crops of Kitchen-HC", args.preset, "kitchen_hc")
+    require_whole(args.store)
     manifest = pd.read_csv(args.manifest)
     shown = shown_table(manifest, len(read_info(args.store).classes))
     save_outputs(args, draw(manifest, Path(args.root), args.store, heading), shown)

@@ -17,6 +17,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from cld.data import StoreInfo, read_info, read_labels, thumbnails
+from cld.data.verification import require_whole
 from cld.evaluation.retrieval import Retrieval, retrieve
 from cld.reporting.style import TEXT_WIDTH, add_output_arguments, caption, outline, plt, save_outputs
 from cld.runtime.arguments import ArgumentParser
@@ -162,6 +163,7 @@ def main() -> None:
     args = parser.parse_args()
     if len(set(args.labels)) < 2:
         raise InputError(f"--labels {' '.join(args.labels)}: name the two methods differently")
+    require_whole(args.store)
     info = read_info(args.store)
     labels = read_labels(args.store, args.split), read_labels(args.store, args.source)
     n_images = len(labels[0])

@@ -18,6 +18,7 @@ from PIL import Image
 from cld.config import is_generated, load_preset
 from cld.data import EncodedImages, StoreInfo, read_info, thumbnails
 from cld.data.store_format import open_store
+from cld.data.verification import require_whole
 from cld.evaluation.compare import read_score
 from cld.reporting.style import COLOURS, TEXT_WIDTH, evenly_spaced, outline, picture_path, plt, save, strip
 from cld.runtime.arguments import ArgumentParser
@@ -194,6 +195,7 @@ def main() -> None:
     parser.add_argument("--card", type=Path, required=True, help="Markdown file to write")
     parser.add_argument("--figure", type=picture_path, required=True, help="picture to write")
     args = parser.parse_args()
+    require_whole(args.store)
     info = read_info(args.store)
     score = read_score(args.pixel_knn) if args.pixel_knn else None
     if score and score["protocol"] != "pixel_knn":

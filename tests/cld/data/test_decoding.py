@@ -4,6 +4,8 @@ import io
 import multiprocessing
 import os
 import signal
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -181,3 +183,37 @@ def test_processes_pay_no_heed_to_signals_and_end_with_the_block():
         assert all(map(is_running, processes))
         raise KeyError
     assert not any(map(is_running, processes))
+
+
+SMALL_SHM = """
+import resource, sys
+import numpy as np, torch
+from cld.data.decoding import decoded
+from cld.runtime.errors import run_command
+
+def job(n):
+    return np.full((3, 400, 400, 3), n, np.uint8)
+
+def main():
+    with decoded(job, range(9), 2, 4, torch.device("cpu")) as batches:
+        print(sum(int(pixels[0, 0, 0, 0]) for pixels in batches))
+
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[1]),) * 2)  # of files, of which /dev/shm has some
+run_command(main)
+"""
+
+
+def with_files_of_at_most(n_bytes):
+    command = [sys.executable, "-c", SMALL_SHM, str(n_bytes)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60)
+
+
+def test_decoding_needs_no_room_in_shared_memory():
+    done = with_files_of_at_most(50_000)
+    assert (done.returncode, done.stdout) == (0, "36\n"), done.stderr
+
+
+def test_without_room_for_the_workers_locks_one_line_names_shm_size():
+    done = with_files_of_at_most(8)
+    assert done.returncode == 2 and done.stderr.count("\n") == 1
+    assert done.stderr.startswith("error: /dev/shm: ") and "--shm-size" in done.stderr

@@ -1,5 +1,6 @@
 """Verification finds any flipped byte, and the command tells about every store it is given."""
 
+import fcntl
 import subprocess
 import sys
 
@@ -9,7 +10,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from cld.data import verify
+from cld.data import EncodedImages, read_info, read_labels, verification, verify
+from cld.data.verification import require_whole
 from cld.runtime.errors import InputError
 
 
@@ -40,6 +42,53 @@ def test_any_flipped_byte_is_found(store, position):
             verify(store)
     finally:
         store.write_bytes(good)
+
+
+@pytest.mark.parametrize("command", ["evaluate chance", "card", "semisup subset"])
+def test_a_job_checks_the_store_that_it_opens(array_store, tmp_path, command):
+    arguments = {
+        "evaluate chance": ["--preset", "demo", "--score", "out.json"],
+        "card": ["--card", "card.md", "--figure", "card.png"],
+        "semisup subset": ["--preset", "demo", "--share", "0.5", "--out", "out.json"],
+    }[command]
+    call = [sys.executable, "-m", "cld", *command.split(), "--store", str(array_store), *arguments]
+    assert (
+        f"{array_store}: is whole"
+        in subprocess.run(call, cwd=tmp_path, capture_output=True, text=True).stdout
+    )
+    flip(array_store, 3)
+    done = subprocess.run(call, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"error: {array_store}: damaged (its SHA-256 is not that of")
+    assert "build the store again" in done.stderr
+
+
+def test_of_a_large_store_each_image_is_checked_when_it_is_read(jpeg_store, monkeypatch, capsys):
+    images = EncodedImages(jpeg_store, "train")
+    with h5py.File(jpeg_store) as opened:
+        place = opened["train/jpeg"].id.get_offset() + int(opened["train/offsets"][4]) + 30
+    monkeypatch.setattr(verification, "WHOLE_BYTES", 100)
+    flip(jpeg_store, place)
+    require_whole(jpeg_store)
+    assert "is checked image by image" in capsys.readouterr().out
+    assert images[3]
+    with pytest.raises(InputError, match=r"image 4 is damaged \(its SHA-256 differs\)"):
+        images[4]
+
+
+def test_damaged_labels_are_not_read(jpeg_store):
+    with h5py.File(jpeg_store) as opened:
+        place = opened["train/labels"].id.get_offset()
+    flip(jpeg_store, place)
+    for read in (read_labels, EncodedImages):
+        with pytest.raises(InputError, match="train/labels is damaged"):
+            read(jpeg_store, "train")
+
+
+def test_no_lock_is_taken_which_some_file_systems_do_not_have(store):
+    with open(store, "rb+") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)  # HDF5's own would fail, as it does where there are none
+        assert read_info(store).sizes["train"] and len(read_labels(store, "test"))
 
 
 @pytest.mark.parametrize("with_sidecar", [True, False])

@@ -1,5 +1,6 @@
 """Cards: what they say of a store is what the store holds."""
 
+import hashlib
 import io
 import json
 import sys
@@ -7,6 +8,7 @@ import sys
 import numpy as np
 import pytest
 from PIL import Image
+from results_tree import score
 
 from cld.data import EncodedSplit, Objects, Split, read_info, write_encoded_store, write_store
 from cld.reporting.figures import store_card as card
@@ -42,7 +44,8 @@ def scenes(tmp_path):
         np.zeros(19, np.uint8),
         np.zeros(19, np.uint8),
     )
-    digests = np.zeros((20, 32), np.uint8)
+    digest = hashlib.sha256(content.getvalue()).digest()
+    digests = np.tile(np.frombuffer(digest, np.uint8), (20, 1))
     split = EncodedSplit(
         [tmp_path / "part"], np.full(20, len(content.getvalue())), digests, np.full(20, -1), objects
     )
@@ -86,8 +89,8 @@ def test_pictures_are_drawn(kind, request, tmp_path):
 
 
 def test_the_command_shows_the_score_on_raw_pixels(small, tmp_path, monkeypatch):
-    score = {"metrics": {"top1": 12.345, "top5": 99.0}, "settings": {"side": 32, "k": 20}}
-    (tmp_path / "score.json").write_text(json.dumps(score))
+    found = {"metrics": {"top1": 12.345, "top5": 99.0}, "settings": {"side": 32, "k": 20}}
+    (tmp_path / "score.json").write_text(json.dumps(score(12.0, None, None, "pixel_knn") | found))
     outputs = ["--card", tmp_path / "c.md", "--figure", tmp_path / "c.png"]
     arguments = ["card", "--store", small, "--pixel-knn", tmp_path / "score.json", *outputs]
     monkeypatch.setattr(sys, "argv", list(map(str, arguments)))
