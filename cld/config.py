@@ -13,6 +13,7 @@ import os
 import re
 from collections.abc import Iterable, Mapping
 from functools import cache
+from math import isfinite
 from pathlib import Path
 
 import yaml
@@ -139,16 +140,24 @@ def display_path(path: Path) -> str:
 
 
 #: JSON's whole numbers include 4.0; Python's do not, and what takes a number of images needs one of Python's.
+#: Neither infinity nor what is not a number is within any range.
 _Validator = validators.extend(
     Draft202012Validator,
     type_checker=Draft202012Validator.TYPE_CHECKER.redefine(
         "integer", lambda _, value: isinstance(value, int) and not isinstance(value, bool)
+    ).redefine(
+        "number",
+        lambda _, value: isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value),
     ),
 )
 
 
-def validate(value: object, schema: str, where: str) -> None:
+def validate(value: object, schema: str, where: str, fix: str = "") -> None:
     """Check ``value`` against ``cld/schemas/<schema>.schema.yaml``.
+
+    Args:
+        where: the file or place that it comes from, for messages.
+        fix: what to do about a file that nobody writes by hand.
 
     Raises:
         InputError: names ``where``, the key and, for an unknown key, the nearest valid one.
@@ -164,9 +173,16 @@ def validate(value: object, schema: str, where: str) -> None:
         raise unknown_key(f"{key}.{unknown}".lstrip("."), known, where)
     if error.validator == "required":
         missing = next(name for name in error.validator_value if name not in error.instance)
-        raise InputError(f"{where}: key '{f'{key}.{missing}'.lstrip('.')}' is missing; add it")
+        raise InputError(f"{where}: key '{f'{key}.{missing}'.lstrip('.')}' is missing; {fix or 'add it'}")
     hint = error.schema.get("description")
-    raise InputError(f"{where}: {key or 'value'}: {error.message}" + (f"; it is {hint}" if hint else ""))
+    hint = fix or (hint and f"it is {hint}")
+    raise InputError(f"{where}: {key or 'value'}: {shortened(error.message)}" + (f"; {hint}" if hint else ""))
+
+
+def shortened(text: str) -> str:
+    """A message on one line, without the middle of what is long."""
+    text = " ".join(text.split())
+    return text if len(text) <= 200 else f"{text[:120]} … {text[-60:]}"
 
 
 def unknown_key(key: str, known: Iterable[str], where: str) -> InputError:

@@ -25,8 +25,8 @@ def read_score(path: str | Path) -> dict:
     Raises:
         InputError: it cannot be read or is not a score.
     """
-    score = read_json(path, "evaluate that run again")
-    validate(score, "score", str(path))
+    score = read_json(path, fix := "evaluate that run again")
+    validate(score, "score", str(path), fix)
     return score
 
 

@@ -99,9 +99,12 @@ def read_json(path: str | Path, fix: str) -> dict:
         InputError: the file is missing or damaged; ``fix`` says how it is made again.
     """
     try:
-        return json.loads(Path(path).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        content = json.loads(Path(path).read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
         raise InputError(f"{path}: cannot be read ({error}); {fix}") from None
+    if not isinstance(content, dict):
+        raise InputError(f"{path}: holds no JSON object; {fix}")
+    return content
 
 
 def _umask() -> int:

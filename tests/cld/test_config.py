@@ -420,3 +420,13 @@ def test_a_folder_without_configuration_is_one_line(tmp_path, monkeypatch):
     monkeypatch.setattr(config, "CONFIG", tmp_path)
     with pytest.raises(InputError, match=r"no run\.yaml there; start in a checkout, or set CLD_CONFIG"):
         config.load_preset("demo")
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_what_is_no_number_is_within_no_range(value):
+    with pytest.raises(
+        InputError, match=r"here: cld\.weight: (nan|inf) is not of type 'number'; it is lambda"
+    ):
+        config.load_run("demo", "cifar10", "npid", overrides={"cld.weight": value}, where="here")
+    with pytest.raises(InputError, match=r"here: optimiser\.lr: "):
+        config.load_run("demo", "cifar10", "npid", overrides={"optimiser.lr": value}, where="here")

@@ -14,11 +14,11 @@ from cld.config import is_generated, load_config, load_preset, read_yaml
 from cld.reporting.page.cells import cell_content
 from cld.reporting.page.pictures import embedded
 from cld.reporting.page.preset_files import SNAKEMAKE, PresetFiles
+from cld.reporting.tables.cell import read_cell
 from cld.reporting.tables.claims import check
 from cld.reporting.tables.render import KINDS, best_places, code_version
 from cld.reporting.tables.spec import REFERENCE_ROW, Axis, Place, Table
 from cld.reporting.targets import CAPTIONS, Targets
-from cld.runtime.files import read_json
 from cld.runtime.provenance import provenance
 
 #: A figure's files, in the order of their links.
@@ -90,7 +90,7 @@ def _built_cells(files: PresetFiles, table: Table) -> dict[Place, dict]:
     for place, cell in table.cells.items():
         path = files.results / cell.path
         if path.exists():
-            built[place] = read_json(path, f"delete it, then {SNAKEMAKE} {shlex.quote(str(path))}")
+            built[place] = read_cell(path, f"make it again: {SNAKEMAKE} --force {shlex.quote(str(path))}")
     return built
 
 

@@ -1,8 +1,10 @@
 """A cell: the mean of one metric over its runs' scores, with everything needed to trace it."""
 
+import sys
+from collections.abc import Mapping
 from pathlib import Path
 
-from cld.config import is_generated, load_preset
+from cld.config import is_generated, load_preset, load_protocol, validate
 from cld.evaluation.compare import read_score
 from cld.evaluation.statistics import mean_sd, one_metric
 from cld.reporting.tables.spec import Cell, Place, Table, load_table
@@ -57,21 +59,50 @@ def built_cells(table: Table, results: str | Path) -> dict[Place, dict]:
         InputError: one is missing.
     """
     fix = "build that cell first, or render with cld tables --now"
-    return {place: read_json(Path(results) / cell.path, fix) for place, cell in table.cells.items()}
+    return {place: read_cell(Path(results) / cell.path, fix) for place, cell in table.cells.items()}
+
+
+def read_cell(path: Path, fix: str) -> dict:
+    """A cell's file.
+
+    Raises:
+        InputError: it is missing, or is no cell; ``fix`` says how it is made again.
+    """
+    cell = read_json(path, fix)
+    validate(cell, "cell", str(path), fix)
+    return cell
 
 
 def available_cells(table: Table, results: str | Path) -> dict[Place, dict]:
     """The cells that have at least one score, computed from the scores that exist.
 
-    Cells' files are not read: their paths do not tell whether they still are what the table asks for.
+    Cells' files are not read: their paths do not tell whether they still are what the table asks for. Scores
+    by other settings of the protocol are left out, with a line each.
     """
     cells = {}
     for place, cell in table.cells.items():
         paths = [Path(results) / name for name in cell.scores]
-        scores = [read_json(path, "evaluate that run again") for path in paths if path.exists()]
+        scores = [score for path in paths if path.exists() and (score := _asked_score(path, cell))]
         if scores:
             cells[place] = summarise(cell, scores)
     return cells
+
+
+def _asked_score(path: Path, cell: Cell) -> dict | None:
+    """A score; None, and a line that says so, where the protocol's settings were others than now."""
+    score = read_score(path)
+    asked = load_protocol(cell.preset, cell.protocol.split("_")[0])
+    for key in asked.keys() & score["settings"].keys():
+        then, now = score["settings"][key], asked[key]
+        # what a preset leaves open, or says of several datasets, is resolved in the score
+        is_same = then == now or now is None or (isinstance(now, Mapping) and then in now.values())
+        if not is_same:
+            print(
+                f"{path}: left out: made with {key} {then}, now {now}; evaluate that run again",
+                file=sys.stderr,
+            )
+            return None
+    return score
 
 
 def main() -> None:

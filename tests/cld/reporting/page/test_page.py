@@ -163,7 +163,7 @@ def test_generated_data_have_a_target_no_best_and_test_no_claim(complete, table)
 def test_a_damaged_cell_is_one_line_with_its_fix(partial, table):
     path = partial / table.cell("10", "kmeans").path
     path.write_text("{")
-    with pytest.raises(InputError, match=rf"{path}: .*delete it, then snakemake --cores 2"):
+    with pytest.raises(InputError, match=rf"{path}: .*make it again: snakemake --cores 2 --force"):
         gathered(partial, table)
 
 

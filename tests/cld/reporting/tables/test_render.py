@@ -349,6 +349,50 @@ def test_all_files_are_written_and_the_picture_shows_the_table(tmp_path, name, w
     assert (folder / f"{name}.png").read_bytes() == before
 
 
+def test_scores_by_other_settings_of_the_protocol_are_left_out_and_named(tmp_path, capsys):
+    table = load_table("table_a1", "demo")
+    paths = [tmp_path / path for path in table.cell("10", "kmeans").scores]
+    for seed, path in enumerate(paths):
+        settings = {"k": 20 if seed else 5, "temperature": 0.07, "split": "test"}  # null is what the run has
+        write_json(path, score(50.0 + seed, seed) | {"settings": settings})
+    assert available_cells(table, tmp_path)["10", "kmeans"]["value"] == 51.0
+    assert capsys.readouterr().err == (
+        f"{paths[0]}: left out: made with k 5, now 20; evaluate that run again\n"
+    )
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        [],
+        {},
+        {"metrics": {"top1": "high"}},
+        score(50.0) | {"metrics": {}},
+        score(50.0) | {"provenance": None},
+    ],
+)
+def test_a_score_of_wrong_content_is_one_line(tmp_path, content):
+    table = load_table("table_a1", "demo")
+    path = tmp_path / table.cell("10", "kmeans").scores[0]
+    write_json(path, content)
+    with pytest.raises(InputError) as caught:
+        available_cells(table, tmp_path)
+    message = str(caught.value)
+    assert message.startswith(f"{path}: ") and "; evaluate that run again" in message
+    assert "\n" not in message
+
+
+@pytest.mark.parametrize("change", [{"value": "99"}, {"scores": []}, {"n_seeds": None}, {"published": "?"}])
+def test_a_cell_of_wrong_content_is_one_line(tmp_path, change):
+    table, cells = made()
+    for place, cell in cells.items():
+        write_json(tmp_path / table.cells[place].path, cell)
+    path = tmp_path / table.cell("10", "kmeans").path
+    write_json(path, cells["10", "kmeans"] | change)
+    with pytest.raises(InputError, match=f"kmeans.json: {next(iter(change))}.*; build that cell first"):
+        built_cells(table, tmp_path)
+
+
 def test_tables_now_renders_what_there_is_and_deletes_what_is_gone(tmp_path, monkeypatch, capsys):
     path = tmp_path / load_table("table_a1", "demo").cell("10", "spectral").scores[0]
     write_json(path, score(50.0))
