@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from cld import config
-from cld.evaluation.protocol_names import METRICS
+from cld.evaluation.protocol_names import METRICS, settings_section
 from cld.evaluation.protocols import PROTOCOLS
 from cld.reporting.tables import render, spec
 from cld.runtime.errors import InputError
@@ -316,3 +316,8 @@ def test_detection_is_shown_by_the_metric_of_the_published_numbers():
 def test_a_cell_that_does_not_exist_names_those_that_do(load):
     with pytest.raises(InputError, match="no cell 10/c; it has 10/a, 10/b"):
         load().cell("10", "c")
+
+
+@pytest.mark.parametrize("protocol", METRICS)
+def test_every_protocol_has_settings(protocol):
+    assert config.load_protocol("paper", settings_section(protocol))
