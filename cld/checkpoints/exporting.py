@@ -58,10 +58,6 @@ def export_run(
     tensors = {name: tensor.contiguous() for name, tensor in encoder.backbone.state_dict().items()}
     paths = [Path(folder) / name for name in (f"{run}.pth", f"{run}.safetensors", "README.md")]
     metadata = {"format": "pt", "run": run, "config": json.dumps(config)}
-    with atomic_path(paths[0]) as temporary, open(temporary, "wb") as file:
-        torch.save(tensors, file)  # by name, PyTorch would write the temporary name into the file
-    with atomic_path(paths[1]) as temporary:
-        safetensors.torch.save_file(tensors, temporary, metadata)
     card = _TEMPLATES.get_template("card.md.j2").render(
         run=run,
         config=config,
@@ -77,6 +73,10 @@ def export_run(
         configuration=yaml.safe_dump(config, sort_keys=False),
         provenance=yaml.safe_dump(content["provenance"], sort_keys=False),
     )
+    with atomic_path(paths[0]) as temporary, open(temporary, "wb") as file:
+        torch.save(tensors, file)  # by name, PyTorch would write the temporary name into the file
+    with atomic_path(paths[1]) as temporary:
+        safetensors.torch.save_file(tensors, temporary, metadata)
     write_text(paths[2], card)
     return paths
 

@@ -12,8 +12,8 @@ from cld.data.checksums import file_sha256
 from cld.data.decoding import view_side
 from cld.data.features import extract_features
 from cld.methods.encoder import Encoder
+from cld.models.backbones import require_side
 from cld.runtime.device import resolve_device
-from cld.runtime.errors import InputError
 from cld.training.checkpoint import load_encoder
 from cld.training.run_id import run_id
 
@@ -49,20 +49,7 @@ class ScoredRun:
         return extract_features(network, self.store, split, self.info, self.device, self.side, workers, rows)
 
     def backbone(self) -> nn.Module:
-        """The encoder's backbone, from normalised images (B, 3, S, S) to (B, ``out_features``).
-
-        Raises:
-            InputError: it cannot take in images of this size.
-        """
-        try:
-            with torch.inference_mode():
-                self.encoder.backbone(torch.zeros(1, 3, self.side, self.side, device=self.device))
-        except (RuntimeError, AssertionError, ValueError) as error:
-            reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-            raise InputError(
-                f"{self.checkpoint}: its architecture ({self.config['backbone']['name']}) takes no images of "
-                f"{self.side} x {self.side} pixels ({reason}); train with another image_size or backbone"
-            ) from None
+        """The encoder's backbone, from normalised images (B, 3, S, S) to (B, ``out_features``)."""
         return self.encoder.backbone
 
     def subject(self, settings: Mapping) -> dict:
@@ -92,8 +79,11 @@ def load_scored_run(store: str | Path, checkpoint: str | Path, device_name: str 
         device_name: see :func:`cld.runtime.device.resolve_device`.
 
     Raises:
-        InputError: the device cannot be used, or the store or the checkpoint not be read.
+        InputError: the device cannot be used, the store or the checkpoint not be read, or the backbone takes
+            no images of this size.
     """
     device, info = resolve_device(device_name), read_info(store)
     encoder, config = load_encoder(checkpoint, device)
-    return ScoredRun(checkpoint, encoder, config, store, info, device)
+    run = ScoredRun(checkpoint, encoder, config, store, info, device)
+    require_side(config["backbone"], run.side)
+    return run

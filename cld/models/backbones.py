@@ -7,6 +7,7 @@ can change, for small images and small budgets. Weights move between the two (wi
 import difflib
 from collections.abc import Sequence
 
+import torch
 from torch import Tensor, nn
 from torchvision import models
 from torchvision.models.resnet import BasicBlock, Bottleneck
@@ -30,6 +31,12 @@ STEMS = {
     "small": (3, 1, nn.Identity),
     "small_stride2": (3, 2, nn.Identity),
 }
+
+
+#: Networks of torchvision that have more than one output in training.
+WITH_SIDE_OUTPUTS = ("googlenet", "inception_v3")
+#: Sides of images, in pixels, of which one that a network takes is named.
+SIDES = (32, 48, 64, 75, 96, 128, 160, 192, 224, 256, 299, 384, 518)
 
 
 class ResNet(nn.Module):
@@ -89,7 +96,12 @@ def without_classifier(name: str) -> nn.Module:
     if name not in known:
         near = difflib.get_close_matches(name, known, n=3) or list(RESNETS)
         raise InputError(f"backbone.name '{name}' is unknown; did you mean {' or '.join(near)}?")
-    network = models.get_model(name, weights=None)
+    # without the outputs beside the last one, which some give in training
+    network = models.get_model(
+        name,
+        weights=None,
+        **({"aux_logits": False, "init_weights": True} if name in WITH_SIDE_OUTPUTS else {}),
+    )
     layers = [path for path, module in network.named_modules() if isinstance(module, nn.Linear)]
     if not layers:
         raise InputError(f"backbone.name '{name}' has no linear classifier to take out; choose another")
@@ -97,6 +109,33 @@ def without_classifier(name: str) -> nn.Module:
     network.out_features = network.get_submodule(layers[-1]).in_features
     setattr(network.get_submodule(parent), child, nn.Identity())
     return network
+
+
+def require_side(settings: dict, side: int) -> None:
+    """Refuse a backbone that cannot take in images of ``side`` x ``side`` pixels; nothing is computed.
+
+    Raises:
+        InputError: names a side that it takes; or see :func:`build_backbone`.
+    """
+    with torch.device("meta"):
+        network = build_backbone(settings).eval()
+    if reason := _refusal(network, side):
+        fits = next((other for other in SIDES if other > side and not _refusal(network, other)), None)
+        raise InputError(
+            f"image_size {side}: backbone.name '{settings['name']}' takes no images of {side} x {side} "
+            f"pixels ({reason}); "
+            + (f"set image_size={fits}, or " if fits else "")
+            + "choose another backbone"
+        )
+
+
+def _refusal(network: nn.Module, side: int) -> str | None:
+    """Why a network on the device ``meta`` cannot take in images of a side; None where it can."""
+    try:
+        network(torch.zeros(2, 3, side, side, device="meta"))
+    except (RuntimeError, AssertionError, ValueError) as error:
+        return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".!")
+    return None
 
 
 def build_backbone(settings: dict) -> nn.Module:

@@ -1,11 +1,13 @@
 """Which runs and scores a preset's tables need: each run once, however many cells share it."""
 
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from cld.config import is_available, load_config, load_preset, load_run, seeds_of
 from cld.evaluation.protocol_names import RUN_PROTOCOLS, SEMISUP_PERCENT, STORE_PROTOCOLS
-from cld.reporting.tables.spec import Table, load_table, score_path, table_names
+from cld.reporting.tables.spec import Table, Tables, load_table, score_path
+from cld.runtime.errors import InputError
 from cld.training.run_id import run_id
 
 #: The tables that the supplement prints.
@@ -39,7 +41,7 @@ def needed_runs(tables: Iterable[Table], preset: str, with_evaluations: bool) ->
             for run in cell.runs:
                 found.serves.setdefault(run, []).append(f"{table.name}/{row}/{column}")
             scores += cell.scores
-    if with_evaluations:
+    if with_evaluations and not evaluations_refused(preset):
         found.runs.update(runs_of_evaluations(preset))
         scores += scores_of_evaluations(preset)
     found.scores.extend(dict.fromkeys(scores))
@@ -56,14 +58,27 @@ def available_tables(tables: Iterable[Table], paths: Mapping[str, str]) -> list[
 
 
 def requested_tables(names: Sequence[str] | None, preset: str) -> list[Table]:
-    """The tables of these names; without any, all whose datasets are available.
+    """The tables of these names; without any, all that fit the preset and whose datasets are available.
 
     Raises:
         InputError: there is no such table or preset.
     """
     load_preset(preset)
-    tables = [load_table(name, preset) for name in names or table_names()]
-    return tables if names else available_tables(tables, load_config()["data"]["paths"])
+    if names:
+        return [load_table(name, preset) for name in names]
+    tables = Tables(preset)
+    for name, error in tables.refused.items():
+        print(f"{name} is left out: {error}", file=sys.stderr)
+    return available_tables(tables.values(), load_config()["data"]["paths"])
+
+
+def evaluations_refused(preset: str) -> InputError | None:
+    """Why the runs of ``all_evaluations`` do not fit a preset; None where they do."""
+    try:
+        runs_of_evaluations(preset)
+    except InputError as error:
+        return error
+    return None
 
 
 def runs_of_evaluations(preset: str) -> dict[str, dict]:

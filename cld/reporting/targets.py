@@ -3,6 +3,7 @@
 Paths are relative to the folder that Snakemake runs in. All functions are pure, given the configuration.
 """
 
+import json
 import shlex
 from collections.abc import Callable, Iterable, Mapping
 from functools import cache
@@ -21,8 +22,14 @@ from cld.config import (
     read_yaml,
     unknown_key,
 )
-from cld.reporting.needed_runs import SUPPLEMENT, TABLE_OF_FIGURE, available_tables, needed_runs
-from cld.reporting.tables.spec import Table, load_table, score_path, table_names
+from cld.reporting.needed_runs import (
+    SUPPLEMENT,
+    TABLE_OF_FIGURE,
+    available_tables,
+    evaluations_refused,
+    needed_runs,
+)
+from cld.reporting.tables.spec import Tables, score_path, table_names
 from cld.runtime.errors import InputError
 from cld.training.run_id import overrides_of
 
@@ -50,9 +57,9 @@ def detection_datasets() -> list[str]:
 
 
 @cache
-def tables(preset: str) -> dict[str, Table]:
+def tables(preset: str) -> Tables:
     """Every table file, expanded at a preset's scale."""
-    return {name: load_table(name, preset) for name in table_names()}
+    return Tables(preset)
 
 
 @cache
@@ -236,7 +243,12 @@ class Targets:
 
     def available_tables(self, preset: str) -> list[str]:
         """The tables whose datasets can be made, fetched or asked for."""
-        return [table.name for table in available_tables(tables(preset).values(), self.data["paths"])]
+        known = tables(preset)
+        # a refused one is among them: who asks for all is told why it cannot be made
+        return [
+            *(table.name for table in available_tables(known.values(), self.data["paths"])),
+            *known.refused,
+        ]
 
     def supplement_tables(self, preset: str) -> list[str]:
         """Those of them that the supplement prints."""
@@ -267,7 +279,20 @@ class Targets:
                 f"preset {preset} makes no {', '.join(missing)}: what has to be got by hand is left out, in "
                 f"other tables too ({', '.join(without)})"
             )
+        lines += [f"{name} is left out: {error}" for name, error in tables(preset).refused.items()]
+        if error := evaluations_refused(preset):
+            lines.append(f"all_evaluations is left out: {error}")
+        unused = [name for name in self.data["paths"] if self._is_generated(preset, name)]
+        if unused:
+            lines.append(
+                f"preset {preset} generates {', '.join(unused)}: data.paths of {WHERE} is for presets that "
+                f"take real files, or for this one with sources.{unused[0]}.generate: null in its file"
+            )
         return lines
+
+    @staticmethod
+    def _is_generated(preset: str, source: str) -> bool:
+        return source in config_names("sources") and load_source(preset, source)["generate"] is not None
 
     @staticmethod
     def _exists(name: str) -> bool:
@@ -296,7 +321,19 @@ class Targets:
         for source in self.data["paths"]:
             if source not in sources:
                 raise unknown_key(f"data.paths.{source}", sources, WHERE)
-        runs(preset)
+        required = runs(preset).values()
+        unusual = {
+            (json.dumps(run["backbone"]), run["image_size"])
+            for run in required
+            if run["backbone"]["name"] not in ("resnet18", "resnet34", "resnet50")
+        }
+        for backbone, side in sorted(unusual, key=str):
+            from cld.models.backbones import build_backbone, require_side  # here: it takes seconds to load
+
+            if side == "auto":  # as large as the store's images, which there may not be yet
+                build_backbone(json.loads(backbone))
+            else:
+                require_side(json.loads(backbone), side)
         for name in load_preset(preset)["all_evaluations"]["detection"]:
             if name not in objects:
                 raise unknown_key(
@@ -306,7 +343,8 @@ class Targets:
 
 def report_caption(preset: str, name: str) -> dict:
     """What ``snakemake --report`` prints with a table or figure: ``title``, ``caption``, ``generated``."""
-    table = tables(preset).get(TABLE_OF_FIGURE.get(name, name))
+    of = TABLE_OF_FIGURE.get(name, name)
+    table = tables(preset)[of] if of in table_names() else None
     figures_of_supplement = read_yaml(CAPTIONS)
     if name in figures_of_supplement:
         title, caption = (figures_of_supplement[name][key] for key in ("title", "caption"))

@@ -18,10 +18,12 @@ from torch.amp import GradScaler
 from torch.optim import SGD
 
 from cld.data import read_info
+from cld.data.decoding import view_side
 from cld.data.epoch_sampler import EpochSampler
 from cld.data.view_batches import view_batches
 from cld.methods import build_method
 from cld.methods.base import Method
+from cld.models.backbones import require_side
 from cld.models.sync_batchnorm import convert_sync_batchnorm
 from cld.runtime.device import resolve_device
 from cld.runtime.distributed import (
@@ -84,16 +86,23 @@ def train(
         Path of ``checkpoint.pt``. A complete run is left as it is; what is missing beside it is added.
 
     Raises:
-        InputError: the store cannot be read, holds an image that cannot be decoded or is smaller than a
-            batch, the folder holds another run, the processes cannot share the batch's parts, training
-            diverged, another job has taken the run over, the run began in a precision that the device does
-            not have, or a GPU that was given cannot be used.
+        InputError: the store cannot be read, is of another dataset, holds an image that cannot be decoded or
+            is smaller than a batch, the backbone takes no images of this size, the folder holds another run,
+            the processes cannot share the batch's parts, training diverged, another job has taken the run
+            over, the run began in a precision that the device does not have, or a GPU that was given cannot
+            be used.
     """
     run_dir = Path(run_dir)
     with process_group(), only_training(run_dir) as lock:
         require_process_count(config, world_size())
         device = resolve_device(device)
-        subject = subject_of({"config": config, "data": read_info(store).checksum})
+        info = read_info(store)
+        if info.dataset != config["dataset"]:
+            raise InputError(
+                f"{store}: is a store of {info.dataset}, and the run is of {config['dataset']}; name that "
+                f"store, or --dataset {info.dataset}"
+            )
+        subject = subject_of({"config": config, "data": info.checksum})
         final = run_dir / FINAL
         if replace_before is not None and rank() == 0:
             remove_replaced(final, replace_before, subject)
@@ -214,6 +223,7 @@ def train_to_end(
             f"{batch_size}; lower optimiser.batch_size, or name other splits in train_on"
         )
     n_steps = settings["epochs"] * steps_per_epoch
+    require_side(config["backbone"], view_side(config["image_size"], info))
 
     subject = subject_of({"config": config, "data": info.checksum})
     resumable = Resumable(run_dir / PARTIAL, subject, config["checkpoint_every_s"], subject_of)

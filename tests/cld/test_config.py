@@ -430,3 +430,14 @@ def test_what_is_no_number_is_within_no_range(value):
         config.load_run("demo", "cifar10", "npid", overrides={"cld.weight": value}, where="here")
     with pytest.raises(InputError, match=r"here: optimiser\.lr: "):
         config.load_run("demo", "cifar10", "npid", overrides={"optimiser.lr": value}, where="here")
+
+
+@pytest.mark.parametrize("seed", [1.0, 10**20, -1])
+def test_a_seed_that_none_can_take_is_refused(seed):
+    with pytest.raises(InputError, match=r"here: seed: "):
+        config.load_run("demo", "cifar10", "npid", seed, where="here")
+
+
+def test_a_split_that_no_store_has_is_refused():
+    with pytest.raises(InputError, match=r"train_on\.0: 'trian' is not one of"):
+        config.load_run("demo", "cifar10", "npid", overrides={"train_on": ["trian"]})

@@ -170,6 +170,27 @@ def test_a_mistake_is_one_line_before_any_job(checkout, file, old, new, message)
     assert "Traceback" not in failed.stdout
 
 
+@pytest.mark.parametrize(
+    ("target", "message"),
+    [
+        ("cells/table_a1/99/kmeans.json", "config/tables/table_a1.yaml: no cell 99/kmeans; it has 4/kmeans"),
+        ("runs/none-s0/checkpoint.pt", "no table asks for the run none-s0 at the preset tiny"),
+        ("scores/none-s0/knn.json", "no table asks for the run none-s0 at the preset tiny"),
+    ],
+)
+def test_what_no_table_has_is_one_line(checkout, target, message):
+    failed = checkout.snakemake("--dry-run", f"results/tiny/{target}")
+    assert failed.returncode == 1
+    (line,) = [line for line in failed.stdout.splitlines() if line.startswith("error:")]
+    assert message in line and "Traceback" not in failed.stdout and "Exception" not in failed.stdout
+
+
+def test_a_table_that_does_not_fit_the_preset_blocks_neither_a_store_nor_another_table(checkout):
+    with edited(checkout.table, "cld.n_groups: 4}", "cld.n_groups: 40}"):
+        plan = checkout.make("--dry-run", "results/tiny/stores/cifar10.h5")
+        assert "table_a1 is left out: config/tables/table_a1.yaml: cell 4/kmeans: cld.n_groups 40" in plan
+
+
 #: Several words, each quoted where it is made.
 WORDS = {"params.arguments", "params.launcher"}
 

@@ -92,7 +92,7 @@ wildcard_constraints:
 
 def of(function, *names):
     """An input or parameter: a function of :mod:`cld.reporting.targets` of the preset and of these wildcards."""
-    return lambda wildcards: function(wildcards.preset, *(getattr(wildcards, name) for name in names))
+    return lambda wildcards: or_exit(function, wildcards.preset, *(wildcards[name] for name in names))
 
 
 def store_of(run):

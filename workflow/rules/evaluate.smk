@@ -3,7 +3,7 @@
 
 rule all_evaluations:
     input:
-        [f"{RESULTS}/{score}" for score in scores_of_evaluations(PRESET)],
+        lambda wildcards: [f"{RESULTS}/{score}" for score in or_exit(scores_of_evaluations, PRESET)],
 
 
 rule evaluate:

@@ -241,6 +241,39 @@ def load_table(name: str, preset: str) -> Table:
     )
 
 
+class Tables(dict[str, Table]):
+    """Every table by name. Asking for one whose file does not fit the preset raises the reason.
+
+    Attributes:
+        refused: by name, why a table is none: a store needs no table, nor a table another.
+    """
+
+    def __init__(self, preset: str):
+        """Read all table files, and resolve their runs.
+
+        Raises:
+            InputError: none fits: the preset is at fault, or what all have in common.
+        """
+        super().__init__()
+        self.refused: dict[str, InputError] = {}
+        for name in table_names():
+            try:
+                table = load_table(name, preset)
+                for cell in table.cells.values():
+                    _ = cell.runs
+            except InputError as error:
+                self.refused[name] = error
+            else:
+                self[name] = table
+        if self.refused and not self:
+            raise next(iter(self.refused.values()))
+
+    def __missing__(self, name: str) -> Table:
+        raise self.refused.get(name) or InputError(
+            f"{name}: no such table; those there are: {', '.join(self)}"
+        )
+
+
 @dataclass(frozen=True)
 class _Line:
     """A row or a column: the keys by which ``drop`` names it, and its settings, in the order they apply."""

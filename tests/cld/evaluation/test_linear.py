@@ -126,6 +126,6 @@ def test_weights_of_another_architecture_are_one_line(tmp_path, store, checkpoin
 
 def test_a_network_that_takes_no_images_of_this_size_is_one_line(tmp_path, store, tiny_run):
     config = tiny_run(overrides={"backbone.name": "densenet121"})
-    with pytest.raises(InputError, match=r"densenet121\) takes no images of 8 x 8 pixels") as told:
+    with pytest.raises(InputError, match=r"densenet121' takes no images of 8 x 8 pixels") as told:
         score_linear(store, FAST, write_checkpoint(tmp_path / "c.pt", config), "cpu")
     assert "\n" not in str(told.value)

@@ -3,7 +3,7 @@ import torch
 from torchvision import models
 from torchvision.models import resnet
 
-from cld.models.backbones import build_backbone
+from cld.models.backbones import build_backbone, require_side
 from cld.runtime.errors import InputError
 
 
@@ -80,3 +80,29 @@ def test_an_unknown_name_is_refused_with_the_nearest_ones():
         backbone("resnet5O")
     with pytest.raises(InputError, match="squeezenet1_0' has no linear classifier"):
         backbone("squeezenet1_0")
+
+
+@pytest.mark.parametrize(("name", "side"), [("googlenet", 32), ("inception_v3", 96)])
+def test_networks_with_side_outputs_give_one_in_training(name, side):
+    network = backbone(name).train()
+    assert network(torch.randn(2, 3, side, side)).shape == (2, network.out_features)
+
+
+@pytest.mark.parametrize(
+    ("name", "side", "fits"),
+    [("vit_b_16", 32, 224), ("alexnet", 32, 64), ("inception_v3", 32, 75), ("vit_b_16", 256, None)],
+)
+def test_a_side_that_a_network_does_not_take_is_refused_with_one_that_it_takes(name, side, fits):
+    settings = {"name": name, "blocks": None, "width": 64, "stem": "small"}
+    with pytest.raises(
+        InputError, match=f"image_size {side}: backbone.name '{name}' takes no images"
+    ) as told:
+        require_side(settings, side)
+    assert (f"set image_size={fits}, or choose another" if fits else "); choose another") in str(told.value)
+    if fits:
+        require_side(settings, fits)
+
+
+@pytest.mark.parametrize("name", ["resnet18", "mobilenet_v3_small", "googlenet", "swin_t", "densenet121"])
+def test_a_side_that_a_network_takes_is_not_refused(name):
+    require_side({"name": name, "blocks": None, "width": 64, "stem": "small"}, 32)

@@ -1,11 +1,14 @@
 """What a workflow's targets are made of: inputs and arguments, from names."""
 
 import shlex
+import shutil
 
 import pytest
 
+from cld import config
 from cld.config import load_config, load_preset, load_protocol, load_run, parse_overrides
 from cld.reporting import targets
+from cld.reporting.tables import spec
 from cld.reporting.targets import Targets
 from cld.runtime.errors import InputError
 from cld.training.run_id import run_id
@@ -15,9 +18,9 @@ CHECKPOINTS = {"theirs": {"file": "a.pth", "dataset": "cifar10", "set": {"temper
 
 @pytest.fixture
 def made() -> Targets:
-    config = load_config()
+    content = load_config()
     data = {"root": "data", "mirror": None, "paths": {"imagenet": "/datasets/ILSVRC2012"}}
-    return Targets({**config, "results": "out", "data": data, "checkpoints": CHECKPOINTS})
+    return Targets({**content, "results": "out", "data": data, "checkpoints": CHECKPOINTS})
 
 
 def test_generated_files_lie_under_the_results_and_real_ones_where_the_user_says(made):
@@ -93,9 +96,8 @@ def test_the_supplements_tables_and_figures_are_what_it_prints(made, preset):
     assert made.supplement_figures(preset) == ["fig_a1", "fig_a2", "fig_a3"]
     assert {"table_methods", "table_negatives"} < set(made.available_tables(preset))
     assert "fig_choice" in made.available_figures(preset)
-    assert made.first_lines(preset) == [
-        f"preset {preset}: {load_preset(preset)['title']}; results in out/{preset}"
-    ]
+    title = load_preset(preset)["title"]
+    assert made.first_lines(preset)[0] == f"preset {preset}: {title}; results in out/{preset}"
 
 
 def test_the_small_preset_leaves_out_what_has_to_be_got_by_hand_and_says_so(made):
@@ -127,3 +129,58 @@ def test_the_jobs_of_cheap_tables_come_first_and_those_of_imagenet_last():
     on_imagenet100 = of_cells("table_a3", "npid_top1") | of_cells("table_a4", "imagenet100")
     assert order[-1] > max(own - set(order) - on_imagenet100) > max(on_imagenet100) > min(own) > 0
     assert targets.priority("paper", "gmu_kitchens") == order[0] and targets.priority("paper", "none") == 0
+
+
+@pytest.fixture
+def own_config(tmp_path, monkeypatch):
+    """A copy of the configuration, read afresh."""
+    shutil.copytree(config.CONFIG, tmp_path / "config")
+    for module in (config, spec, targets):
+        monkeypatch.setattr(module, "CONFIG", tmp_path / "config")
+    monkeypatch.setattr(config, "ROOT", tmp_path)
+    caches = (config._read_yaml, targets.tables, targets.runs, targets.priorities)
+    [cache.cache_clear() for cache in caches]
+    yield tmp_path / "config"
+    [cache.cache_clear() for cache in caches]
+
+
+def test_a_table_that_does_not_fit_a_preset_blocks_no_other_and_is_named(made, own_config):
+    preset = (own_config / "presets/demo.yaml").read_text()
+    text = preset.replace("batch_size: 128", "batch_size: 96").replace("n_groups: 64, ", "n_groups: 32, ")
+    (own_config / "presets/mine.yaml").write_text(text)
+    made.check("mine")
+    assert made.store("mine", next(iter(targets.runs("mine"))))
+    (line,) = [line for line in made.first_lines("mine") if "table_a1" in line]
+    assert line.startswith(
+        "table_a1 is left out: config/tables/table_a1.yaml: cell 128/spectral: cld.n_groups 128"
+    )
+    assert made.table_cells("mine", "table_a2")
+    with pytest.raises(InputError, match="cell 128/spectral"):  # who asks for it is told
+        made.table_cells("mine", "table_a1")
+    assert "table_a1" in made.supplement_tables("mine")
+
+
+def test_a_mistake_that_all_tables_have_in_common_is_an_error(made, own_config):
+    preset = (own_config / "presets/demo.yaml").read_text()
+    (own_config / "presets/mine.yaml").write_text(preset.replace("batch_size: 128", "batch_size: 1"))
+    with pytest.raises(InputError, match=r"optimiser\.batch_size: 1 is less than the minimum"):
+        made.check("mine")
+
+
+@pytest.mark.parametrize(
+    ("key", "message"),
+    [("resnet99", "backbone.name 'resnet99' is unknown; did you mean"), ("vit_b_16", "set image_size=224")],
+)
+def test_a_backbone_that_there_is_not_is_refused_before_any_job(made, own_config, key, message):
+    preset = (own_config / "presets/demo.yaml").read_text().replace("blocks: [1, 1, 1, 1]", f"name: {key}")
+    (own_config / "presets/mine.yaml").write_text(preset)
+    with pytest.raises(InputError, match=message):
+        made.check("mine")
+
+
+def test_real_files_that_a_preset_does_not_read_are_named(made):
+    assert made.first_lines("demo")[1:] == [
+        "preset demo generates imagenet: data.paths of config/config.yaml is for presets that take real "
+        "files, or for this one with sources.imagenet.generate: null in its file"
+    ]
+    assert len(made.first_lines("paper")) == 1

@@ -16,6 +16,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from trainings import same_weights, train_arguments
 
 from cld.augment.views import normalise
+from cld.config import load_run
 from cld.data import Split, read_info, read_split, write_store
 from cld.data.epoch_sampler import EpochSampler
 from cld.evaluation.accuracy import top_accuracy
@@ -278,3 +279,20 @@ def test_bf16_learns_as_much_as_fp32_to_ten_points(tiny_run, gratings, tmp_path)
 
     # five times what either differs by between seeds: how a processor rounds must not decide it
     assert fmean(scores("bf16")) > fmean(scores("fp32")) - 10
+
+
+def test_a_store_of_another_dataset_is_refused(tiny_store, tmp_path):
+    config = load_run("demo", "cifar10", "npid", 0)
+    with pytest.raises(
+        InputError, match=r"is a store of kitchen_hc, and the run is of cifar10; name that store"
+    ):
+        train(config, tiny_store, tmp_path / "run", "cpu")
+
+
+def test_a_network_that_takes_no_images_of_this_size_is_refused_before_anything_is_written(
+    tiny_run, tiny_store, tmp_path
+):
+    config = tiny_run("npid", {"backbone.name": "vit_b_16", "image_size": 32})
+    with pytest.raises(InputError, match=r"image_size 32: .* set image_size=224, or choose another"):
+        train(config, tiny_store, tmp_path / "run", "cpu")
+    assert not list((tmp_path / "run").iterdir())
