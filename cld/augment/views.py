@@ -23,6 +23,7 @@ from cld.augment.randaugment import rand_augment
 
 CROP_RATIO = (3 / 4, 4 / 3)  # least and most width / height of a crop
 CROP_ATTEMPTS = 10  # to draw a crop that lies in the image
+BAND = 16  # output pixels that are resampled together: small matrices, few of whose weights are zero
 
 
 class Augment:
@@ -173,36 +174,76 @@ def resized_crop(images: Tensor, crops: Tensor, flip: Tensor, size: int) -> Tens
 
     Args:
         images: uint8 (B, H, W, 3).
-        crops: (B, 4), top, left, height, width.
-        flip: bool (B,).
+        crops: (B, 4) on the CPU: top, left, height, width.
+        flip: bool (B,) on the CPU.
         size: height and width of the result.
 
     Returns:
         float32 (B, 3, size, size) in [0, 1].
     """
     n, height, width, _ = images.shape
-    # Resampling is linear and separable: one matrix over the rows and one over the columns of each image.
-    top, left, crop_h, crop_w = to_device(images.device, crops).T
-    rows = _resampling(top, crop_h, height, size, torch.zeros_like(top, dtype=torch.bool))
-    columns = _resampling(left, crop_w, width, size, to_device(images.device, flip))
-    out = rows.div_(255) @ images.reshape(n, height, width * 3).float()  # (B, size, W * 3)
-    out = out.view(n, size, width, 3).permute(0, 3, 1, 2).reshape(n, 3 * size, width)
-    return (out @ columns.transpose(1, 2)).view(n, 3, size, size)
+    # Resampling is linear and separable: matrices over the rows and over the columns of each image, in bands.
+    pixels, weights = _bands(crops.T.view(2, 2, n), flip, (height, width), size, images.device)
+    n_bands, n_outputs, n_inputs = weights.shape[2:]
+    image = torch.arange(n, device=images.device)[:, None, None]
+    rows = images.reshape(n * height, width * 3).index_select(0, (image * height + pixels[0]).flatten())
+    out = rows.view(n * n_bands, n_inputs, width * 3).float().mT @ weights[0].div(255).flatten(0, 1).mT
+    out = out.view(n * n_bands * width, 3 * n_outputs)  # every column of every band of rows
+    band = torch.arange(n * n_bands, device=images.device).view(n, n_bands, 1, 1)
+    out = out.index_select(0, (band * width + pixels[1][:, None]).flatten())
+    across = weights[1][:, None].expand(-1, n_bands, -1, -1, -1).flatten(0, 2)
+    out = out.view(len(across), n_inputs, 3 * n_outputs).mT @ across.mT
+    out = out.view(n, n_bands, n_bands, 3, n_outputs, n_outputs).permute(0, 3, 1, 4, 2, 5)
+    return out.reshape(n, 3, n_bands * n_outputs, -1)[..., :size, :size]
 
 
-def _resampling(start: Tensor, length: Tensor, n_in: int, n_out: int, reverse: Tensor) -> Tensor:
-    """Matrices (B, n_out, n_in) that resample ``length`` pixels from ``start`` (B,) to ``n_out`` pixels.
+def _bands(
+    regions: Tensor, flip: Tensor, n_in: tuple[int, int], n_out: int, device: torch.device
+) -> tuple[Tensor, Tensor]:
+    """Matrices that resample a region's rows or columns: the bands in which they are not zero.
 
-    Triangular filter, stretched when it shrinks the image (antialiasing) and cut at the crop's edges.
+    Triangular filter, stretched when it shrinks the image (antialiasing) and cut at the region's edges. A
+    band makes BAND output pixels of the input pixels that they depend on.
+
+    Args:
+        regions: (2, 2, B) on the CPU: top and left, height and width.
+        flip: bool (B,), whether the columns are mirrored.
+        n_in: rows and columns of the images.
+        n_out: rows and columns of the result.
+
+    Returns:
+        Input pixels int64 (2, B, bands, inputs), of rows and of columns, and weights float32 (2, B, bands,
+        outputs, inputs); the last outputs may be more than asked for, and undefined.
     """
+    n_bands = -(-n_out // BAND)
+    n_outputs = -(-n_out // n_bands)
+    largest = max(n_in) / n_out
+    n_inputs = min(max(n_in), math.ceil((n_outputs - 1) * largest + 2 * max(largest, 1)) + 1)
+
+    start, length = regions[..., None].double()  # 2, B, 1
+    last = torch.tensor(n_in).view(2, 1, 1) - 1
     scale = length / n_out
-    pixel = torch.arange(n_in, device=start.device) + 0.5 - start[:, None]  # (B, n_in), from the crop's start
-    pixel = pixel.where((pixel > 0) & (pixel < length[:, None]), torch.inf)
-    centre = (torch.arange(n_out, device=start.device) + 0.5) * scale[:, None]  # (B, n_out)
-    centre = torch.where(reverse[:, None], length[:, None] - centre, centre)
-    distance = (pixel[:, None, :] - centre[:, :, None]).abs_()  # (B, n_out, n_in)
-    weights = distance.mul_(-1 / scale.clamp(min=1)[:, None, None]).add_(1).clamp_(min=0)
-    return weights.div_(weights.sum(dim=2, keepdim=True))
+    reach = scale.clamp(min=1)
+    mirrored = torch.stack([torch.zeros_like(flip), flip])[..., None]
+    pitch = torch.where(mirrored, -scale, scale)  # from an output pixel to the next
+    begin = torch.where(mirrored, start + length, start) + pitch * (torch.arange(n_bands) * n_outputs + 0.5)
+    lowest = torch.minimum(begin, begin + pitch * (n_outputs - 1)) - reach
+    first = lowest.floor().minimum(last + 1 - n_inputs).clamp(min=0)  # 2, B, bands
+    parameters = torch.stack(
+        torch.broadcast_tensors(
+            first, begin - first, pitch, -1 / reach, start - first, start + length - first
+        )
+    )
+    parameters = to_device(device, parameters.float())[..., None]
+    first, begin, pitch, slope, low, high = parameters
+
+    pixel = torch.arange(n_inputs, device=device)
+    inside = (pixel + 0.5 > low) & (pixel + 0.5 < high)  # 2, B, bands, inputs
+    centre = begin + pitch * torch.arange(n_outputs, device=device)  # 2, B, bands, outputs
+    distance = ((pixel + 0.5) - centre[..., None]).abs_()
+    weights = distance.mul_(slope[..., None]).add_(1).clamp_(min=0).mul_(inside[..., None, :])
+    pixels = (first + pixel).minimum(to_device(device, last)[..., None]).long()
+    return pixels, weights.div_(weights.sum(dim=4, keepdim=True))
 
 
 def gaussian_blur(images: Tensor, sigma: Tensor, radius: int) -> Tensor:
