@@ -152,6 +152,10 @@ _Validator = validators.extend(
 )
 
 
+#: What has been found valid: schemas with contents.
+_VALID: set[tuple[str, str]] = set()
+
+
 def validate(value: object, schema: str, where: str, fix: str = "") -> None:
     """Check ``value`` against ``cld/schemas/<schema>.schema.yaml``.
 
@@ -162,9 +166,14 @@ def validate(value: object, schema: str, where: str, fix: str = "") -> None:
     Raises:
         InputError: names ``where``, the key and, for an unknown key, the nearest valid one.
     """
+    # A plan resolves a thousand runs from the same few files.
+    content = (schema, json.dumps(value, default=repr))
+    if content in _VALID:
+        return
     validator = _Validator(_read_yaml(SCHEMAS / f"{schema}.schema.yaml"))
     error = min(validator.iter_errors(value), key=lambda e: (len(e.path), str(e.path)), default=None)
     if error is None:
+        _VALID.add(content)
         return
     key = ".".join(map(str, error.path))
     if error.validator == "additionalProperties":

@@ -18,18 +18,10 @@ from torch import Tensor
 from torch.nn import functional as F
 from torchvision.io import ImageReadMode, decode_jpeg
 
-from cld.data import EncodedImages, StoreInfo
+from cld.data import EncodedImages
 from cld.runtime.worker_pool import call, worker_count, worker_pool
 
-#: Side of what a network sees of JPEGs, which differ in size.
-JPEG_SIDE = 224
-
 Job = TypeVar("Job")
-
-
-def view_side(image_size: int | str, info: StoreInfo) -> int:
-    """Side of the views in pixels; ``auto``: that of the images, or JPEG_SIDE where images differ in size."""
-    return (info.image_size or JPEG_SIDE) if image_size == "auto" else image_size
 
 
 def cut(

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from cld.augment.views import normalise
 from cld.data import EncodedImages, StoreInfo, read_split
 from cld.data.arrays import read_images
-from cld.data.decoding import cut, decoded, view_side
-from cld.data.store_format import JPEG
+from cld.data.decoding import cut, decoded
+from cld.data.store_format import JPEG, view_side
 from cld.runtime.progress import progress
 
 BATCH = 512
@@ -41,7 +41,7 @@ def extract_features(
 
     Args:
         info: the store's description.
-        image_size: side of what the network sees, or ``auto``, see :func:`cld.data.decoding.view_side`.
+        image_size: side of what the network sees, or ``auto``, see :func:`cld.data.store_format.view_side`.
         workers: processes that decode JPEGs, or ``auto``; 0: this one does.
         rows: which images of the split; None: all.
 

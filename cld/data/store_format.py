@@ -37,6 +37,8 @@ VERSION = 2
 ARRAYS, JPEG = "arrays", "jpeg"
 SPLITS = ("train", "unlabelled", "val", "test")
 """The order in which splits are listed; HDF5 has none."""
+#: Side of what a network sees of JPEGs, which differ in size.
+JPEG_SIDE = 224
 
 
 @dataclass(frozen=True)
@@ -58,6 +60,11 @@ class StoreInfo:
     sources: object
     config: dict
     checksum: str
+
+
+def view_side(image_size: int | str, info: StoreInfo) -> int:
+    """Side of the views in pixels; ``auto``: that of the images, or JPEG_SIDE where images differ in size."""
+    return (info.image_size or JPEG_SIDE) if image_size == "auto" else image_size
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ import yaml
 
 from cld.config import load_preset, load_protocol
 from cld.data import read_info
-from cld.data.decoding import view_side
+from cld.data.store_format import view_side
 from cld.evaluation.protocol_names import STORE_PROTOCOLS
 from cld.reporting.cost_model import (
     IMAGES_PER_S,

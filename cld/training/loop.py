@@ -18,8 +18,8 @@ from torch.amp import GradScaler
 from torch.optim import SGD
 
 from cld.data import read_info
-from cld.data.decoding import view_side
 from cld.data.epoch_sampler import EpochSampler
+from cld.data.store_format import view_side
 from cld.data.view_batches import view_batches
 from cld.methods import build_method
 from cld.methods.base import Method

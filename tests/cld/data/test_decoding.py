@@ -16,7 +16,8 @@ from PIL.JpegImagePlugin import JpegImageFile
 from torchvision.transforms.v2 import functional as tv
 
 from cld.data import EncodedImages, read_info
-from cld.data.decoding import cut, decoded, view_side
+from cld.data.decoding import cut, decoded
+from cld.data.store_format import view_side
 from cld.runtime.errors import InputError
 from cld.runtime.worker_pool import worker_count
 
