@@ -22,6 +22,7 @@ COMMANDS = {
     "tables": ("cld.reporting.tables.tables_command", "render tables from cells, or from the scores so far"),
     "page": ("cld.reporting.page.page_command", "write the index page"),
     "card": ("cld.reporting.figures.store_card", "describe a store in text and a picture"),
+    "supplement": ("cld.reporting.supplement.supplement_command", "tables and figures as one PDF"),
     "pack": ("cld.reporting.archive.pack_command", "pack results for others, without data and checkpoints"),
     "unpack": ("cld.reporting.archive.unpack_command", "put packed results into a results folder"),
     "figure-a1": ("cld.reporting.figures.figure_a1_scenes", "Figure A.1: scenes and crops"),

@@ -50,6 +50,7 @@ def test_a_score_carries_where_it_comes_from(built):
 
 def test_a_second_run_finds_nothing_to_do(built):
     assert "Nothing to be done" in built.make("all_tables", "all_figures")
+    assert built.planned("supplement") == {"supplement": 1}
 
 
 def test_jobs_run_the_interpreter_of_snakemake(built):

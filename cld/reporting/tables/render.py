@@ -7,6 +7,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from itertools import groupby
 from pathlib import Path
+from urllib.parse import quote
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
@@ -174,7 +175,8 @@ def tidy_csv(table: Table, cells: Mapping[Place, dict], results: str | Path) -> 
 def view(table: Table, cells: Mapping[Place, dict]) -> dict:
     """What the templates and the picture show: nothing but texts, in the order they are printed.
 
-    ``cells`` may lack some of the table's: their places are marked.
+    ``cells`` may lack some of the table's: their places are marked. A number's ``key`` is the address of its
+    cell on the index page, behind the ``#``.
     """
     best = best_places(table, cells)
     generated = table.is_generated
@@ -184,7 +186,8 @@ def view(table: Table, cells: Mapping[Place, dict]) -> dict:
     def entry(row: Axis, column: str) -> dict:
         place = row.key, column
         numbers = _numbers(cells.get(place), table.cells.get(place), len(heads) - 1)
-        return {**numbers, "best": place in best}
+        key = quote("/".join(["cell", table.name, *place])).replace("~", "%7E") if place in cells else ""
+        return {**numbers, "best": place in best, "key": key}
 
     scale = load_preset(table.preset)["title"]
     return {

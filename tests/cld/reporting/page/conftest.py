@@ -2,13 +2,13 @@
 
 import os
 import shutil
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, sync_playwright
 from results_tree import OTHER_CODE, write_cell, write_table
+from system_packages import install
 
 from cld.reporting.tables.spec import load_table
 
@@ -46,19 +46,11 @@ def can_be_driven() -> bool:
     return any(Path("/usr/lib").glob("*/libatomic.so.1"))
 
 
-def install_browser() -> None:
-    """Install Debian's Chromium and what its driver needs, as root or through sudo."""
-    as_root = [] if os.geteuid() == 0 else ["sudo", "-n"]
-    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-    for arguments in (["update"], ["install", "-y", "--no-install-recommends", "chromium", "libatomic1"]):
-        subprocess.run([*as_root, "apt-get", "-qq", *arguments], env=environment, check=True)
-
-
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
     """A headless Chromium: the system's. In continuous integration it is installed where there is none."""
     if os.environ.get("CI") and (installed_browser() is None or not can_be_driven()):
-        install_browser()
+        install("chromium", "libatomic1")
     executable = installed_browser()
     if executable is None or not can_be_driven():
         pytest.skip("no browser here; to test the page: apt-get install chromium libatomic1")

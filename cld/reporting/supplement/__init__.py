@@ -1,0 +1,1 @@
+"""The supplement's tables and figures, with our numbers, as one PDF."""
