@@ -1,12 +1,13 @@
 # make demo   everything from nothing: environment, generated data, stores, runs, tables and figures (demo preset)
 # make test   all tests; make test-fast: those of seconds, without Slurm, browser and Snakemake
+# make docs   the documentation as a site, in site/
 # make lint, make bench, make lock: what their names say
 CORES ?= $(shell nproc)
 VENV := .venv
 # Commands of the environment come first, for make's recipes and for the jobs that Snakemake starts.
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
-.PHONY: demo test test-fast lint bench lock
+.PHONY: demo test test-fast lint bench docs lock
 demo: $(VENV)/installed
 	snakemake --cores $(CORES)
 
@@ -24,6 +25,9 @@ lint: $(VENV)/installed-dev
 
 bench: $(VENV)/installed-dev
 	for bench in benchmarks/bench_*.py; do python $$bench || exit 1; done
+
+docs: $(VENV)/installed-dev
+	mkdocs build --strict
 
 $(VENV)/installed: install.sh pyproject.toml hatch_build.py requirements.lock
 	./install.sh $(VENV) '.[workflow,kitchen]'

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from documents import code_blocks
 from PIL import Image
 
 from cld.config import load_run
@@ -36,8 +37,9 @@ def checkout(tmp_path_factory):
         shutil.copytree(ROOT / name, folder / name)
     shutil.copy(ROOT / "environment.yml", folder)
     text = GUIDE.read_text()
-    blocks = re.findall(r"`([\w/.]+)`:\n\n```\w+\n(.*?)```", text, re.S)
+    blocks = [(block.path, block.text) for block in code_blocks(text) if block.path]
     assert [path for path, _ in blocks] == [
+        "config/tables/table_iterations.yaml",
         "config/sources/eth80.yaml",
         "config/datasets/eth80.yaml",
         "config/tables/table_eth80.yaml",
