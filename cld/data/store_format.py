@@ -1,6 +1,6 @@
 """The HDF5 file of a store: its layout, how it is opened and how it is written.
 
-Layout (format version 2), one group a split; images are arrays of one size, or JPEGs of any::
+Layout (format version 2), one group a split; images are arrays of one size, or JPEGs of any:
 
     /<split>/images   uint8  (N, H, W, 3)                      kind "arrays"
     /<split>/jpeg     uint8  (all images end to end)            kind "jpeg"
