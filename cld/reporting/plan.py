@@ -1,6 +1,9 @@
 """Print what a preset's tables need, what exists and what the rest will cost: ``cld plan``."""
 
 import json
+import shutil
+import sys
+import textwrap
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -49,7 +52,8 @@ def main() -> None:
     plan = make_plan(
         tables, args.preset, Path(args.results), not args.tables, gpu=args.gpu, n_seeds=args.seeds
     )
-    print(json.dumps(as_json(plan), indent=2) if args.json else "\n".join(report(plan)))
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+    print(json.dumps(as_json(plan), indent=2) if args.json else "\n".join(report(plan, width)))
 
 
 @dataclass(frozen=True)
@@ -186,22 +190,23 @@ def make_plan(
     return Plan(preset, folder, needed, parts, titles, model)
 
 
-def report(plan: Plan) -> list[str]:
-    """The plan, line by line."""
+def report(plan: Plan, width: int | None = None) -> list[str]:
+    """The plan, line by line; a terminal's ``width`` cuts the lists of cells, and wraps the last line."""
     cluster, needed = load_preset(plan.preset)["cluster"], plan.needed
     lines = [
         f"{len(plan.stages)} runs of preset {plan.preset}, each trained once for all the cells it serves:",
         "",
     ]
-    width = max(map(len, plan.stages), default=0)
+    name_width = max(map(len, plan.stages), default=0)
     for run, so_far in plan.stages.items():
         seconds = plan.run_seconds[run]
         cost = "" if so_far == TRAINED else "?" if seconds is None else duration(seconds)
         cells = _shown(needed.serves.get(run, ["all_evaluations"]))
-        lines.append(f"  {run:<{width}}  {so_far:<9}  {cost:>9}  {cells}")
+        line = f"  {run:<{name_width}}  {so_far:<9}  {cost:>9}  {cells}"
+        lines.append(line if width is None or len(line) <= width else f"{line[: width - 1]}…")
 
     n_scores, missing = len(needed.scores), plan.missing_scores
-    lines += ["", f"{n_scores} evaluations, {n_scores - len(missing)} done; to do:"]
+    lines += ["", f"{n_scores} evaluations, {n_scores - len(missing)} done" + ("; to do:" if missing else "")]
     for protocol, n in sorted(Counter(Path(score).stem for score in missing).items()):
         times = [plan.score_seconds[score] for score in missing if Path(score).stem == protocol]
         known = [one for one in times if one is not None]
@@ -221,7 +226,7 @@ def report(plan: Plan) -> list[str]:
         )
         wall = max(3600 * total.gpu_hours / jobs, longest)
         lines.append(f"  about {duration(wall)} on {jobs} at a time (cluster.parallel_jobs of the preset)")
-    return [*lines, f"  speed: {plan.model}"]
+    return [*lines, *textwrap.wrap(f"  speed: {plan.model}", width or 1000, subsequent_indent="    ")]
 
 
 def _cost_table(plan: Plan, device: str) -> list[str]:

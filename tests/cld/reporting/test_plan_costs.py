@@ -164,6 +164,9 @@ def test_the_plan_shows_what_exists_and_what_each_run_serves(tmp_path):
     n = cost.not_estimated
     assert n >= cost.to_train  # no store yet
     assert any(f"{n} runs and evaluations without an estimate" in line for line in lines)
+    narrow = report(plan, width=80)
+    assert max(map(len, lines)) > 80 >= max(map(len, narrow))
+    assert {line.split()[0] for line in narrow if line.startswith("  kitchen_hc")} == set(of)
 
 
 def test_what_was_recorded_calibrates_the_plan(tmp_path, tiny_store):
