@@ -29,6 +29,9 @@ COLOURS = (
     *("#cc79a7", "#ffffff", "#8fd0b5", "#9a6a00", "#b3b3ff"),
 )
 
+#: In the titles of what shows generated data: short, so that it stays where a title goes.
+NO_REPRODUCTION = "demo: generated data, no reproduction"
+
 #: Datasets as papers write them; others keep the name of their file.
 DATASET_NAMES = {
     "cifar10": "CIFAR-10",
@@ -67,9 +70,10 @@ plt.rcParams.update(
 
 
 def caption(text: str, preset: str, dataset: str) -> str:
-    """A figure's heading, with the warning that figures of generated data carry."""
-    warning = "\nGenerated data: no reproduction of the published figure" * is_generated(preset, dataset)
-    return f"{text}, {load_preset(preset)['title']}{warning}"
+    """A figure's heading: its scale, or that its data are generated, in one line."""
+    if is_generated(preset, dataset):
+        return f"{text} ({NO_REPRODUCTION})"
+    return f"{text}, {load_preset(preset)['title']}"
 
 
 def dataset_name(dataset: str) -> str:

@@ -28,7 +28,6 @@ RIGHT, WRONG = "#2fbf71", "#b3122a"  # a light green and a dark red: apart in gr
 SIDE = 96  # pixels of a picture from a JPEG
 NAME, GAP, SPACE = 1.95, 0.32, 0.1  # widths of the classes' names, of gaps, and between pictures, in pictures
 HEAD, FOOT = 0.42, 0.17  # heights above and below the pictures, in inches
-MORE_HEAD = 0.12  # for the second line of a warning
 
 
 def choose_queries(n_right: np.ndarray, labels: np.ndarray, n: int) -> np.ndarray:
@@ -106,10 +105,9 @@ def draw(
     width = starts[-1] + k * step
     inch = TEXT_WIDTH / (width + 0.1)  # of a picture's side
     heading = caption("Figure A.3: sample retrievals", info.preset, info.dataset)
-    head = HEAD + MORE_HEAD * heading.count("\n")
-    height = n_queries * step * inch + head + FOOT
+    height = n_queries * step * inch + HEAD + FOOT
     figure = plt.figure(figsize=(TEXT_WIDTH, height))
-    axis = figure.add_axes((0, FOOT / height, 1, 1 - (head + FOOT) / height))
+    axis = figure.add_axes((0, FOOT / height, 1, 1 - (HEAD + FOOT) / height))
     axis.set(xlim=(-0.05, width + 0.05), ylim=(n_queries * step, 0))
     axis.axis("off")
     figure.text(0.5, 1 - 0.06 / height, heading, ha="center", va="top", fontsize=8)

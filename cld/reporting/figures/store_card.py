@@ -20,13 +20,24 @@ from cld.data import EncodedImages, StoreInfo, read_info, thumbnails
 from cld.data.store_format import open_store
 from cld.data.verification import require_whole
 from cld.evaluation.compare import read_score
-from cld.reporting.style import COLOURS, TEXT_WIDTH, evenly_spaced, outline, picture_path, plt, save, strip
+from cld.reporting.style import (
+    COLOURS,
+    TEXT_WIDTH,
+    dataset_name,
+    evenly_spaced,
+    outline,
+    picture_path,
+    plt,
+    save,
+    strip,
+)
 from cld.runtime.arguments import ArgumentParser
 from cld.runtime.errors import InputError
 from cld.runtime.files import require_place, write_text
 from cld.runtime.markdown import table
 
 MAX_CLASSES = 16  # rows of samples
+MAX_NAMED = 40  # classes whose counts have their names below
 N_SAMPLES = 16  # samples of a class
 SCENES = (4, 4)  # rows and columns of images with objects
 SIDE = 64  # pixels of a sample, at most
@@ -102,16 +113,23 @@ def draw(path: str | Path, info: StoreInfo, title: str) -> Figure:
     counts = count_labels(path, info)
     rows = {} if info.has_objects else _sample_rows(path, info)
     height = 5.2 if info.has_objects else 0.43 * len(rows)
-    figure = plt.figure(figsize=(TEXT_WIDTH, height + 2.3))
-    above, below = figure.subfigures(2, 1, height_ratios=[height + 0.4, 1.9])
+    names = class_names(info)
+    longest = max((len(line) for name in names for line in name.split("\n")), default=0)
+    more = max(0.0, 0.03 * longest - 0.5)  # for long names of classes below the counts, in inches
+    figure = plt.figure(figsize=(TEXT_WIDTH, height + 2.3 + more))
+    above, below = figure.subfigures(2, 1, height_ratios=[height + 0.4, 1.9 + more])
     above.suptitle(title, fontsize=8, x=0.01, ha="left")
     if info.has_objects:
         _draw_scenes(above, path, info)
     else:
         _draw_samples(above, path, info, rows)
     axis = below.subplots()
-    below.subplots_adjust(0.08, 0.36 if len(info.classes) <= 40 else 0.24, 0.99, 0.95)
-    _draw_counts(axis, info, counts)
+    below.subplots_adjust(0.08, 0.24, 0.99, 0.95)
+    _draw_counts(axis, info, counts, names)
+    figure.draw_without_rendering()  # room for the classes' names, which it cuts otherwise
+    needed, own = axis.get_tightbbox(), below.bbox
+    left, bottom = (own.x0 - needed.x0) / own.width, (own.y0 - needed.y0) / own.height
+    below.subplots_adjust(0.08 + max(left + 0.01, 0), 0.24 + max(bottom + 0.02, 0))
     return figure
 
 
@@ -160,7 +178,15 @@ def _draw_scenes(figure: Figure, path: str | Path, info: StoreInfo) -> None:
         axis.axis("off")
 
 
-def _draw_counts(axis: Axes, info: StoreInfo, counts: Mapping[str, np.ndarray]) -> None:
+def class_names(info: StoreInfo) -> list[str]:
+    """The classes' names as they stand below the counts: none where there are too many."""
+    if len(info.classes) > MAX_NAMED:
+        return []
+    n_lines = max(1, MAX_NAMED // max(1, len(info.classes)))
+    return [in_lines(name.replace("_", " "), n_lines) for name in info.classes]
+
+
+def _draw_counts(axis: Axes, info: StoreInfo, counts: Mapping[str, np.ndarray], names: Sequence[str]) -> None:
     splits = [split for split in counts if counts[split].any()]
     at = np.arange(len(info.classes))
     width = 0.8 / len(splits)
@@ -172,13 +198,19 @@ def _draw_counts(axis: Axes, info: StoreInfo, counts: Mapping[str, np.ndarray]) 
         axis.set_yscale("log")
     axis.set_ylabel("objects" if info.has_objects else "images")
     axis.set_xlim(-0.6, len(at) - 0.4)
-    if len(at) <= 40:
-        names = [name.replace("_", " ")[:18] for name in info.classes]
-        axis.set_xticks(at, names, rotation=40, ha="right", fontsize=5.5)
+    if names:
+        look = {"rotation": 40, "ha": "right", "rotation_mode": "anchor", "fontsize": 5.5}
+        axis.set_xticks(at, names, **look)
     else:
         axis.set_xlabel("class")
     axis.spines[["top", "right"]].set_visible(False)
     axis.legend(frameon=False, ncols=len(splits), loc="lower right", bbox_to_anchor=(1, 0.98), borderpad=0)
+
+
+def in_lines(name: str, n: int) -> str:
+    """A name in at most ``n`` lines, as narrow as they can be."""
+    widths = range(12, len(name) + 12)
+    return next(text for width in widths if (text := textwrap.fill(name, width)).count("\n") < n)
 
 
 def _triple(values: Sequence[float]) -> str:
@@ -202,7 +234,8 @@ def main() -> None:
         raise InputError(f"{args.pixel_knn}: is a score of {score['protocol']}; name the one of pixel_knn")
     for path in (args.figure, args.card):
         require_place(path)
-    title = f"{info.dataset}, {load_preset(info.preset)['title']}"
-    generated = ": generated, not the published dataset" * is_generated(info.preset, info.dataset)
-    save(draw(args.store, info, title + generated), [args.figure])
+    name = dataset_name(info.dataset)
+    is_demo = is_generated(info.preset, info.dataset)
+    scale = "demo: generated, not the published dataset" if is_demo else load_preset(info.preset)["title"]
+    save(draw(args.store, info, f"{name}, {scale}"), [args.figure])
     write_text(args.card, text(args.store, info, args.figure.name, score))

@@ -16,6 +16,8 @@ GREY, PALE, WARNING, GAP = "#666666", "#999999", "#b04a00", "#b04a00"
 #: In points.
 SIZE, SMALL, LEADING = 7.0, 6.0, 1.5
 PAD_PT, MARGIN_PT = 5.0, 6.0
+#: Characters in a line of a column's name, at most.
+HEAD = 20
 
 
 @dataclass(frozen=True)
@@ -34,29 +36,31 @@ class Piece:
 def draw(shown: Mapping, path: str | Path) -> None:
     """Draw what :func:`cld.reporting.tables.render.view` shows, as wide as its columns need, and save it."""
     with warnings.catch_warnings(action="ignore"):  # of what no font has: save says it
-        figure = _drawn(shown)
+        figure = drawn(shown)
     save(figure, [path])
 
 
-def _drawn(shown: Mapping) -> Figure:
+def drawn(shown: Mapping) -> Figure:
+    """The picture as a figure."""
     # Columns of the picture to a column of the table.
     step = len(shown["heads"])
     n_columns = 1 + step * len(shown["columns"])
-    head, grid, references = (list(part(shown, step)) for part in (_head, _grid, _references))
-    widths = _widths([*head, *grid, *references], n_columns)
+    names, head, grid, references = (list(part(shown, step)) for part in (_names, _head, _grid, _references))
+    widths = _widths([*names, *head, *grid, *references], n_columns)
     width = max(sum(widths), TEXT_WIDTH * 72 - 2 * MARGIN_PT)
     lefts = [sum(widths[:n]) * width / sum(widths) for n in range(n_columns + 1)]
 
     page = _Page(width)
     page.paragraph(shown["title"], SIZE + 1, weight="bold")
     page.paragraph(shown["caption"], SIZE)
-    page.paragraph(shown["warning"], SIZE, color=WARNING, weight="bold")
     page.rule(0, width, 1.0)
-    for n, line in enumerate(head):
+    for line in names:
         page.line(line, lefts)
-        if n == 0 and len(head) > 1:
-            for start in range(1, n_columns, step):
-                page.rule(lefts[start] + PAD_PT, lefts[start + step], 0.4, gap=0)
+    if head and step > 1:
+        for start in range(1, n_columns, step):
+            page.rule(lefts[start] + PAD_PT, lefts[start + step], 0.4, gap=0)
+    for line in head:
+        page.line(line, lefts)
     page.rule(0, width, 0.6)
     for line in grid:
         page.line(line, lefts)
@@ -70,24 +74,34 @@ def _drawn(shown: Mapping) -> Figure:
         for check in shown["checks"]:
             page.paragraph(f"{check.text}: {check.verdict.upper()}; {check.evidence}", SMALL)
         page.down += PAD_PT
+    page.paragraph(shown["warning"], SMALL, color=WARNING)
     for note in shown["notes"]:
         page.paragraph(note, SMALL, color=GREY)
     return page.finished()
 
 
+def _names(shown: Mapping, step: int) -> Iterator[list[Piece]]:
+    """The columns' names, in as many lines as the longest needs; the last lines are level."""
+    wrapped = [textwrap.wrap(name, HEAD) or [""] for name in shown["columns"]]
+    n_lines = max(map(len, wrapped))
+    for n in range(n_lines):
+        pieces = [Piece(shown["row_header"], 0, 1, "left")] * (step == 1 and n == n_lines - 1)
+        for start, lines in zip(range(1, 1 + step * len(wrapped), step), wrapped, strict=True):
+            line = n - n_lines + len(lines)
+            if line >= 0:
+                align = "right" if step == 1 else "center"
+                pieces.append(Piece(lines[line], start, start + step, align))
+        yield pieces
+
+
 def _head(shown: Mapping, step: int) -> Iterator[list[Piece]]:
-    first = Piece(shown["row_header"], 0, 1, "left")
-    starts = range(1, 1 + step * len(shown["columns"]), step)
-    names = list(zip(starts, shown["columns"], strict=True))
-    if step == 1:
-        yield [first, *(Piece(name, start, start + 1) for start, name in names)]
-        return
-    yield [Piece(name, start, start + step, "center") for start, name in names]
-    ours, *others = shown["heads"]
-    below = [first]
-    for start in starts:
-        below += [Piece(ours, start, start + 1), *_others(shown, others, start + 1)]
-    yield below
+    """What stands in the columns below their names, where it is more than our number."""
+    if step > 1:
+        ours, *others = shown["heads"]
+        pieces = [Piece(shown["row_header"], 0, 1, "left")]
+        for start in range(1, 1 + step * len(shown["columns"]), step):
+            pieces += [Piece(ours, start, start + 1), *_others(shown, others, start + 1)]
+        yield pieces
 
 
 def _grid(shown: Mapping, step: int) -> Iterator[list[Piece]]:

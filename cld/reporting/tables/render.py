@@ -2,6 +2,7 @@
 
 import csv
 import io
+import textwrap
 import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
@@ -12,8 +13,9 @@ from urllib.parse import quote
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
 from cld.config import is_generated, load_preset
+from cld.reporting.style import NO_REPRODUCTION
 from cld.reporting.tables.claims import check, signed
-from cld.reporting.tables.picture import draw
+from cld.reporting.tables.picture import HEAD, draw
 from cld.reporting.tables.spec import REFERENCE_ROW, Axis, Cell, Place, Table
 from cld.runtime import markdown
 from cld.runtime.files import write_text
@@ -52,7 +54,7 @@ METRICS = {
     "view_nmi": "NMI of two views",
     "view_retrieval": "retrieval between two views",
 }
-#: On tables of generated data.
+#: On tables of generated data. Their titles say it in :data:`cld.reporting.style.NO_REPRODUCTION`.
 DEMO_WARNING = (
     "Demo: generated data and a small network, to see that everything runs. The numbers, and which of them "
     "is the largest, change with seed and machine. They are not reproductions, and no evidence for or "
@@ -113,7 +115,13 @@ def tex(text: str) -> str:
     return "".join(_TEX.get(character, character) for character in " ".join(text.split()))
 
 
-_TEMPLATES.filters |= {"tex": tex, "md": markdown.escaped}
+def tex_head(text: str) -> str:
+    """The name of a column in LaTeX: in several lines where it is long."""
+    lines = [tex(line) for line in textwrap.wrap(text, HEAD) or [""]]
+    return lines[0] if len(lines) == 1 else r"\shortstack{" + r" \\ ".join(lines) + "}"
+
+
+_TEMPLATES.filters |= {"tex": tex, "tex_head": tex_head, "md": markdown.escaped}
 
 
 def code_version(code: Mapping) -> str:
@@ -191,9 +199,9 @@ def view(table: Table, cells: Mapping[Place, dict]) -> dict:
 
     scale = load_preset(table.preset)["title"]
     return {
-        "title": f"{table.title}{' (demo: generated data)' * generated}, {scale}",
+        "title": f"{table.title} ({NO_REPRODUCTION})" if generated else f"{table.title}, {scale}",
         "warning": DEMO_WARNING * generated,
-        "caption": f"{table.caption} In percent ({', '.join(metrics)}).",
+        "caption": f"{table.caption} In percent ({', '.join(metrics)}){f'; {scale}' * generated}.",
         "row_header": table.row_header,
         "columns": [column.label for column in table.columns],
         "groups": [

@@ -85,10 +85,9 @@ def test_the_csv_lists_the_views_and_crops_that_are_shown():
 
 
 def test_demo_figures_say_so():
-    assert "demo scale" in caption("F", "demo", "kitchen_hc")
-    assert "no reproduction" in caption("F", "demo", "kitchen_hc")
+    assert caption("F", "demo", "kitchen_hc") == "F (demo: generated data, no reproduction)"
     assert "no reproduction" not in caption("F", "demo", "folder")
-    assert "demo" not in caption("F", "paper", "kitchen_hc")
+    assert caption("F", "paper", "kitchen_hc") == "F, paper scale"
 
 
 def test_scenes_that_were_moved_away_are_named(source):

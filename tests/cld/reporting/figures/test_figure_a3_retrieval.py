@@ -85,7 +85,7 @@ def test_hits_lie_in_order_with_their_colour(case):
             assert np.array_equal(image.get_array(), picture)
             assert to_hex(frame.get_edgecolor()) == colour
             assert tuple(image.get_extent()[::3]) == (frame.get_x(), frame.get_y())
-    assert "Generated data" in figure.texts[0].get_text()
+    assert "generated data" in figure.texts[0].get_text()
     plt.close(figure)
 
 

@@ -88,6 +88,26 @@ def test_pictures_are_drawn(kind, request, tmp_path):
     assert width == pytest.approx(200 * 6.9, abs=1) and height > 400
 
 
+LONG = "nature valley soft baked oatmeal squares cinnamon brown sugar"
+
+
+@pytest.mark.parametrize("n", [3, 11, 40])
+def test_no_name_of_a_class_is_cut(n, tmp_path):
+    path = tmp_path / "folder.h5"
+    names = [f"{LONG} {i}" for i in range(n)]
+    splits = {"train": Split(np.zeros((n, 8, 8, 3), np.uint8), np.arange(n))}
+    write_store(path, splits, dataset="folder", classes=names, **FACTS)
+    figure = card.draw(path, read_info(path), "title")
+    (axis,) = figure.subfigs[1].axes
+    figure.draw_without_rendering()
+    labels = axis.get_xticklabels()
+    assert [" ".join(label.get_text().split()) for label in labels] == names
+    for label in labels:
+        box = label.get_window_extent()
+        assert box.x0 >= 0 and box.y0 >= 0 and box.y1 < axis.bbox.y0
+    assert axis.bbox.height > 0.2 * figure.subfigs[1].bbox.height
+
+
 def test_the_command_shows_the_score_on_raw_pixels(small, tmp_path, monkeypatch):
     found = {"metrics": {"top1": 12.345, "top5": 99.0}, "settings": {"side": 32, "k": 20}}
     (tmp_path / "score.json").write_text(json.dumps(score(12.0, None, None, "pixel_knn") | found))

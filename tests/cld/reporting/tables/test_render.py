@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from matplotlib.image import imread
 
-from cld.reporting.tables import render, tables_command
+from cld.reporting.tables import picture, render, tables_command
 from cld.reporting.tables.cell import available_cells, built_cells, summarise
 from cld.reporting.tables.picture import draw
 from cld.reporting.tables.spec import load_table, table_names
@@ -51,6 +51,10 @@ def files_of(table, cells):
 def rendered(name="table_a1", preset="demo", without=()):
     table, cells = made(name, preset, without)
     return table, cells, files_of(table, cells)
+
+
+def rendered_view(name):
+    return render.view(*made(name))
 
 
 @given(st.lists(st.floats(0, 100), min_size=1, max_size=5))
@@ -195,8 +199,8 @@ def test_html_is_well_formed_and_needs_no_network(name, preset):
 def test_demo_tables_say_demo_in_their_titles_and_paper_tables_do_not():
     for kind in ("md", "tex", "html"):
         demo, paper = rendered(preset="demo")[2][kind], rendered(preset="paper")[2][kind]
-        assert "Table A.1 (demo: generated data), demo scale" in demo and "not reproductions" in demo
-        assert "change with seed and machine" in demo
+        assert "Table A.1 (demo: generated data, no reproduction)" in demo and "demo scale" in demo
+        assert "not reproductions" in demo and "change with seed and machine" in demo
         assert "not reproductions" not in paper and "demo" not in paper
 
 
@@ -229,6 +233,30 @@ def test_labels_are_text_in_every_format(label):
     assert body.count("{") == body.count("}") and body.count("$") % 2 == 0
     rows = [line for line in files["md"].splitlines() if line.startswith("| x")]
     assert {len(re.findall(r"(?<!\\)(?:\\\\)*\|", row)) for row in rows} == {2 + 3 * len(table.columns)}
+
+
+@pytest.mark.parametrize("preset", ["demo", "paper"])
+def test_long_names_of_columns_are_wrapped(preset):
+    long = "separate subspaces, compared across augmentations"
+    table, cells = made(preset=preset)
+    width = picture.drawn(render.view(table, cells)).get_size_inches()[0]
+    table = replace(table, columns=[replace(column, label=long) for column in table.columns])
+    shown = render.view(table, cells)
+    figure = picture.drawn(shown)
+    assert figure.get_size_inches()[0] == pytest.approx(width, rel=0.1)
+    texts = [text.get_text() for text in figure.axes[0].texts]
+    for line in ("separate subspaces,", "compared across", "augmentations"):
+        assert texts.count(line) == len(table.columns)
+    tex = r"\shortstack{separate subspaces, \\ compared across \\ augmentations}"
+    assert render.render(table, cells, shown, "results")["tex"].count(tex) == len(table.columns)
+
+
+@pytest.mark.parametrize("name", ["table_a1", "table_a3", "table_methods", "table_negatives"])
+def test_a_demo_s_picture_says_so_in_its_title_of_one_line(name):
+    title, *others = picture.drawn(rendered_view(name)).axes[0].texts
+    assert title.get_text().endswith("(demo: generated data, no reproduction)")
+    bold = [text for text in others if text.get_weight() == "bold" and text.get_size() > picture.SIZE]
+    assert not bold
 
 
 @pytest.mark.parametrize("label", ["US$$", "A$_{$", "猫", "$"])
@@ -337,12 +365,12 @@ def test_all_files_are_written_and_the_picture_shows_the_table(tmp_path, name, w
     render.write(table, cells, tmp_path)
     folder = tmp_path / "demo/tables"
     assert {path.name for path in folder.iterdir()} == {f"{name}.{kind}" for kind in render.KINDS}
-    picture = imread(folder / f"{name}.png")[:, :, :3]
-    lines = (picture.max(axis=2) < 0.5).mean(axis=1) > 0.9  # rules from side to side
+    pixels = imread(folder / f"{name}.png")[:, :, :3]
+    lines = (pixels.max(axis=2) < 0.5).mean(axis=1) > 0.9  # rules from side to side
     n_rules = np.count_nonzero(np.diff(lines.astype(int)) == 1)
     assert n_rules == 4  # above and below, under the head, above the references
     edge = np.concatenate(
-        [picture[:5].ravel(), picture[-5:].ravel(), picture[:, :5].ravel(), picture[:, -5:].ravel()]
+        [pixels[:5].ravel(), pixels[-5:].ravel(), pixels[:, :5].ravel(), pixels[:, -5:].ravel()]
     )
     assert edge.min() == 1  # nothing is cut off
     before = (folder / f"{name}.png").read_bytes()
