@@ -78,7 +78,7 @@ def test_the_commands_of_a_page_exist(untouched, page, text):
 
 def test_the_list_of_commands_is_complete():
     text = (ROOT / "docs/commands.md").read_text()
-    assert re.findall(r"^\| `cld ([\w-]+)` \|", text, re.M) == list(COMMANDS)
+    assert set(re.findall(r"^\| `cld ([\w-]+)` \|", text, re.M)) == set(COMMANDS)
     targets = {target for line in re.findall(r"^\| (`make .*?) \|", text, re.M) for target in line.split("`")}
     phony = re.search(r"^\.PHONY: (.*)$", (ROOT / "Makefile").read_text(), re.M)[1]
     assert {f"make {name}" for name in phony.split()} <= targets
