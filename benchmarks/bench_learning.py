@@ -18,12 +18,9 @@ from torchvision.transforms.v2 import RandAugment
 
 from cld.augment.randaugment import rand_augment
 from cld.augment.views import Augment
-from cld.clustering import spherical_kmeans
 from cld.data import EncodedSplit, write_encoded_store
 from cld.data.epoch_sampler import EpochSampler
 from cld.data.view_batches import view_batches
-from cld.evaluation.knn import knn_classify
-from cld.memory import MemoryBank
 
 #: The augmentation of the supplement.
 AUGMENT = {
@@ -139,46 +136,6 @@ def rand_augment_against_pil(size: int, batch: int) -> tuple[str, str, float]:
         lambda: rand_augment(floats, 2, 9, generator), lambda: [transform(picture) for picture in pictures]
     )
     return f"RandAugment, {size}x{size}, batch of {batch}", "torchvision on PIL images", each / batched
-
-
-def kmeans_against_its_products(n: int, dim: int, n_groups: int) -> tuple[str, str, float]:
-    """Time of five iterations over that of their two matrix products each, in float64 as the grouping is."""
-    features = torch.nn.functional.normalize(torch.randn(n, dim), dim=1)
-    points = features.double()
-
-    def products() -> None:
-        for _ in range(5):
-            similarity = points @ points[:n_groups].T
-            similarity.T @ points
-
-    kmeans, bare = medians(lambda: spherical_kmeans(features, n_groups, 5), products)
-    return f"k-means, {n} x {dim}, {n_groups} groups", "its matrix products", kmeans / bare
-
-
-def softmax_against_its_products(n: int, n_rows: int, dim: int) -> tuple[str, str, float]:
-    """Time of the loss over a bank, forward and backward, over that of its two matrix products."""
-    bank = MemoryBank(n_rows, dim, momentum=0.5)
-    features = torch.nn.functional.normalize(torch.randn(n, dim), dim=1).requires_grad_()
-    index = torch.randint(n_rows, (n,))
-
-    def loss() -> None:
-        features.grad = None
-        bank.loss(features, index, 0.1)[0].backward()
-
-    def products() -> None:
-        similarity = features.detach() @ bank.memory.T
-        similarity @ bank.memory
-
-    whole, bare = medians(loss, products)
-    return f"softmax over a bank, {n} x {n_rows} x {dim}", "its matrix products", whole / bare
-
-
-def knn_against_its_product(n_train: int, n_test: int, dim: int, k: int) -> tuple[str, str, float]:
-    """Time of the vote over that of the similarities alone."""
-    train, test = (torch.nn.functional.normalize(torch.randn(n, dim), dim=1) for n in (n_train, n_test))
-    labels = torch.randint(10, (n_train,))
-    vote, bare = medians(lambda: knn_classify(train, labels, test, 10, k, 0.1), lambda: test @ train.T)
-    return f"kNN, {n_train} x {n_test} x {dim}, k {k}", "its matrix product", vote / bare
 
 
 if __name__ == "__main__":

@@ -1,10 +1,17 @@
-"""Timing for the benchmarks: candidates run in turns on one core, so a busy machine slows all of them."""
+"""Timing for the benchmarks, and their rows: candidates run in turns on one core, so a busy machine slows all.
 
+A benchmark is a file ``bench_*.py`` that records rows; ``performance_page.py`` makes the page of them.
+"""
+
+import json
+import operator
 import os
 import statistics
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import NamedTuple
 
 # Large temporaries go back to the kernel and are faulted in again unless glibc is told to keep them: timings
 # then swing several times over. These settings must stand before the process starts.
@@ -14,6 +21,7 @@ ENVIRONMENT = {
     "MALLOC_TRIM_THRESHOLD_": str(2**32),
     "MALLOC_TOP_PAD_": str(2**28),
 }
+ROWS = Path(".bench")  # what was recorded, a file for each section of the page
 SECONDS = 2.0  # of turns for each ratio
 MIN_TURNS = 5
 
@@ -36,3 +44,48 @@ def medians(*candidates: Callable[[], object]) -> list[float]:
             candidate()
             times.append(time.perf_counter() - started)
     return [statistics.median(times) for times in seconds]
+
+
+class Row(NamedTuple):
+    """One comparison.
+
+    Attributes:
+        what: what was measured.
+        yardstick: what it was measured against.
+        ratio: of the two, as the section says.
+        target: an operator and a number, such as ``<= 1.5``; empty: none.
+        note: rates, or where the rest of the time goes.
+    """
+
+    what: str
+    yardstick: str
+    ratio: float
+    target: str = ""
+    note: str = ""
+
+    @property
+    def is_met(self) -> bool | None:
+        """Whether the ratio, as it is printed, reaches the target; None: there is none."""
+        if not self.target:
+            return None
+        sign, number = self.target.split()
+        return {"<=": operator.le, ">=": operator.ge}[sign](round(self.ratio, 2), float(number))
+
+
+def record(section: str, about: str, rows: Iterable[tuple], picture: str = "") -> None:
+    """Print rows as they are measured, and keep them for the page.
+
+    Args:
+        section: heading on the page; its file's name.
+        about: what the ratios are.
+        rows: :class:`Row`, or tuples of its fields.
+        picture: of the section, below ``docs``.
+    """
+    print(f"{section}: {about}", flush=True)
+    kept = []
+    for row in (Row(*row) for row in rows):
+        print(f"  {row.what:<50} {row.yardstick:<40} {row.ratio:>7.2f} {row.target:>8}  {row.note}", flush=True)
+        kept.append(row._asdict())
+    ROWS.mkdir(exist_ok=True)
+    content = {"section": section, "about": about, "rows": kept, "picture": picture, "at": time.time()}
+    (ROWS / f"{section}.json").write_text(json.dumps(content), encoding="utf-8")

@@ -72,10 +72,11 @@ def largest(similarity: Tensor, k: int) -> tuple[Tensor, Tensor]:
     # A group's members stand n_groups apart: neighbours in a sorted set are not all in the same one.
     maxima = similarity[:, : size * n_groups].unflatten(1, (size, n_groups)).amax(dim=1)
     n_threads = torch.get_num_threads()  # NumPy takes one for each call
+    n_pieces = 4 * n_threads  # the smaller, the more of one is still in the cache
     with ThreadPoolExecutor(n_threads) as pool:
-        shares = (np.array_split(rows.numpy(), n_threads) for rows in (similarity, maxima))
-        parts = pool.map(_sieve, *shares, [k] * n_threads)
-        values, columns = (torch.from_numpy(np.concatenate(both)) for both in zip(*parts, strict=True))
+        pieces = (np.array_split(rows.numpy(), n_pieces) for rows in (similarity, maxima))
+        found = pool.map(_sieve, *pieces, [k] * n_pieces)
+        values, columns = (torch.from_numpy(np.concatenate(both)) for both in zip(*found, strict=True))
     return values, columns
 
 
@@ -84,16 +85,17 @@ def _sieve(rows: np.ndarray, maxima: np.ndarray, k: int) -> tuple[np.ndarray, np
     (n, n_columns), n_groups = rows.shape, maxima.shape[1]
     threshold = np.partition(maxima, n_groups - k, axis=1)[:, n_groups - k]
     found = np.flatnonzero(rows >= threshold[:, None])
-    counts = np.diff(np.searchsorted(found, np.arange(n + 1) * n_columns))
+    ends = np.searchsorted(found, np.arange(n + 1) * n_columns)
+    counts = np.diff(ends)
     if n == 0 or counts.min() < k or counts.max() > GROUP * k:  # not numbers, or equal by the thousand
         values, columns = torch.from_numpy(rows).topk(k, dim=1)
         return values.numpy(), columns.numpy()
-    values = np.full((n, counts.max()), -np.inf, rows.dtype)
-    columns = np.empty(values.shape, np.int64)
-    is_taken = np.arange(values.shape[1]) < counts[:, None]
-    values[is_taken], columns[is_taken] = rows.ravel()[found], found % n_columns
+    number = np.arange(counts.max())
+    place = found.take(ends[:-1, None] + number, mode="clip")  # a row's own, then some of the next rows'
+    values = rows.take(place)
+    np.putmask(values, number >= counts[:, None], -np.inf)
     order = values.argsort(axis=1)[:, : -k - 1 : -1]
-    return np.take_along_axis(values, order, axis=1), np.take_along_axis(columns, order, axis=1)
+    return np.take_along_axis(values, order, axis=1), np.take_along_axis(place, order, axis=1) % n_columns
 
 
 @torch.no_grad()
