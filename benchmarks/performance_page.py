@@ -1,4 +1,4 @@
-"""Make ``docs/performance.md`` of the rows that the benchmarks recorded: ``python benchmarks/performance_page.py``."""
+"""Make ``docs/performance.md`` of what the benchmarks recorded: ``python benchmarks/performance_page.py``."""
 
 import json
 import os
@@ -27,9 +27,9 @@ def main() -> None:
     lines = [
         "# Performance",
         "",
-        f"Made by `make bench` on {facts['date'][:10]}, commit {(facts['code']['commit'] or 'unknown')[:10]}, on "
-        f"{facts['device']}, {os.cpu_count()} cores, one of them used; {versions}. Ratios are medians of runs in "
-        f"turns. {gpu}",
+        f"Made by `make bench` on {facts['date'][:10]}, commit {(facts['code']['commit'] or '?')[:10]}, "
+        f"on {facts['device']}, {os.cpu_count()} cores, one of them used but where it says so; {versions}. "
+        f"Ratios are medians of runs in turns. {gpu}",
     ]
     sections = [json.loads(file.read_text(encoding="utf-8")) for file in ROWS.glob("*.json")]
     for section in sorted(sections, key=lambda section: section["at"]):

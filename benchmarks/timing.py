@@ -1,4 +1,4 @@
-"""Timing for the benchmarks, and their rows: candidates run in turns on one core, so a busy machine slows all.
+"""Timing for the benchmarks, and their rows; candidates run in turns, so a busy machine slows all of them.
 
 A benchmark is a file ``bench_*.py`` that records rows; ``performance_page.py`` makes the page of them.
 """
@@ -84,7 +84,7 @@ def record(section: str, about: str, rows: Iterable[tuple], picture: str = "") -
     print(f"{section}: {about}", flush=True)
     kept = []
     for row in (Row(*row) for row in rows):
-        print(f"  {row.what:<50} {row.yardstick:<40} {row.ratio:>7.2f} {row.target:>8}  {row.note}", flush=True)
+        print(f"  {row.what:<50} {row.yardstick:<38} {row.ratio:>7.2f} {row.target:>8}  {row.note}")
         kept.append(row._asdict())
     ROWS.mkdir(exist_ok=True)
     content = {"section": section, "about": about, "rows": kept, "picture": picture, "at": time.time()}
