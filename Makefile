@@ -1,13 +1,14 @@
 # make demo   everything from nothing: environment, generated data, stores, runs, tables and figures (demo preset)
 # make test   all tests; make test-fast: those of seconds, without Slurm, browser and Snakemake
 # make docs   the documentation as a site, in site/
-# make lint, make bench, make lock: what their names say
+# make bench, make bench-gpu: docs/performance.md and docs/performance_gpu.md; the latter with any Python that has
+# PyTorch and the package's needs. make lint, make lock: what their names say
 CORES ?= $(shell nproc)
 VENV := .venv
 # Commands of the environment come first, for make's recipes and for the jobs that Snakemake starts.
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
-.PHONY: demo test test-fast lint bench docs lock
+.PHONY: demo test test-fast lint bench bench-gpu docs lock
 demo: $(VENV)/installed
 	snakemake --cores $(CORES)
 
@@ -24,7 +25,12 @@ lint: $(VENV)/installed-dev
 	snakemake --lint
 
 bench: $(VENV)/installed-dev
+	rm -rf .bench
 	for bench in benchmarks/bench_*.py; do python $$bench || exit 1; done
+	python benchmarks/performance_page.py
+
+bench-gpu:
+	PYTHONPATH=. python benchmarks/gpu_acceptance.py
 
 docs: $(VENV)/installed-dev
 	mkdocs build --strict
