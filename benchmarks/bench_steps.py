@@ -113,7 +113,7 @@ def gain(method: str) -> Row:
 
 
 def launches() -> Iterator[Row]:
-    """Shares of a step's operators, and what waits for the device."""
+    """Shares of a step's operators."""
     step, state, views = training_step(
         "npid", {"precision": "fp32", "optimiser.batch_size": 32, "cld.n_groups": 16}, 512
     )
