@@ -1,4 +1,4 @@
-"""A step never waits for its device: it asks for no tensor's value, which the device ``meta`` does not have."""
+"""A step never waits for its device: it runs on ``meta``, where asking for a value is an error."""
 
 from contextlib import nullcontext
 
