@@ -18,7 +18,7 @@ def code_blocks(markdown: str) -> Iterator[Block]:
 
     A block of shell commands is no file.
     """
-    fence = r"(?:`([\w./]+\.\w+)`(?:, all of it)?:\n\n)?^```(\w*)\n(.*?)^```$"
+    fence = r"(?:`([\w./]+)`(?:, all of it)?:\n\n)?^```(\w*)\n(.*?)^```$"
     for match in re.finditer(fence, markdown, re.S | re.M):
         path, language, text = match.groups()
         yield Block(language, text, None if language == "sh" else path)

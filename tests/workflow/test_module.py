@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from checkouts import Checkout
+from documents import code_blocks
 
 ROOT = Path(__file__).parents[2]
 CELL = "results/tiny/cells/table_a1/reference/chance.json"
@@ -17,8 +18,8 @@ CELL = "results/tiny/cells/table_a1/reference/chance.json"
 @pytest.fixture
 def folder(tmp_path):
     """A folder with a configuration and the Snakefile of the guide, and nothing of the project's code."""
-    guide = (ROOT / "docs/sharing.md").read_text(encoding="utf-8")
-    snakefile = re.search(r"```python\n(configfile.*?)```", guide, re.S)[1]
+    guide = code_blocks((ROOT / "docs/sharing.md").read_text(encoding="utf-8"))
+    (snakefile,) = [block.text for block in guide if block.path == "workflow/Snakefile"]
     (tmp_path / "checkout").mkdir()
     shutil.move(Checkout(tmp_path / "checkout").folder / "config", tmp_path / "own/config")
     (tmp_path / "own/workflow").mkdir()

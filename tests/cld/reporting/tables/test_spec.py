@@ -1,9 +1,8 @@
 """Table files: cells, shared runs, and mistakes caught before anything runs."""
 
-import re
-
 import pytest
 import yaml
+from documents import code_blocks
 
 from cld import config
 from cld.evaluation.protocol_names import METRICS, settings_section
@@ -179,11 +178,9 @@ def test_the_schema_knows_the_protocols_and_metrics_of_the_evaluation():
 
 
 def test_the_guides_table_is_one(load):
-    text = (config.ROOT / "docs/extending.md").read_text()
-    name, block = re.search(
-        r"`config/tables/(\w+)\.yaml`, all of it:\n\n```yaml\n(.*?)```", text, re.S
-    ).groups()
-    table = load(name, **config.parse_yaml(block))
+    guide = code_blocks((config.ROOT / "docs/extending.md").read_text())
+    block = next(block for block in guide if block.path == "config/tables/table_iterations.yaml")
+    table = load("table_iterations", **config.parse_yaml(block.text))
     assert [len(cell.runs) for cell in table.cells.values()] == [2, 2, 2, 2, 2, 0]
     for row, n in (("1", 1), ("5", 5)):
         for run in table.cell(row, "moco").runs.values():
