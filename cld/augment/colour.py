@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from cld.augment.per_sample import apply_where_, to_device
+from cld.augment.per_sample import to_device
 
 BRIGHTNESS, CONTRAST, SATURATION, HUE = range(4)  # columns of the jitter's factors
 NEUTRAL = (1.0, 1.0, 1.0, 0.0)  # factors that change nothing
@@ -18,7 +18,7 @@ def luma(images: Tensor) -> Tensor:
 
 def solarize(images: Tensor) -> Tensor:
     """Invert what is at least half bright."""
-    return torch.where(images >= 0.5, 1 - images, images)
+    return torch.minimum(images, 1 - images)
 
 
 def colour_jitter_(images: Tensor, factors: Tensor, order: Tensor) -> Tensor:
@@ -32,49 +32,47 @@ def colour_jitter_(images: Tensor, factors: Tensor, order: Tensor) -> Tensor:
     Returns:
         ``images``.
     """
-    hue = factors[:, HUE]
-    n_before_hue = (order == HUE).to(torch.uint8).argmax(dim=1)
-    others = order[order != HUE].view(-1, 3)
-    for step in range(4):
-        apply_where_(images, (n_before_hue == step) & (hue != 0), shift_hue, hue)
-        if step < 3:
-            operation = others[:, step : step + 1]
-            _blend_(images, operation[:, 0], factors.gather(1, operation)[:, 0])
+    hue_at = (order == HUE).to(torch.uint8).argmax(dim=1, keepdim=True)
+    # All hues are shifted at once. Of the three places before that and the three after it each image's other
+    # operations take the nearest ones.
+    step = hue_at + torch.arange(-3, 4)  # B, 7
+    operation = order.gather(1, step.clamp(0, 3))
+    factor = factors.gather(1, operation).where((step >= 0) & (step < 4), 1)
+    away = 1 - factor
+    away[:, 3] = factors[:, HUE]
+    weights = torch.stack([away, operation == SATURATION, operation == CONTRAST]).permute(2, 0, 1)
+    changes = (away != 0).any(dim=0).tolist()
+    for place, weight in enumerate(to_device(images.device, weights)):  # 3, B
+        if place == 3 and changes[place]:
+            shift_hue_(images, weight[0])
+        elif changes[place]:
+            _blend_(images, *weight[..., None, None, None])
     return images
 
 
-def _blend_(images: Tensor, operation: Tensor, factor: Tensor) -> None:
-    """Blend each image with black, its mean grey or its grey image: brightness, contrast or saturation."""
-    to_grey = torch.where(operation == SATURATION, 1 - factor, 0)
-    to_mean = torch.where(operation == CONTRAST, 1 - factor, 0)
-    weights = torch.stack([factor, to_grey, to_mean])[..., None, None, None]
-    factor, to_grey, to_mean = to_device(images.device, weights)
+def _blend_(images: Tensor, away: Tensor, to_grey: Tensor, to_mean: Tensor) -> None:
+    """Move each image to its grey image, its mean grey or black: saturation, contrast or brightness."""
     grey = luma(images)
     mean = grey.mean(dim=(2, 3), keepdim=True)
-    images.mul_(factor).add_(grey.mul_(to_grey).add_(mean * to_mean)).clamp_(0, 1)
+    images.lerp_(grey.mul_(to_grey).add_(mean.mul_(to_mean)), away).clamp_(0, 1)
 
 
-def shift_hue(images: Tensor, shift: Tensor) -> Tensor:
-    """Turn the hue of ``images`` (B, 3, H, W) by ``shift`` (B,) turns; value and saturation stay.
+def shift_hue_(images: Tensor, shift: Tensor) -> Tensor:
+    """Turn the hue of ``images`` (B, 3, H, W) by ``shift`` (B,) turns, in place; value and saturation stay.
 
     The round trip through HSV in one pass, for shifts of up to one turn. Branches are float arithmetic:
     on a CPU, boolean masks and ``torch.where`` are more than ten times slower than additions.
     """
     red, green, blue = images.unbind(dim=1)
-    high = torch.maximum(torch.maximum(red, green), blue)
-    low = torch.minimum(torch.minimum(red, green), blue)
+    high, low = images.amax(dim=1), images.amin(dim=1)
     chroma = high - low
     red_leads = (red - high).sign_().add_(1)  # 1 where red is the largest, else 0
     green_leads = (green - high).sign_().add_(1)
     hue = torch.lerp((red - green).add_(chroma, alpha=4), (blue - red).add_(chroma, alpha=2), green_leads)
-    hue = torch.lerp(hue, green - blue, red_leads).div_((6 * chroma).clamp_(min=1e-12))  # in turns, from -1/6
-    sixths = hue.add_(to_device(images.device, shift + 2)[:, None, None]).frac_().mul_(6)
-    shares = [(sixths - at).abs_().sub_(1).clamp_(0, 1) for at in (3, 2, 4)]
-    return torch.stack(
-        [
-            torch.addcmul(low, chroma, shares[0]),
-            torch.addcmul(high, chroma, shares[1], value=-1),
-            torch.addcmul(high, chroma, shares[2], value=-1),
-        ],
-        dim=1,
-    )
+    hue.lerp_(green - blue, red_leads).div_((6 * chroma).clamp_(min=1e-12))  # in turns, from -1/6
+    sixths = hue.add_((shift + 2)[:, None, None]).frac_().mul_(6)
+    # How far each channel lies below the highest one, in shares of the chroma.
+    channels = torch.tensor([[3.0, 2.0, 4.0], [-1.0, 1.0, 1.0], [2.0, -1.0, -1.0]])
+    at, sign, offset = to_device(images.device, channels)[..., None, None]
+    below = (sixths[:, None] - at).abs_().mul_(sign).add_(offset).clamp_(0, 1)
+    return torch.sub(high[:, None], below.mul_(chroma[:, None]), out=images)

@@ -38,13 +38,18 @@ def rand_augment(images: Tensor, n_ops: int, magnitude: int, generator: Generato
     Returns:
         float32 (B, 3, S, S) in [0, 1]; ``images`` stay as they were.
     """
-    shape = (n_ops, len(images))
-    drawn = torch.randint(len(OPERATIONS), shape, generator=generator)
-    signs = torch.randint(2, shape, generator=generator).double() * 2 - 1
     images = images.clone()
-    for operation, level in zip(drawn, signs * (magnitude / MAX_MAGNITUDE), strict=True):
+    operations, levels = draw_operations(len(images), n_ops, magnitude, generator)
+    for operation, level in zip(operations.T, levels.T, strict=True):
         apply_operations_(images, operation, level)
     return images
+
+
+def draw_operations(n: int, n_ops: int, magnitude: int, generator: Generator) -> tuple[Tensor, Tensor]:
+    """Operations int64 and levels float64 of ``n`` images, each (n, n_ops), see :func:`apply_operations_`."""
+    drawn = torch.randint(len(OPERATIONS), (n_ops, n), generator=generator)
+    signs = torch.randint(2, (n_ops, n), generator=generator).double() * 2 - 1
+    return drawn.T, signs.T * (magnitude / MAX_MAGNITUDE)
 
 
 def apply_operations_(images: Tensor, operation: Tensor, level: Tensor) -> Tensor:

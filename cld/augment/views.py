@@ -8,7 +8,7 @@ outside autocast.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 import numpy as np
@@ -18,11 +18,12 @@ from torch.nn import functional as F
 
 from cld.augment.colour import HUE, NEUTRAL, colour_jitter_, luma, solarize
 from cld.augment.erasing import erase_, sample_rectangles
-from cld.augment.per_sample import apply_where_, to_device
-from cld.augment.randaugment import rand_augment
+from cld.augment.per_sample import apply_where_, blend_where_, to_device
+from cld.augment.randaugment import apply_operations_, draw_operations
 
 CROP_RATIO = (3 / 4, 4 / 3)  # least and most width / height of a crop
 CROP_ATTEMPTS = 10  # to draw a crop that lies in the image
+CACHED = 2**19  # values that a CPU changes in one go: about what its cache holds
 BAND = 16  # output pixels that are resampled together: small matrices, few of whose weights are zero
 
 
@@ -64,7 +65,11 @@ class Augment:
         n, height, width, _ = images.shape
         crops = sample_crops(n, height, width, self.settings["crop_scale"], generator)
         flip = _chosen(self.settings["flip_p"], n, generator)
-        return self._changed(resized_crop(images, crops, flip, self.image_size), generator)
+
+        def start(part: slice) -> Tensor:
+            return resized_crop(images[part], crops[part], flip[part], self.image_size)
+
+        return self._views(start, n, images.device, generator)
 
     def of_crops(self, crops: Tensor, generator: Generator) -> Tensor:
         """Views of crops that are cut out and resized already: the rest of the operations.
@@ -76,15 +81,27 @@ class Augment:
         Returns:
             As a call.
         """
-        views = _to_float(crops)
-        apply_where_(
-            views, _chosen(self.settings["flip_p"], len(crops), generator), partial(torch.flip, dims=[3])
-        )
-        return self._changed(views, generator)
+        flip = to_device(crops.device, _chosen(self.settings["flip_p"], len(crops), generator))
 
-    def _changed(self, views: Tensor, generator: Generator) -> Tensor:
-        """What follows cropping and flipping, in place where it can be."""
-        n, settings = len(views), self.settings
+        def start(part: slice) -> Tensor:
+            views, mirrored = crops[part], flip[part, None, None, None]
+            return _to_float(torch.where(mirrored, views.flip(2), views))
+
+        return self._views(start, len(crops), crops.device, generator)
+
+    def _views(
+        self, start: Callable[[slice], Tensor], n: int, device: torch.device, generator: Generator
+    ) -> Tensor:
+        """Views of what ``start`` makes of each part of the ``n`` images."""
+        changes = self._draw(n, generator)
+        size = n if device.type != "cpu" else max(1, CACHED // (3 * self.image_size**2))
+        parts = [slice(at, at + size) for at in range(0, n, size)]
+        views = [self._changed(start(part), {key: c[part] for key, c in changes.items()}) for part in parts]
+        return views[0] if len(views) == 1 else torch.cat(views)
+
+    def _draw(self, n: int, generator: Generator) -> dict[str, Tensor]:
+        """What follows cropping and flipping, for each of ``n`` views, on the CPU."""
+        settings = self.settings
 
         def uniform(low: float | Tensor, high: float | Tensor, *shape: int) -> Tensor:
             return low + (high - low) * torch.rand(shape, generator=generator)
@@ -93,24 +110,35 @@ class Augment:
             return _chosen(probability, n, generator)
 
         factors = uniform(self.lowest, self.highest, n, 4)
-        factors = torch.where(chosen(settings["jitter_p"])[:, None], factors, self.neutral)
-        colour_jitter_(views, factors, order=torch.rand(n, 4, generator=generator).argsort(dim=1))
-
-        n_ops, magnitude = settings["randaugment"]["n_ops"], settings["randaugment"]["magnitude"]
-        if n_ops:
-            views = rand_augment(views, n_ops, magnitude, generator)
-
-        apply_where_(views, chosen(settings["grayscale_p"]), luma)
-
-        sigma = uniform(*settings["blur_sigma"], n)
-        blur = partial(gaussian_blur, radius=self.blur_radius)
-        apply_where_(views, chosen(settings["blur_p"]), blur, sigma)
-        apply_where_(views, chosen(settings["solarize_p"]), solarize)
-        views = standardise_(views, self.mean, self.std)
-        if settings["erasing_p"]:  # nothing is drawn for a switched-off operation
+        changes = {
+            "factors": torch.where(chosen(settings["jitter_p"])[:, None], factors, self.neutral),
+            "order": torch.rand(n, 4, generator=generator).argsort(dim=1),
+        }
+        if settings["randaugment"]["n_ops"]:  # nothing is drawn for a switched-off operation
+            changes["operations"], changes["levels"] = draw_operations(
+                n, **settings["randaugment"], generator=generator
+            )
+        changes["grey"] = chosen(settings["grayscale_p"])
+        changes["sigma"] = uniform(*settings["blur_sigma"], n)
+        changes["blurred"] = chosen(settings["blur_p"])
+        changes["solarised"] = chosen(settings["solarize_p"])
+        if settings["erasing_p"]:
             rectangles = sample_rectangles(n, self.image_size, generator)
-            views = erase_(views, rectangles * chosen(settings["erasing_p"])[:, None])
-        return views
+            changes["erased"] = rectangles * chosen(settings["erasing_p"])[:, None]
+        return changes
+
+    def _changed(self, views: Tensor, changes: Mapping[str, Tensor]) -> Tensor:
+        """Apply what was drawn, in place where it can be."""
+        colour_jitter_(views, changes["factors"], changes["order"])
+        if "operations" in changes:
+            for operation, level in zip(changes["operations"].T, changes["levels"].T, strict=True):
+                apply_operations_(views, operation, level)
+        blend_where_(views, changes["grey"], luma)
+        blur = partial(gaussian_blur, radius=self.blur_radius)
+        apply_where_(views, changes["blurred"], blur, changes["sigma"])
+        blend_where_(views, changes["solarised"], solarize)
+        views = standardise_(views, self.mean, self.std)
+        return erase_(views, changes["erased"]) if "erased" in changes else views
 
 
 def normalise(images: Tensor, mean: Sequence[float], std: Sequence[float], size: int | None = None) -> Tensor:

@@ -11,7 +11,7 @@ from torch import Generator
 from torchvision import transforms
 from torchvision.transforms.v2 import functional as tv
 
-from cld.augment.colour import HUE, NEUTRAL, colour_jitter_, luma, shift_hue, solarize
+from cld.augment.colour import HUE, NEUTRAL, colour_jitter_, luma, shift_hue_, solarize
 from cld.augment.views import (
     Augment,
     gaussian_blur,
@@ -98,7 +98,7 @@ def test_each_sample_has_its_own_factors_and_order():
 
 def test_hue_shifts_of_a_full_turn_change_nothing():
     images = floats(6, 5)
-    shifted = shift_hue(images, torch.tensor([-1.0, 1.0, 0.0] * 2))
+    shifted = shift_hue_(images.clone(), torch.tensor([-1.0, 1.0, 0.0] * 2))
     torch.testing.assert_close(shifted, images, rtol=0, atol=1e-5)
 
 
@@ -271,6 +271,19 @@ def test_the_generators_state_decides_and_no_other():
     assert torch.equal(first, views(settings, images, seed=5))
     assert torch.equal(before, torch.get_rng_state())
     assert not torch.equal(first, views(settings, images, seed=6))
+
+
+def test_the_parts_that_fit_the_cache_make_no_difference(monkeypatch):
+    images = pixels(9, 12, 12)
+    changes = {
+        "blur_p": 0.5,
+        "solarize_p": 0.5,
+        "erasing_p": 0.5,
+        "randaugment": {"n_ops": 2, "magnitude": 9},
+    }
+    whole = views(MOCO | changes, images)
+    monkeypatch.setattr("cld.augment.views.CACHED", 2 * 3 * 12 * 12)
+    torch.testing.assert_close(views(MOCO | changes, images), whole)
 
 
 def test_samples_of_one_image_differ():
