@@ -49,7 +49,7 @@ class Backbone:
 
 def shown(place: str, prefix: str) -> str:
     """A backbone's place and prefix as a message shows them."""
-    return f"{place}: {prefix or 'bare names'}" if place else prefix or "bare names"
+    return f"{place}: {prefix or 'names without prefix'}" if place else prefix or "names without prefix"
 
 
 def choose_backbone(

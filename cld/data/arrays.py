@@ -18,6 +18,9 @@ from cld.data.store_format import (
 )
 from cld.runtime.errors import InputError
 
+#: Pixels whose levels are counted at a time, which takes eight bytes for each.
+COUNTED = 2**22
+
 
 @dataclass(frozen=True)
 class Split:
@@ -100,7 +103,11 @@ def channel_statistics(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Mean and standard deviation per channel, in [0, 1], of uint8 images (N, H, W, 3)."""
     # from the 256-bin histogram of each channel: exact, without a float copy of the images
     levels = np.arange(256) / 255
-    counts = np.stack([np.bincount(images[..., channel].ravel(), minlength=256) for channel in range(3)])
+    counts = np.zeros((3, 256), np.int64)
+    step = max(1, COUNTED // images[0, ..., 0].size)
+    for start in range(0, len(images), step):
+        some = images[start : start + step]
+        counts += [np.bincount(some[..., channel].ravel(), minlength=256) for channel in range(3)]
     weights = counts / counts.sum(axis=1, keepdims=True)
     mean = weights @ levels
     return mean, np.sqrt(np.maximum(weights @ levels**2 - mean**2, 0))

@@ -15,15 +15,19 @@ from cld.knn_vote import knn_classify
 def score_pixel_knn(store: str, settings: Mapping) -> dict:
     """Classify a split by the cosine of pixels that are standardised per channel.
 
-    Of a split with more than ``max_images`` a random sample takes part, the same every time.
+    Of a split with more than ``max_images`` a random sample takes part, the same every time. Of fewer than
+    ``k`` training images all vote, which is said; ``details`` have the number.
 
     Raises:
-        InputError: the labels do not suit, see :mod:`cld.evaluation.labels`, or there are no ``k`` images.
+        InputError: the labels do not suit, see :mod:`cld.evaluation.labels`.
     """
     info, most = read_info(store), settings["max_images"]
     labels, train_labels = neighbour_labels(store, settings["split"], "train")
     n_neighbours = min(len(train_labels), most["train"])
-    require_within("pixel_knn.k", settings["k"], n_neighbours, "the neighbours in split 'train'")
+    require_within("pixel_knn.k", settings["k"], np.inf, "the neighbours in split 'train'")
+    if (k := settings["k"]) > n_neighbours:  # a small store has a card, too
+        print(f"{store}: pixel_knn.k {k}: all {n_neighbours} neighbours vote, there are no more", flush=True)
+        k = n_neighbours
 
     def pixels(split: str, labels: np.ndarray, most: int) -> tuple[torch.Tensor, np.ndarray]:
         rows = np.arange(len(labels))
@@ -35,6 +39,8 @@ def score_pixel_knn(store: str, settings: Mapping) -> dict:
 
     train, train_labels = pixels("train", train_labels, most["train"])
     queries, labels = pixels(settings["split"], labels, most["test"])
-    k, temperature = settings["k"], settings["temperature"]
+    temperature = settings["temperature"]
     ranked = knn_classify(train, torch.from_numpy(train_labels), queries, len(info.classes), k, temperature)
-    return {"run": None, "seed": None, **accuracy(ranked, labels), "settings": dict(settings)}
+    grades = accuracy(ranked, labels)
+    details = {**grades["details"], "k": k}
+    return {"run": None, "seed": None, **grades, "details": details, "settings": dict(settings)}

@@ -73,6 +73,8 @@ def writing(path: str | Path) -> Iterator[None]:
         # HDF5 tells the system's error in words, and as a RuntimeError where the file closes
         in_words = re.search(r"errno = (\d+)", str(error))
         code = int(in_words[1]) if in_words else getattr(error, "errno", None)
+        if "inline_container" in str(error):  # PyTorch tells no number where the disk takes no more
+            code = errno.ENOSPC
         fix = _FIXES.get(code)
         if fix is None:
             raise

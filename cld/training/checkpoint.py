@@ -15,6 +15,7 @@
 ==============  =====================================================================================
 """
 
+import errno
 import zipfile
 from pathlib import Path
 
@@ -49,6 +50,11 @@ def load_checkpoint(path: str | Path) -> dict:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # a damaged file can fail anywhere in the readers
         reason = str(error).strip().splitlines() or [type(error).__name__]
+        # the system's errors are no fault of the file, but that it was asked for a place that is none
+        if isinstance(error, MemoryError) or getattr(error, "errno", None) not in (None, errno.EINVAL):
+            raise InputError(
+                f"{path}: cannot be read ({reason[0]}); look to its disk, then run again"
+            ) from None
         raise InputError(f"{path}: cannot be read ({reason[0]}); delete it to train afresh") from None
     if not isinstance(content, dict) or (content.get("format"), content.get("version")) != (FORMAT, VERSION):
         raise InputError(f"{path}: not a {FORMAT} of version {VERSION}; delete it to train afresh")

@@ -10,10 +10,11 @@ from typing import NamedTuple
 
 import numpy as np
 
+from cld.config import load_dataset
 from cld.data import Split, StoreInfo
 from cld.runtime.errors import InputError
 from cld.runtime.progress import progress
-from data_prep.common.array_store import write_array_store
+from data_prep.common.array_store import require_memory, write_array_store
 from data_prep.common.boxes import Box
 from data_prep.common.build_record import BuildRecord, Problem, Target, problem
 from data_prep.common.image_files import EncodedImage, resized
@@ -42,7 +43,8 @@ def build_image_folder(root: str | Path, settings: Settings, target: Target, wor
             tried.
     """
     root = Path(root)
-    tree = read_tree(root)
+    source = load_dataset(target.preset, target.dataset)["source"]
+    tree = read_tree(root, f"data.paths.{source} of config/config.yaml")
     splits = split_tree(root, tree, settings)
     record = BuildRecord(root, target, settings, "images")
     for note in (*tree.notes, *leaks(root, splits)):
@@ -90,6 +92,11 @@ def _build_arrays(
     cut = partial(cut_square, record.root, side, settings.fit)
     arrays, names = {}, {}
     record.total = sum(map(len, splits.values()))
+    require_memory(
+        record.total * 3 * side**2,
+        f"{record.root}: {record.total} images of {side} x {side} pixels",
+        f"lower build.image_size of {record.target.dataset}, or set its build.kind to jpeg",
+    )
     with progress("read images", record.total, "images") as bar:
         for split, group in splits.items():
             # filled as they come: a list of squares would hold all of them twice

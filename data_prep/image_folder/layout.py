@@ -8,7 +8,6 @@ from cld.runtime.errors import InputError
 from data_prep.common.image_tree import class_folders, image_paths, left_out, loose_files
 from data_prep.common.source_files import is_folder
 
-CONFIG_KEY = "data.paths.folder of config/config.yaml"
 EXPECTED = "train/<class>/* and test/<class>/* (and val/<class>/*), train and val, or <class>/*"
 SPLITS = ("train", "val", "test")
 #: Names that a folder of a split might have; a class of such a name holds images, not folders.
@@ -32,22 +31,23 @@ class Tree:
     others: dict[str, list[Path]] = field(default_factory=dict)
 
 
-def read_tree(root: Path) -> Tree:
+def read_tree(root: Path, key: str) -> Tree:
     """List the images under ``root``.
+
+    Args:
+        key: what names it in the configuration, for messages.
 
     Raises:
         InputError: there is no such folder, or it is laid out otherwise; names what is expected.
     """
     if not is_folder(root):
-        raise InputError(f"{root}: no such folder; point {CONFIG_KEY} at the folder that holds {EXPECTED}")
+        raise InputError(f"{root}: no such folder; point {key} at the folder that holds {EXPECTED}")
     splits, notes = _splits(root)
     folders: dict[str | None, dict[str, Path]] = {}
     for split, folder in splits.items():
         folders[split] = _by_class(folder)
         if not folders[split]:
-            raise InputError(
-                f"{folder}: no folders of classes; {CONFIG_KEY} names a folder that holds {EXPECTED}"
-            )
+            raise InputError(f"{folder}: no folders of classes; {key} names a folder that holds {EXPECTED}")
         if n_loose := loose_files(folder):
             notes.append(f"files in {folder.name} itself, in no class, were left alone: {n_loose}")
     classes = sorted(set().union(*folders.values()))

@@ -1,5 +1,6 @@
 import errno
 import os
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,8 +10,10 @@ from torchvision.datasets import ImageFolder
 
 from cld.data import read_labels, read_split
 from cld.runtime.errors import InputError
+from data_prep.common import array_store
 from data_prep.common.settings import settings_from
 from data_prep.image_folder.build import build_image_folder
+from data_prep.image_folder.layout import read_tree
 
 CLASSES = ("apple", "Pear", "fig")  # capitals sort before small letters, as in torchvision
 
@@ -240,7 +243,7 @@ def test_a_folder_without_two_classes_is_named(tmp_path, target, files, message)
     for seed, name in enumerate(files or ()):
         write(tmp_path / "photos" / name, seed=seed)
     with pytest.raises(InputError, match=message):
-        build_image_folder(tmp_path / "photos", settings(), target, workers=1)
+        build_image_folder(tmp_path / "photos", settings(), replace(target, dataset="folder"), workers=1)
 
 
 def test_a_folder_that_cannot_be_listed_is_named(plain_folder, target, monkeypatch):
@@ -271,3 +274,20 @@ def test_a_validation_share_of_less_than_an_image_is_named(split_folder, target)
 def test_mean_and_std_are_those_of_the_settings(split_folder, target):
     info = build_image_folder(split_folder, settings(mean=[0.5] * 3, std=[0.25] * 3), target, workers=1)
     assert (info.mean, info.std) == ((0.5,) * 3, (0.25,) * 3)
+
+
+def test_images_that_do_not_fit_into_memory_are_refused_before_they_are_read(
+    split_folder, target, tmp_path, monkeypatch
+):
+    (tmp_path / "meminfo").write_text("MemTotal: 9000 kB\nMemAvailable:    2000 kB\n")
+    monkeypatch.setattr(array_store, "MEMINFO", tmp_path / "meminfo")
+    with pytest.raises(
+        InputError, match=r"24 images of 300 x 300 pixels take 0\.0 GB .*; lower build\.image_size"
+    ):
+        build_image_folder(split_folder, settings(image_size=300), target, workers=1)
+    assert build_image_folder(split_folder, settings(image_size=30), target, workers=1).image_size == 30
+
+
+def test_a_second_folder_is_named_by_its_own_key(tmp_path):
+    with pytest.raises(InputError, match=r"point data\.paths\.birds of config/config\.yaml at the folder"):
+        read_tree(tmp_path / "none", "data.paths.birds of config/config.yaml")

@@ -78,8 +78,9 @@ def text(path: str | Path, info: StoreInfo, figure: str, score: Mapping | None) 
     ]
     if score is not None:
         metrics, settings = score["metrics"], score["settings"]
+        k = score.get("details", {}).get("k", settings["k"])  # all there are, where they are few
         lines += [
-            f"- kNN on raw pixels ({settings['side']}×{settings['side']}, k {settings['k']}): "
+            f"- kNN on raw pixels ({settings['side']}×{settings['side']}, k {k}): "
             f"top-1 {metrics['top1']:.1f} %, top-5 {metrics['top5']:.1f} %"
         ]
     what = "Objects" if info.has_objects else "Images"

@@ -364,7 +364,7 @@ BAD = {
     ),
     "a tensor missing": (
         without("layer3.0.bn1.bias"),
-        r"bare names is none of ours: it has no layer3\.0\.bn1\.bias",
+        r"names without prefix is none of ours: it has no layer3\.0\.bn1\.bias",
     ),
     "three stages": (
         {f"module.{name}": tensor for name, tensor in named("", NET).items() if "layer4" not in name},
@@ -432,8 +432,8 @@ def test_a_runs_own_checkpoint_is_named_as_such(tmp_path):
     ("changes", "message"),
     [
         ({"layout": "mocco"}, r"--layout mocco: unknown; choose one of auto, npid_cld, moco,"),
-        ({"layout": "moco"}, r"no network fits --layout moco; it has bare names"),
-        ({"prefix": "x."}, r"no network fits --prefix 'x\.'; it has bare names"),
+        ({"layout": "moco"}, r"no network fits --layout moco; it has names without prefix"),
+        ({"prefix": "x."}, r"no network fits --prefix 'x\.'; it has names without prefix"),
         ({"name": "A name"}, r"--name 'A name': give lower-case letters"),
         ({"overrides": {"backbone.width": 32}}, r"backbone\.width: is read from the file"),
         ({"overrides": {"head.kind": "mlp"}}, r"head\.kind: is read from the file"),
@@ -458,7 +458,9 @@ def test_the_command_imports_and_the_protocol_scores(tmp_path, tiny_store, monke
     torch.save(named("", CIFAR), tmp_path / "theirs.pth")
     cld_import(monkeypatch, tmp_path / "theirs.pth", tmp_path / "run")
     printed = capsys.readouterr().out
-    assert printed.startswith("torchvision (bare names): resnet18 [1, 1, 1, 1], width 8, stem small;")
+    assert printed.startswith(
+        "torchvision (names without prefix): resnet18 [1, 1, 1, 1], width 8, stem small;"
+    )
     assert printed.count("\n") == 1
     settings = {"k": 5, "temperature": None, "split": "test"}
     score = score_knn(tiny_store, settings, tmp_path / "run/checkpoint.pt", "cpu")

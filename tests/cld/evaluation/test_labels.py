@@ -73,7 +73,7 @@ def test_protocols_refuse_before_they_read_the_checkpoint(tmp_path, protocol):
     [
         ("knn", {"k": 7}, "knn.k 7 is outside 1..6, the neighbours in split 'train'"),
         ("knn", {"k": 0}, "knn.k 0 is outside 1..6"),
-        ("pixel_knn", {"k": 7}, "pixel_knn.k 7 is outside 1..6"),
+        ("pixel_knn", {"k": 0}, "pixel_knn.k 0 is outside 1.."),
         ("retrieval", {"k": 4}, "retrieval.k 4 is outside 1..3, the neighbours in split 'test'"),
         ("retrieval", {"from": "val"}, "no split 'val'; it has test, train"),
         ("nmi", {"groups": 5}, "nmi.groups 5 is outside 1..4, the images of split 'test'"),
@@ -85,3 +85,10 @@ def test_settings_that_do_not_fit_the_store(tmp_path, protocol, change, message)
     store = store_of(tmp_path / "s.h5", train=[0, 1] * 3, test=[0, 1] * 2)
     with pytest.raises(InputError, match=message):
         score_by(protocol, store, **change)
+
+
+def test_a_small_store_has_a_score_on_raw_pixels_with_all_its_neighbours(tmp_path, capsys):
+    store = store_of(tmp_path / "s.h5", train=[0, 1], test=[0, 1])
+    found = score_by("pixel_knn", store, k=20)
+    assert found["details"]["k"] == 2 and found["settings"]["k"] == 20
+    assert capsys.readouterr().out == f"{store}: pixel_knn.k 20: all 2 neighbours vote, there are no more\n"

@@ -2,6 +2,8 @@
 
 import os
 import pickle
+import resource
+import zipfile
 
 import pytest
 import torch
@@ -109,3 +111,27 @@ def test_the_encoder_comes_back_without_the_rest(tmp_path, tiny_run, precision):
     assert encoder(images).dtype == torch.float32
     torch.testing.assert_close(encoder(images).norm(dim=1), torch.ones(6))
     assert torch.equal(encoder.backbone(images), method.encoder.backbone(images))
+
+
+def test_a_disk_that_fills_while_a_checkpoint_is_written_is_one_line(saved, content):
+    before, limits = saved.read_bytes(), resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, limits[1]))
+    try:
+        with pytest.raises(InputError, match=r"checkpoint\.pt: cannot be written \(.*\); free some space"):
+            save_checkpoint(saved, {**content, "more": torch.zeros(10**5)})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert saved.read_bytes() == before and os.listdir(saved.parent) == ["checkpoint.pt"]
+
+
+@pytest.mark.parametrize(
+    "error", [OSError(5, "Input/output error"), OSError(37, "No locks"), MemoryError("8 GB")]
+)
+def test_a_good_checkpoint_is_not_to_be_deleted(saved, monkeypatch, error):
+    def fail(*args):
+        raise error
+
+    monkeypatch.setattr(zipfile.ZipFile, "testzip", fail)
+    with pytest.raises(InputError, match="cannot be read") as told:
+        load_checkpoint(saved)
+    assert "delete" not in str(told.value)
