@@ -1,9 +1,11 @@
 """The command line: ``cld COMMAND ...``, or ``python -m cld COMMAND ...``."""
 
+import os
 import sys
 from importlib import import_module
 
 from cld.runtime.errors import InputError, run_command
+from cld.runtime.files import matplotlib_folder
 
 #: Each command's module, whose ``main`` reads sys.argv, and what the command is for. Only the chosen
 #: command's module is imported: most of them need PyTorch, which takes seconds to load.
@@ -52,6 +54,8 @@ def dispatch() -> None:
     Raises:
         InputError: there is no such command, or the packages that it needs are not installed.
     """
+    # matplotlib's list of fonts: on the node's disk, also where a home cannot be written
+    os.environ.setdefault("MPLCONFIGDIR", matplotlib_folder())
     name = sys.argv[1] if len(sys.argv) > 1 else "--help"
     if name in ("-h", "--help"):
         print(usage())

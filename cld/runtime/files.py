@@ -109,6 +109,11 @@ def read_json(path: str | Path, fix: str) -> dict:
     return content
 
 
+def matplotlib_folder() -> str:
+    """A folder of the user's for what matplotlib keeps, on this machine's disk."""
+    return f"{tempfile.gettempdir()}/cld-matplotlib-{os.getuid()}"
+
+
 def _umask() -> int:
     mask = os.umask(0)
     os.umask(mask)

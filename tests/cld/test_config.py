@@ -441,3 +441,15 @@ def test_a_seed_that_none_can_take_is_refused(seed):
 def test_a_split_that_no_store_has_is_refused():
     with pytest.raises(InputError, match=r"train_on\.0: 'trian' is not one of"):
         config.load_run("demo", "cifar10", "npid", overrides={"train_on": ["trian"]})
+
+
+@pytest.mark.parametrize("key", ["gpu_model", "gres"])
+def test_a_gpu_whose_name_the_slurm_plugin_does_not_take_is_refused_at_the_start(key):
+    content = config.load_config()
+    for text in ("'a100'", "'gpu:a100:1'", "'a100' if attempt - 1 else 'h100'", 1):
+        config.validate({**content, "resources": {"pretrain": {key: text}}}, "config", "here")
+    wrong = {**content, "resources": {"pretrain": {key: "'gpu:nvidia_a100-sxm4-80gb:2'"}}}
+    with pytest.raises(
+        InputError, match=rf"here: resources\.pretrain\.{key}: .*by constraint \(docs/cluster\.md\)"
+    ):
+        config.validate(wrong, "config", "here")

@@ -1,7 +1,6 @@
 # Configuration, paths and wildcards. A path names its preset, so that results of two scales never mix.
 import os
 import sys
-import tempfile
 from pathlib import Path
 
 from snakemake.settings.types import DeploymentMethod
@@ -13,6 +12,7 @@ from cld.reporting.needed_runs import TABLE_OF_FIGURE, scores_of_evaluations
 from cld.reporting.tables.spec import table_names
 from cld.runtime import warm
 from cld.runtime.errors import InputError
+from cld.runtime.files import matplotlib_folder
 from cld.runtime.launch_command import container_command, launch_command, processes_of
 from cld.training.process_count import process_count_for, require_process_count
 from data_prep.common.settings import build_settings, generator_settings
@@ -62,7 +62,7 @@ for name, value in {
     "MALLOC_TRIM_THRESHOLD_": 8 << 30,
     "MALLOC_TOP_PAD_": 64 << 20,
     # matplotlib's list of fonts: on the node's disk, since jobs wait for each other's lock on it
-    "MPLCONFIGDIR": f"{tempfile.gettempdir()}/cld-matplotlib-{os.getuid()}",
+    "MPLCONFIGDIR": matplotlib_folder(),
 }.items():
     os.environ.setdefault(name, str(value))
 

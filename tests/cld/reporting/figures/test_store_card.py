@@ -3,6 +3,8 @@
 import hashlib
 import io
 import json
+import os
+import subprocess
 import sys
 
 import numpy as np
@@ -117,3 +119,13 @@ def test_the_command_shows_the_score_on_raw_pixels(small, tmp_path, monkeypatch)
     card.main()
     assert "kNN on raw pixels (32×32, k 20): top-1 12.3 %" in (tmp_path / "c.md").read_text()
     assert (tmp_path / "c.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_home_that_cannot_be_written_is_none_of_a_commands_business(small, tmp_path):
+    call = [sys.executable, "-m", "cld", "card", "--store", small, "--card", "c.md", "--figure", "c.png"]
+    environ = {key: value for key, value in os.environ.items() if key != "MPLCONFIGDIR"} | {
+        "HOME": "/proc/none"
+    }
+    done = subprocess.run(call, cwd=tmp_path, env=environ, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert (tmp_path / "c.png").exists()
