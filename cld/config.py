@@ -406,6 +406,16 @@ def load_run(
     return run
 
 
+def require_run(run: Mapping, where: str, fix: str) -> None:
+    """Check a run's configuration that was read from a file of results.
+
+    Raises:
+        InputError: it is none of this version; ``fix`` says what to do.
+    """
+    known = _read_yaml(SCHEMAS / "run.schema.yaml")["properties"]
+    validate({key: value for key, value in run.items() if key in known}, "run", where, fix)
+
+
 def require_fitting(run: Mapping, key_views: int, where: str) -> None:
     """Refuse values of a run's configuration that do not fit each other.
 

@@ -5,8 +5,9 @@ import pytest
 from hypothesis import settings
 from xdist.scheduler import LoadScopeScheduling
 
-#: Markers by folder. These tests take longest, so they begin first.
-MARKED = {"tests/slurm/": "slurm", "tests/workflow/": "workflow"}
+#: Markers by folder. These tests take longest, so they begin first; those of TOGETHER share fixtures.
+MARKED = {"tests/slurm/": "slurm", "tests/workflow/": "workflow", "tests/inputs/": "inputs"}
+TOGETHER = ("tests/slurm/", "tests/workflow/")
 
 # The same examples each time and no time limit per example: a busy machine fails no test.
 settings.register_profile("steady", deadline=None, derandomize=True)
@@ -41,7 +42,7 @@ class _ByFile(LoadScopeScheduling):
     """One process has all tests of a file, and all of the Slurm or workflow folder: they share fixtures."""
 
     def _split_scope(self, nodeid: str) -> str:
-        return next((folder for folder in MARKED if nodeid.startswith(folder)), nodeid.partition("::")[0])
+        return next((folder for folder in TOGETHER if nodeid.startswith(folder)), nodeid.partition("::")[0])
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -1,8 +1,10 @@
 """A tiny preset and what every step makes of it; commands run in this process as if each had its own."""
 
 import os
+import re
 import shutil
 import signal
+import subprocess
 import sys
 import tempfile
 import traceback
@@ -21,6 +23,7 @@ from PIL import Image
 
 from cld import config
 from cld.runtime.errors import run_command
+from cld.training.run_id import run_id
 
 #: Modules that have the folder of configuration files by name.
 WITH_CONFIG = (
@@ -56,14 +59,22 @@ class Outcome(NamedTuple):
     @property
     def fault(self) -> str | None:
         """What is wrong with it; None: a success, or status 2 and one line (and a list below it)."""
-        lines = self.stderr.splitlines()
+        lines = [line for line in self.stderr.splitlines() if not _BEGUN.match(line)]
         if self.status == 0:
             return f"{len(lines)} lines on stderr" if len(lines) > MOST_LINES else None
         if self.status != 2:
             return f"status {self.status}"
-        if not self.stderr.startswith("error: ") or not all(line.startswith("  ") for line in lines[1:]):
+        if (
+            not lines
+            or not lines[0].startswith("error: ")
+            or not all(line.startswith("  ") for line in lines[1:])
+        ):
             return f"{len(lines)} lines on stderr where one refuses"
         return None
+
+
+#: What a command says of work that it had begun before it met the bad input.
+_BEGUN = re.compile(r"(.*: \d+/\d+ .* \(.*\))|(begins .* on .*)|(note: .*)")
 
 
 class Hang(BaseException):
@@ -101,6 +112,14 @@ def command(*argv: str) -> Outcome:
             os.close(stderr)
         file.seek(0)
         return Outcome(status, file.read())
+
+
+def process(launcher: list[str], *argv: object) -> Outcome:
+    """Run a command in a process of its own."""
+    environ = os.environ | {"CLD_CONFIG": str(config.CONFIG), "PYTHONPATH": str(ROOT)}
+    command = [*launcher, *map(str, argv)]
+    done = subprocess.run(command, env=environ, capture_output=True, timeout=HANGS_AFTER_S)
+    return Outcome(done.returncode, done.stderr.decode(errors="replace"))
 
 
 def _status(main: Callable[[], None]) -> int | None:
@@ -178,28 +197,34 @@ class World:
         finally:
             path.write_bytes(good)
 
-    def build(self) -> None:
-        """Make everything, by the commands of the workflow."""
-        path = self.path
+    def build(self, *overrides: str) -> None:
+        """Make everything, by the commands of the workflow; ``run`` is one that the table asks for."""
+        path, self.run = self.path, run_id(config.load_run("tiny", "cifar10", "npid"))
         for source in ("cifar10", "voc"):
             self.made(
                 "data_prep", "generate", *self.tiny("--source", source), "--out", path(f"data/{source}")
             )
         for dataset, source in (("cifar10", "cifar10"), ("voc07", "voc")):
             self.made("data_prep", "build", *self.build_arguments(dataset, source, path(f"stores/{dataset}")))
-        self.made("cld", *self.train_arguments("npid", path("runs/r")))
+        self.made("cld", *self.train_arguments("npid", path(f"runs/{self.run}"), *overrides))
         self.made("cld", *self.train_arguments("npid", path("runs/r2"), "cld.weight=0.5"))
-        for run in ("r", "r2"):
+        for run in (self.run, "r2"):
             for protocol in ("knn", "unsupervised"):
                 score = path(f"scores/{run}/{protocol}.json")
                 self.made("cld", *self.evaluate_arguments(protocol, score, run=run))
         self.made("cld", *self.evaluate_arguments("pixel_knn", path("scores/cifar10/pixel_knn.json")))
-        store, run = path("stores/cifar10.h5"), path("runs/r/checkpoint.pt")
-        of_store, subset = self.tiny("--store", store), path("subset.json")
-        self.made("cld", "semisup", "subset", *of_store, "--share", "0.3", "--out", subset)
-        trial = ["--subset", subset, "--lr", "0.01", "--head-multiplier", "10", "--out", path("trial.json")]
-        self.made("cld", "semisup", "trial", *of_store, "--checkpoint", run, *trial)
-        self.made("cld", "export", run, "--preset", "tiny", "--out", path("exports/r"))
+        of_store = self.tiny("--store", path("stores/cifar10.h5"))
+        self.made("cld", "semisup", "subset", *of_store, "--share", "0.3", "--out", path("subset.json"))
+        self.made("cld", "semisup", "trial", *self.trial_arguments(path("trial.json")))
+        self.made(
+            "cld",
+            "export",
+            path(f"runs/{self.run}/checkpoint.pt"),
+            "--preset",
+            "tiny",
+            "--out",
+            path("exports/r"),
+        )
         self.write_odd_files()
 
     def write_odd_files(self) -> None:
@@ -210,12 +235,13 @@ class World:
         (odd / "bytes").write_bytes(bytes(range(256)) * 4)
         for name, source in {
             "x.h5": "stores/voc07.h5",
-            "x.pt": "runs/r/checkpoint.pt",
+            "x.pt": f"runs/{self.run}/checkpoint.pt",
             "x.json": "subset.json",
         }.items():
             shutil.copy(self.path(source), odd / name)
         (weights,) = self.path("exports/r").glob("*.pth")
         shutil.copy(weights, odd / "backbone.pth")
+        self.made("cld", "pack", "--out", odd / "r.tar.gz")
         for number in range(10):
             photo = self.folder / f"photos/{'ab'[number % 2]}/{number}.png"
             photo.parent.mkdir(parents=True, exist_ok=True)
@@ -236,19 +262,23 @@ class World:
         out = [f"--{kind}={out}{suffix}" for kind, suffix in _WRITTEN.items()]
         return self.tiny("--dataset", dataset, "--root", self.path(f"data/{source}"), *out)
 
-    def train_arguments(self, method: str, run: Path, *overrides: str) -> list:
+    def train_arguments(self, method: str, run: Path, *overrides: str, dataset: str = "cifar10") -> list:
         """Of ``cld``."""
-        store = self.path("stores/cifar10.h5")
-        arguments = ["--dataset", "cifar10", "--method", method, "--store", store, "--run-dir", run]
+        store = self.path(f"stores/{dataset}.h5")
+        arguments = ["--dataset", dataset, "--method", method, "--store", store, "--run-dir", run]
         return ["train", *self.tiny(*arguments), "--device", "cpu", *overrides]
 
-    def evaluate_arguments(
-        self, protocol: str, score: Path, dataset: str = "cifar10", run: str = "r"
-    ) -> list:
+    def evaluate_arguments(self, protocol: str, score: Path, dataset: str = "cifar10", run: str = "") -> list:
         """Of ``cld``."""
         subject = ["--store", self.path(f"stores/{dataset}.h5")]
-        subject += ["--checkpoint", self.path(f"runs/{run}/checkpoint.pt")]
+        subject += ["--checkpoint", self.path(f"runs/{run or self.run}/checkpoint.pt")]
         return ["evaluate", protocol, *self.tiny(*subject, "--score", score)]
+
+    def trial_arguments(self, out: Path) -> list:
+        """Of ``cld semisup trial``."""
+        subject = ["--store", self.path("stores/cifar10.h5"), "--subset", self.path("subset.json")]
+        subject += ["--checkpoint", self.path(f"runs/{self.run}/checkpoint.pt"), "--device", "cpu"]
+        return self.tiny(*subject, "--lr", "0.01", "--head-multiplier", "10", "--out", out)
 
 
 _WRITTEN = {"store": ".h5", "manifest": ".manifest.csv", "report": ".report.md"}

@@ -2,6 +2,7 @@
 
 import argparse
 import re
+import warnings
 import zipfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -80,6 +81,10 @@ def read_weights(path: str | Path) -> WeightsFile:
     for place, tensors in _state_dicts(content, "", _DEPTH):
         file.originals[place] = originals = _by_unwrapped_name(path, tensors)
         file.state_dicts[place] = {name: tensors[theirs].detach() for name, theirs in originals.items()}
+    for tensors in file.state_dicts.values():
+        for name, tensor in tensors.items():
+            if tensor.layout is not torch.strided or tensor.is_complex():
+                raise InputError(f"{path}: {name} is sparse or complex; save it as plain numbers")
     if not file.state_dicts:
         held = ", ".join(map(str, list(content)[:3])) or "nothing"
         raise InputError(f"{path}: holds no weights (only {held}); name a checkpoint of a network")
@@ -100,7 +105,7 @@ def _load_torch(path: Path) -> object:
             with zipfile.ZipFile(path) as archive:
                 if damaged := archive.testzip():
                     raise ValueError(f"wrong checksum of {damaged}")
-        with torch.serialization.safe_globals(allowed):
+        with torch.serialization.safe_globals(allowed), warnings.catch_warnings(action="ignore"):
             return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # a file that is no checkpoint can fail anywhere in the readers
         held = None

@@ -39,6 +39,19 @@ SPLITS = ("train", "unlabelled", "val", "test")
 """The order in which splits are listed; HDF5 has none."""
 #: Side of what a network sees of JPEGs, which differ in size.
 JPEG_SIDE = 224
+_LAYOUT = {
+    "images": ("u1", (None, None, None, 3)),
+    "jpeg": ("u1", (None,)),
+    "offsets": ("i8", (None,)),
+    "sha256": ("u1", (None, 32)),
+    "labels": ("i8", (None,)),
+    "boxes": ("f4", (None, 4)),
+    "box_labels": ("i8", (None,)),
+    "difficult": ("u1", (None,)),
+    "truncated": ("u1", (None,)),
+    "box_offsets": ("i8", (None,)),
+}
+"""Each dataset's type and shape; None: any number."""
 
 
 @dataclass(frozen=True)
@@ -182,6 +195,7 @@ def open_store(path: str | Path) -> Iterator[h5py.File]:
                 raise InputError(
                     f"{path}: not a {FORMAT} of version {VERSION}; build it again, or name another"
                 )
+            _require_layout(store)
             yield store
     except InputError:
         raise
@@ -239,3 +253,36 @@ def read_labels(path: str | Path, split: str) -> np.ndarray:
 
 def _place(split: str) -> tuple[int, str]:
     return (SPLITS.index(split) if split in SPLITS else len(SPLITS), split)
+
+
+def _require_layout(store: h5py.File) -> None:
+    """Check that a file has what the layout names; what is in it, the checksums hold.
+
+    Raises:
+        ValueError: names what it has not.
+    """
+    attributes, required = (
+        store.attrs,
+        {ARRAYS: {"images", "labels"}, JPEG: {"jpeg", "offsets", "sha256", "labels"}},
+    )
+    for name in ("kind", "dataset", "preset", "classes", "sources", "config", "checksum"):
+        if not isinstance(attributes.get(name), str):
+            raise ValueError(f"its attribute {name} is missing or no text")
+    for name in ("mean", "std"):
+        if not (np.shape(values := attributes.get(name)) == (3,) and np.isfinite(values).all()):
+            raise ValueError(f"its attribute {name} is no three numbers")
+    if attributes["kind"] not in required or "train" not in store:
+        raise ValueError("it is of no known kind, or has no split 'train'")
+    for split, group in store.items():
+        if not isinstance(group, h5py.Group) or not required[attributes["kind"]] <= set(group):
+            raise ValueError(f"split '{split}' is incomplete")
+        for name in group.keys() & _LAYOUT.keys():
+            kind, shape = _LAYOUT[name]
+            found = getattr(group[name], "shape", ())
+            fits = len(found) == len(shape) and all(n in (None, m) for n, m in zip(shape, found, strict=True))
+            if not fits or group[name].dtype != kind:
+                raise ValueError(f"{split}/{name} is of another type or shape")
+        n = len(group["labels"])
+        counts = {"images": n, "offsets": n + 1, "sha256": n, "box_offsets": n + 1}
+        if n == 0 or any(name in group and len(group[name]) != count for name, count in counts.items()):
+            raise ValueError(f"split '{split}' has not as many images as labels")

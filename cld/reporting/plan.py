@@ -11,9 +11,7 @@ from functools import cache, cached_property
 from pathlib import Path
 from statistics import median
 
-import yaml
-
-from cld.config import load_preset, load_protocol
+from cld.config import load_preset, load_protocol, read_yaml, require_run
 from cld.data import read_info
 from cld.data.store_format import view_side
 from cld.evaluation.protocol_names import STORE_PROTOCOLS
@@ -267,7 +265,9 @@ def _recorded_speeds(preset: str, folder: Path) -> list[float]:
         config = path.with_name("config.yaml")
         seconds = job_seconds(folder / f"benchmarks/pretrain/{path.parent.name}.tsv")
         if seconds and config.is_file():
-            work = _run_macs(preset, folder, yaml.safe_load(config.read_text(encoding="utf-8")))
+            run = read_yaml(config)
+            require_run(run, str(config), "delete its folder, or put the file back")
+            work = _run_macs(preset, folder, run)
             speeds += [work / seconds] if work else []
     return speeds
 

@@ -16,17 +16,21 @@
 """
 
 import errno
+import warnings
 import zipfile
 from pathlib import Path
 
 import torch
 
+from cld.config import require_run
 from cld.methods.encoder import Encoder, build_encoder
 from cld.runtime.errors import InputError
 from cld.runtime.files import atomic_path
 
 FORMAT = "cld-checkpoint"
 VERSION = 1
+#: What parts are, where a file has them.
+_PARTS = {"config": dict, "encoder": dict, "method": dict, "rows": list, "step": int, "provenance": dict}
 
 
 def save_checkpoint(path: str | Path, content: dict) -> None:
@@ -47,7 +51,8 @@ def load_checkpoint(path: str | Path) -> dict:
         with zipfile.ZipFile(path) as archive:  # PyTorch writes checksums and does not look at them
             if damaged := archive.testzip():
                 raise ValueError(f"wrong checksum of {damaged}")
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings(action="ignore"):  # about files that are then refused
+            content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # a damaged file can fail anywhere in the readers
         reason = str(error).strip().splitlines() or [type(error).__name__]
         # the system's errors are no fault of the file, but that it was asked for a place that is none
@@ -56,8 +61,25 @@ def load_checkpoint(path: str | Path) -> dict:
                 f"{path}: cannot be read ({reason[0]}); look to its disk, then run again"
             ) from None
         raise InputError(f"{path}: cannot be read ({reason[0]}); delete it to train afresh") from None
-    if not isinstance(content, dict) or (content.get("format"), content.get("version")) != (FORMAT, VERSION):
+    marks = [content.get(key) for key in ("format", "version")] if isinstance(content, dict) else []
+    if list(map(repr, marks)) != [repr(FORMAT), repr(VERSION)]:  # of values of any kind
         raise InputError(f"{path}: not a {FORMAT} of version {VERSION}; delete it to train afresh")
+    for part, kind in _PARTS.items():
+        if not isinstance(content.get(part, kind()), kind):
+            raise InputError(f"{path}: its part '{part}' is damaged; delete it to train afresh")
+    return content
+
+
+def load_run_checkpoint(path: str | Path) -> dict:
+    """Read the checkpoint of a run, or of one that is under way.
+
+    Raises:
+        InputError: see :func:`load_checkpoint`; or its configuration is none of this version.
+    """
+    content = load_checkpoint(path)
+    if "config" not in content:
+        raise InputError(f"{path}: holds no 'config'; name a run's checkpoint.pt")
+    require_run(content["config"], str(path), "train or import it again by this version")
     return content
 
 
@@ -84,7 +106,7 @@ def load_encoder(path: str | Path, device: str | torch.device = "cpu") -> tuple[
         InputError: see :func:`load_checkpoint`; or it is no run's, or its weights are of another architecture
             than its configuration.
     """
-    checkpoint = load_checkpoint(path)
+    checkpoint = load_run_checkpoint(path)
     try:
         encoder = build_encoder(checkpoint["config"])
         encoder.load_state_dict(checkpoint["encoder"])

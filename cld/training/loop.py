@@ -42,7 +42,7 @@ from cld.runtime.lock import POLL_S, Lock
 from cld.runtime.progress import progress
 from cld.runtime.provenance import provenance
 from cld.runtime.signals import stop_signal
-from cld.training.checkpoint import load_checkpoint
+from cld.training.checkpoint import load_run_checkpoint
 from cld.training.log import TrainingLog
 from cld.training.precision import resolve_precision
 from cld.training.process_count import require_process_count
@@ -154,7 +154,7 @@ def remove_replaced(final: Path, before: float, subject: Mapping) -> None:
     """
     if not final.exists():
         return
-    checkpoint = load_checkpoint(final)
+    checkpoint = load_run_checkpoint(final)
     rows = checkpoint["rows"]
     ended = rows[-1]["ended"] if rows else final.stat().st_mtime
     if ended < before or subject_of(checkpoint)["store"] != subject["store"]:
@@ -169,7 +169,7 @@ def complete_files(run_dir: Path, subject: Mapping) -> None:
     Raises:
         InputError: the checkpoint cannot be read, or is of another subject.
     """
-    checkpoint = load_checkpoint(run_dir / FINAL)
+    checkpoint = load_run_checkpoint(run_dir / FINAL)
     require_same_subject(run_dir / FINAL, subject_of(checkpoint), subject)
     if not (run_dir / CONFIG).exists():
         write_config(run_dir, checkpoint["config"])

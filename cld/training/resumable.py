@@ -13,7 +13,7 @@ from cld.config import flat
 from cld.runtime.distributed import all_reduce_max, barrier, broadcast_object, print_rank0, rank
 from cld.runtime.errors import InputError
 from cld.runtime.signals import stop_signal
-from cld.training.checkpoint import load_checkpoint, save_checkpoint
+from cld.training.checkpoint import load_checkpoint, load_run_checkpoint, save_checkpoint
 
 
 class Resumable:
@@ -46,7 +46,7 @@ class Resumable:
             for leftover in self.path.parent.glob(f".{self.path.stem}.*.tmp.*"):
                 leftover.unlink()
             if self.path.exists():
-                state = load_checkpoint(self.path)
+                state = (load_run_checkpoint if self.subject_of else load_checkpoint)(self.path)
                 theirs = self.subject_of(state) if self.subject_of else state.get("subject", {})
                 require_same_subject(self.path, theirs, self.subject)
         return broadcast_object(state)

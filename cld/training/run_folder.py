@@ -5,6 +5,7 @@ import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from cld.runtime.errors import InputError
 from cld.runtime.files import write_text
 
 CONFIG = "config.yaml"
@@ -39,9 +40,21 @@ def write_log(log: Path, rows: Sequence[Mapping[str, float]]) -> None:
 
 
 def log_rows(log: Path) -> list[dict[str, str]]:
-    """Read a ``log.csv``, one row an epoch; empty where there is none."""
+    """Read a ``log.csv``, one row an epoch; empty where there is none.
+
+    Raises:
+        InputError: it is no log.
+    """
     try:
         with open(log, newline="", encoding="utf-8") as file:
-            return list(csv.DictReader(file))
+            rows = list(csv.DictReader(file))
+        for row in rows:
+            if not row.keys() >= set(COLUMNS):
+                raise ValueError("columns are missing")
+            for value in row.values():
+                float(value or "nan")
     except FileNotFoundError:
         return []
+    except (ValueError, TypeError, csv.Error) as error:
+        raise InputError(f"{log}: is damaged ({error}); delete it: training writes it again") from None
+    return rows

@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Iterator
 
 import pytest
-from tiny_world import Outcome, World, command
+from tiny_world import Outcome, World, command, process
 
 
 @pytest.fixture(scope="session")
@@ -27,10 +27,11 @@ class Tried:
     def __init__(self, world: World):
         self.world, self.statuses, self.faults = world, [], []
 
-    def __call__(self, what: object, *argv: object) -> Outcome:
-        done, out = command(*argv), self.world.out
+    def __call__(self, what: object, *argv: object, launcher: list[str] | None = None) -> Outcome:
+        done, out = (process(launcher, *argv) if launcher else command(*argv)), self.world.out
         self.statuses.append(done.status)
         left = [path for path in out.rglob("*") if path.is_file()] if done.status else []
+        left = [path for path in left if ".report." not in path.name]  # which say what was bad
         left += [*self.world.folder.rglob(".*.tmp*"), *self.world.folder.rglob(".*.partial")]
         fault = done.fault or (left and f"left {', '.join(map(str, left))}")
         for path in left:

@@ -1,10 +1,11 @@
 """Class-balanced subsets of the training images, and images held out to choose a trial by."""
 
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 
+from cld.config import validate
 from cld.data import read_info
 from cld.evaluation.labels import complete_labels
 from cld.runtime.errors import InputError
@@ -80,14 +81,15 @@ def read_subset(path: str | Path, store: str | Path) -> Subset:
     Raises:
         InputError: the file is missing, is no subset, or is of another store.
     """
-    content = read_json(path, "draw it again by the command subset")
-    if set(content) != {"format", *(field.name for field in fields(Subset))}:
-        raise InputError(f"{path}: is no subset; draw it again by the command subset")
+    content = read_json(path, fix := "draw it again by the command subset")
+    validate(content, "subset", str(path), fix)
     subset = Subset(**{name: value for name, value in content.items() if name != "format"})
-    checksum = read_info(store).checksum
+    checksum = (info := read_info(store)).checksum
     if subset.data != checksum:
         raise InputError(
             f"{path}: is of another store ({subset.data[:12]} there, {checksum[:12]} of {store}); "
             "draw it again"
         )
+    if max(subset.train + subset.held_out) >= info.sizes["train"]:
+        raise InputError(f"{path}: names images that {store} has not; {fix}")
     return subset

@@ -1,10 +1,11 @@
 """The choice among a grid of trials: held-out training images decide, and the winner alone is tested."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, fields
+from dataclasses import asdict
 from itertools import product
 from pathlib import Path
 
+from cld.config import validate
 from cld.data import read_info
 from cld.data.features import extract_features
 from cld.evaluation.accuracy import accuracy, by_logits
@@ -26,9 +27,8 @@ def read_trial(path: str | Path) -> Trial:
     Raises:
         InputError: the file is missing or is no trial's.
     """
-    content = read_json(path, "run the trial again")
-    if set(content) != {field.name for field in fields(Trial)}:
-        raise InputError(f"{path}: is no trial's report; name those of the command trial")
+    content = read_json(path, fix := "run the trial again")
+    validate(content, "trial", str(path), fix)
     return Trial(**content)
 
 

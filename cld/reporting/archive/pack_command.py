@@ -1,6 +1,5 @@
 """Pack a preset's results for others: ``cld pack --preset paper``."""
 
-import argparse
 import hashlib
 import io
 import json
@@ -15,6 +14,7 @@ from cld.reporting.needed_runs import TABLE_OF_FIGURE, needed_runs
 from cld.reporting.results_arguments import add_results_arguments
 from cld.reporting.style import TEXT_WIDTH, dataset_name, plt
 from cld.reporting.targets import FIGURE_KINDS, Targets, report_caption, tables
+from cld.runtime.arguments import ArgumentParser
 from cld.runtime.errors import InputError
 from cld.runtime.files import atomic_path
 from cld.runtime.provenance import provenance
@@ -29,7 +29,7 @@ def main() -> None:
     the figures that show images: no checkpoints and no stores. Where a dataset's images must not be passed
     on, the figure is replaced by a note; the CSV of what it shows stays.
     """
-    parser = argparse.ArgumentParser(prog="cld pack", description=main.__doc__)
+    parser = ArgumentParser(prog="cld pack", description=main.__doc__)
     add_results_arguments(parser)
     parser.add_argument("--out", type=Path, help="the archive; default: cld-<preset>.tar.gz")
     args = parser.parse_args()

@@ -1,6 +1,5 @@
 """Unpack the results that others have packed: ``cld unpack ARCHIVE``."""
 
-import argparse
 import gzip
 import hashlib
 import io
@@ -13,7 +12,9 @@ from pathlib import Path
 
 from cld.config import CONFIG, load_config, validate
 from cld.reporting.archive.layout import FORMAT, LIMIT, MANIFEST, MANIFEST_LIMIT, is_allowed
+from cld.reporting.results_arguments import folder
 from cld.reporting.tables.render import code_version
+from cld.runtime.arguments import ArgumentParser
 from cld.runtime.errors import InputError
 from cld.runtime.files import writing
 from cld.runtime.provenance import provenance
@@ -25,15 +26,15 @@ def main() -> None:
     Nothing that is there is replaced. What differs from this checkout is printed: the version of the code,
     and files of the configuration, which lie in config/ beside the results.
     """
-    parser = argparse.ArgumentParser(prog="cld unpack", description=main.__doc__)
+    parser = ArgumentParser(prog="cld unpack", description=main.__doc__)
     results = load_config()["results"]
     parser.add_argument("archive", type=Path, help="what cld pack wrote")
-    parser.add_argument("--results", default=results, help=f"the results folder; default: {results}")
+    parser.add_argument("--results", type=folder, default=results, help=f"default: {results}")
     args = parser.parse_args()
     manifest = unpack(args.archive, Path(args.results))
     preset = manifest["preset"]
-    folder = Path(args.results) / preset
-    print(f"{len(manifest['files'])} files in {folder}", *differences(manifest, folder), sep="\n")
+    unpacked = Path(args.results) / preset
+    print(f"{len(manifest['files'])} files in {unpacked}", *differences(manifest, unpacked), sep="\n")
     print(f"render them: snakemake --cores 1 all_tables all_figures --config preset={preset}")
 
 

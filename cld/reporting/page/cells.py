@@ -3,7 +3,7 @@
 import shlex
 from collections.abc import Iterable, Mapping
 
-from cld.config import flat, format_overrides, is_generated, parse_yaml
+from cld.config import flat, format_overrides, is_generated, read_yaml
 from cld.evaluation.protocol_names import STORE_PROTOCOLS
 from cld.reporting.page.curves import curves
 from cld.reporting.page.preset_files import PresetFiles
@@ -119,7 +119,7 @@ def _configuration(files: PresetFiles, scores: Mapping, expected: Mapping[str, M
     """A cell's configuration but for the seed: of a run's own file, or as planned before that exists."""
     run = next(iter(scores or expected), None)
     file = files / f"runs/{run}/config.yaml"
-    config = parse_yaml(file.read_text(encoding="utf-8")) if file.exists() else expected.get(run, {})
+    config = read_yaml(file) if file.exists() else expected.get(run, {})
     return _written(flat({key: value for key, value in config.items() if key != "seed"}))
 
 

@@ -232,6 +232,5 @@ def test_the_command_plans_the_preset_of_the_configuration(tmp_path, monkeypatch
     with pytest.raises(InputError, match=r"config/presets/dmeo.yaml: no such file"):
         main()
     monkeypatch.setattr("sys.argv", ["cld plan", "--seeds", "0"])
-    with pytest.raises(SystemExit):
+    with pytest.raises(InputError, match="argument --seeds: '0' is no whole number from 1 to"):
         main()
-    assert "give 1 or more" in capsys.readouterr().err

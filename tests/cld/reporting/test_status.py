@@ -15,6 +15,7 @@ from cld.reporting import status
 from cld.reporting.job_status import State, look
 from cld.reporting.needed_runs import Needed
 from cld.runtime.errors import InputError
+from cld.training.run_folder import COLUMNS
 from cld.training.run_id import overrides_of, run_id
 
 OOM_KILL = "slurmstepd: error: Detected 1 oom_kill event in StepId={step}.0.\n"
@@ -102,7 +103,7 @@ def test_a_run_at_work_shows_its_epoch_speed_and_the_time_left_and_then_that_it_
 def test_the_time_left_is_that_of_the_last_epochs_speed(results, tiny_run):
     now = time.time()
     run = results.add(tiny_run(overrides={"optimiser.epochs": 5000}))
-    write(results.folder / f"runs/{run}/log.csv", f"epoch,step,images_per_s,ended\n2,8,16.0,{now - 20}\n")
+    write(results.folder / f"runs/{run}/log.csv", f"{','.join(COLUMNS)}\n2,8,0.1,16,{now - 20},1\n")
     found, pace = results.run(run, now=now)
     assert (found.state, pace.epochs, pace.images_per_s) == (State.RUNNING, 2, 16)
     assert pace.seconds_left == pytest.approx((20_000 - 8) * 8 / 16 - 20)

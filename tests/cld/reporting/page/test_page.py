@@ -203,7 +203,8 @@ def test_links_lead_from_wherever_the_page_lies(complete, table, tmp_path):
 def test_long_curves_are_thinned_and_keep_their_ends(tmp_path):
     log = tmp_path / "log.csv"
     log.write_text(
-        "epoch,step,loss,late\n" + "".join(f"{i},{i},{i / 3},{i if i > 500 else ''}\n" for i in range(1000))
+        "epoch,step,lr,images_per_s,ended,loss,late\n"
+        + "".join(f"{i},{i},1,1,1,{i / 3},{i if i > 500 else ''}\n" for i in range(1000))
     )
     thinned = curves(log)
     assert len(thinned["epoch"]) == MAX_POINTS
