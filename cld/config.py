@@ -365,6 +365,12 @@ def _of_preset(preset: str, kind: str, name: str, content: Mapping) -> dict:
     return scales.get(name, scales.get("folder", {}) if content.get("builder") == "image_folder" else {})
 
 
+def section_of(protocol: str) -> str:
+    """The section of ``evaluation.yaml`` of a table's protocol: ``detection`` of ``detection_voc07``."""
+    section, _, variant = protocol.partition("_")
+    return section if section in ("semisup", "detection") and variant else protocol
+
+
 def load_protocol(preset: str, protocol: str) -> dict:
     """The settings of an evaluation protocol at a preset's scale."""
     protocols = read_yaml(CONFIG / "evaluation.yaml")

@@ -6,15 +6,15 @@ import numpy as np
 import torch
 
 from cld.data import read_info
+from cld.data.labels import class_labels
 from cld.evaluation.accuracy import top_accuracy
-from cld.evaluation.labels import class_labels
 
 
 def score_chance(store: str, settings: Mapping) -> dict:
     """Accuracy of the same answer for every image.
 
     Raises:
-        InputError: see :func:`cld.evaluation.labels.class_labels`.
+        InputError: see :func:`cld.data.labels.class_labels`.
     """
     train, labels = class_labels(store, "train"), class_labels(store, settings["split"])
     counts = np.bincount(train, minlength=len(read_info(store).classes))

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 
 import torch
 
+from cld.data.labels import knn_labels
 from cld.evaluation.accuracy import accuracy
-from cld.evaluation.labels import neighbour_labels, require_within
 from cld.evaluation.scored_run import load_scored_run
 from cld.knn_vote import knn_classify
 
@@ -16,11 +16,10 @@ def score_knn(store: str, settings: Mapping, checkpoint: str, device_name: str |
     A vote weighs exp(similarity / T), with T the run's T_I unless the settings name one.
 
     Raises:
-        InputError: the labels do not suit, see :mod:`cld.evaluation.labels`, or there are no ``k`` images.
+        InputError: the labels do not suit, see :mod:`cld.data.labels`, or there are no ``k`` images.
     """
     split, k = settings["split"], settings["k"]
-    labels, train_labels = neighbour_labels(store, split, "train")
-    require_within("knn.k", k, len(train_labels), "the neighbours in split 'train'")
+    labels, train_labels = knn_labels(store, settings)
     run = load_scored_run(store, checkpoint, device_name)
     temperature = settings["temperature"] or run.config["temperature"]
     train, queries = (run.features(run.encoder, name) for name in ("train", split))

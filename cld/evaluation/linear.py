@@ -13,9 +13,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from cld.data.labels import complete_labels
 from cld.evaluation.accuracy import accuracy, by_logits
 from cld.evaluation.classifier.training import linear_head, train_classifier
-from cld.evaluation.labels import complete_labels
 from cld.evaluation.logistic_regression import fit_logistic_regression, standardised
 from cld.evaluation.protocol_names import partial_path
 from cld.evaluation.scored_run import ScoredRun, load_scored_run

@@ -10,7 +10,7 @@ from torch import Generator, Tensor
 from torch.nn import functional as F
 
 from cld.clustering import spherical_kmeans
-from cld.evaluation.labels import class_labels, require_within
+from cld.data.labels import class_labels, require_within
 from cld.evaluation.scored_run import load_scored_run
 from cld.runtime.errors import InputError
 from cld.runtime.progress import progress
@@ -27,7 +27,7 @@ def score_nmi(store: str, settings: Mapping, checkpoint: str, device_name: str |
     """Group a run's features of a split into as many groups as it has classes, and compare with the classes.
 
     Raises:
-        InputError: the labels do not suit, see :func:`cld.evaluation.labels.class_labels`, or a setting does
+        InputError: the labels do not suit, see :func:`cld.data.labels.class_labels`, or a setting does
             not.
     """
     split, labels = settings["split"], class_labels(store, settings["split"])

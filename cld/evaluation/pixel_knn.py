@@ -7,8 +7,8 @@ import torch
 from torch.nn.functional import normalize
 
 from cld.data import read_info, thumbnails
+from cld.data.labels import neighbour_labels, require_within
 from cld.evaluation.accuracy import accuracy
-from cld.evaluation.labels import neighbour_labels, require_within
 from cld.knn_vote import knn_classify
 
 
@@ -19,7 +19,7 @@ def score_pixel_knn(store: str, settings: Mapping) -> dict:
     ``k`` training images all vote, which is said; ``details`` have the number.
 
     Raises:
-        InputError: the labels do not suit, see :mod:`cld.evaluation.labels`.
+        InputError: the labels do not suit, see :mod:`cld.data.labels`.
     """
     info, most = read_info(store), settings["max_images"]
     labels, train_labels = neighbour_labels(store, settings["split"], "train")

@@ -26,11 +26,6 @@ METRICS = {
 }
 
 
-def settings_section(protocol: str) -> str:
-    """The section of config/evaluation.yaml that a protocol's settings stand in."""
-    return protocol.rpartition("_")[0] if protocol.startswith(("semisup_", "detection_")) else protocol
-
-
 def partial_path(score: str | Path) -> Path:
     """Where a protocol that trains keeps its state: beside its score's file, until that is written."""
     return Path(score).with_suffix(".partial.pt")

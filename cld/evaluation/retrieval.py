@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from cld.evaluation.labels import neighbour_labels, require_within
+from cld.data.labels import retrieval_labels
 from cld.evaluation.scored_run import ScoredRun, load_scored_run
 from cld.evaluation.statistics import packed_hits
 from cld.knn_vote import nearest_neighbours
@@ -49,12 +49,10 @@ def retrieve(
     Where the two are the same split, a query does not retrieve itself.
 
     Raises:
-        InputError: the labels do not suit, see :mod:`cld.evaluation.labels`, or there are no ``k`` images.
+        InputError: the labels do not suit, see :mod:`cld.data.labels`, or there are no ``k`` images.
     """
-    labels, source_labels = neighbour_labels(store, split, source)
+    labels, source_labels = retrieval_labels(store, split, source, k)
     is_same = split == source
-    n_neighbours = len(source_labels) - is_same
-    require_within("retrieval.k", k, n_neighbours, f"the neighbours in split '{source}'")
     run = load_scored_run(store, checkpoint, device_name)
     features = [run.features(run.encoder, name) for name in dict.fromkeys((split, source))]
     rows = nearest_rows(features[0], features[-1], k, is_same).cpu().numpy()

@@ -15,9 +15,9 @@ from cld.augment.views import Augment
 from cld.data import EncodedImages, read_info
 from cld.data.arrays import read_images
 from cld.data.decoding import decoded
+from cld.data.labels import require_within
 from cld.data.random_crops import RandomCrops
 from cld.data.store_format import JPEG
-from cld.evaluation.labels import require_within
 from cld.evaluation.nmi import best_grouping, mutual_information
 from cld.evaluation.retrieval import nearest_rows
 from cld.evaluation.scored_run import ScoredRun, load_scored_run

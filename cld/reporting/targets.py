@@ -197,6 +197,11 @@ class Targets:
             f"--dataset {config['dataset']} --method {config['method']} --seed {config['seed']} {overrides}"
         )
 
+    def scored_by(self, preset: str, run: str) -> str:
+        """The protocols that tables score a run by, with commas: what its store has to suit."""
+        cells = (cell for table in tables(preset).values() for cell in table.cells.values())
+        return ",".join(sorted({cell.protocol for cell in cells if run in cell.runs}))
+
     def imported(self, name: str) -> dict:
         """What ``config.yaml`` says of a checkpoint that others trained.
 

@@ -1,6 +1,7 @@
 """Pre-train one run: ``cld train --preset demo --dataset kitchen_hc --method npid ...``."""
 
-from cld.config import load_preset
+from cld.config import load_preset, load_protocol, section_of
+from cld.data.labels import require_scorable
 from cld.data.staging import local_copy
 from cld.runtime.arguments import ArgumentParser
 from cld.runtime.device import require_given_gpus
@@ -15,6 +16,12 @@ def main() -> None:
     add_run_arguments(parser)
     parser.add_argument("--store", required=True, help="HDF5 file with a train split")
     parser.add_argument("--run-dir", required=True, help="folder for checkpoint, log and curves")
+    parser.add_argument(
+        "--scored-by",
+        default="",
+        metavar="PROTOCOL,…",
+        help="check first that the store suits these protocols of the preset, which will score the run",
+    )
     parser.add_argument(
         "--replace-before",
         type=float,
@@ -32,5 +39,7 @@ def main() -> None:
     if load_preset(args.preset)["cluster"]["device"] == "GPU":
         require_given_gpus(args.device, wanted_by=f"config/presets/{args.preset}.yaml: cluster.device GPU")
     store = local_copy(args.store)
+    for protocol in filter(None, args.scored_by.split(",")):
+        require_scorable(store, protocol, load_protocol(args.preset, section_of(protocol)))
     monitor = KNNMonitor(config, store) if config["watch"]["knn_every"] else None
     train(config, store, args.run_dir, args.device, monitor, args.replace_before)

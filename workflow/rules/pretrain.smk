@@ -26,7 +26,9 @@ rule pretrain:
     params:
         folder=lambda wildcards, output: Path(output.checkpoint).parent,
         arguments=of(TARGETS.run_arguments, "run"),
+        # resources: other protocols train nothing again
+        scored_by=lambda wildcards, resources: TARGETS.scored_by(*wildcards),
         launcher=launcher,
     shell:
         "{params.launcher} python -m cld.runtime.warm train --preset {wildcards.preset} {params.arguments} --store {input.store:q}"
-        " --run-dir {params.folder:q} --replace-before $CLD_REPLACE_BEFORE --device $CLD_DEVICE > {log:q} 2>&1"
+        " --scored-by {params.scored_by:q} --run-dir {params.folder:q} --replace-before $CLD_REPLACE_BEFORE --device $CLD_DEVICE > {log:q} 2>&1"

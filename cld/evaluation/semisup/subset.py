@@ -7,7 +7,7 @@ import numpy as np
 
 from cld.config import validate
 from cld.data import read_info
-from cld.evaluation.labels import complete_labels
+from cld.data.labels import complete_labels
 from cld.runtime.errors import InputError
 from cld.runtime.files import read_json, write_json
 
@@ -46,7 +46,7 @@ def draw_subset(store: str | Path, share: float, held_out_share: float, seed: in
 
     Raises:
         InputError: the shares are none, or images lack labels or classes; see
-            :func:`cld.evaluation.labels.complete_labels`.
+            :func:`cld.data.labels.complete_labels`.
     """
     for name, value in (("share", share), ("held_out_share", held_out_share)):
         if not 0 < value < 1:

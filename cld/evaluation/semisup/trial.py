@@ -12,9 +12,9 @@ from torch.nn import functional as F
 
 from cld.data import StoreInfo
 from cld.data.checksums import file_sha256
+from cld.data.labels import complete_labels
 from cld.evaluation.accuracy import by_logits, top_accuracy
 from cld.evaluation.classifier.training import linear_head, train_classifier
-from cld.evaluation.labels import complete_labels
 from cld.evaluation.protocol_names import partial_path
 from cld.evaluation.scored_run import load_scored_run
 from cld.evaluation.semisup.subset import read_subset

@@ -8,8 +8,8 @@ from pathlib import Path
 from cld.config import validate
 from cld.data import read_info
 from cld.data.features import extract_features
+from cld.data.labels import complete_labels
 from cld.evaluation.accuracy import accuracy, by_logits
-from cld.evaluation.labels import complete_labels
 from cld.evaluation.semisup.trial import Trial, load_network
 from cld.runtime.device import resolve_device
 from cld.runtime.errors import InputError

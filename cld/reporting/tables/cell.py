@@ -4,9 +4,8 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from cld.config import is_generated, load_preset, load_protocol, validate
+from cld.config import is_generated, load_preset, load_protocol, section_of, validate
 from cld.evaluation.compare import read_score
-from cld.evaluation.protocol_names import settings_section
 from cld.evaluation.statistics import mean_sd, one_metric
 from cld.reporting.tables.spec import Cell, Place, Table, load_table
 from cld.runtime.arguments import ArgumentParser
@@ -92,7 +91,7 @@ def available_cells(table: Table, results: str | Path) -> dict[Place, dict]:
 def _asked_score(path: Path, cell: Cell) -> dict | None:
     """A score; None, and a line that says so, where the protocol's settings were others than now."""
     score = read_score(path)
-    asked = load_protocol(cell.preset, settings_section(cell.protocol))
+    asked = load_protocol(cell.preset, section_of(cell.protocol))
     for key in asked.keys() & score["settings"].keys():
         then, now = score["settings"][key], asked[key]
         # what a preset leaves open, or says of several datasets, is resolved in the score

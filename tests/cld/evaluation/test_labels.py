@@ -1,13 +1,16 @@
 """What labels a protocol refuses: one line, before the checkpoint is even looked at."""
 
+import sys
+
 import pytest
 from classifier_stores import write_labelled
 
 from cld.config import load_protocol
-from cld.evaluation.labels import complete_labels, neighbour_labels
+from cld.data.labels import complete_labels, neighbour_labels
 from cld.evaluation.protocol_names import RESUMABLE, STORE_PROTOCOLS
 from cld.evaluation.protocols import PROTOCOLS
 from cld.runtime.errors import InputError
+from cld.training import train_command
 
 
 def store_of(path, **labels):
@@ -92,3 +95,32 @@ def test_a_small_store_has_a_score_on_raw_pixels_with_all_its_neighbours(tmp_pat
     found = score_by("pixel_knn", store, k=20)
     assert found["details"]["k"] == 2 and found["settings"]["k"] == 20
     assert capsys.readouterr().out == f"{store}: pixel_knn.k 20: all 2 neighbours vote, there are no more\n"
+
+
+@pytest.mark.parametrize(
+    ("protocol", "message"),
+    [
+        ("knn", "knn.k 20 is outside 1..6, the neighbours in split 'train'"),
+        ("linear", "has no image of class"),
+        ("linear_published", "has no image of class"),
+        ("semisup_10", "has no image of class"),
+        ("retrieval", "retrieval.k 8 is outside 1..3, the neighbours in split 'test'"),
+    ],
+)
+def test_a_store_that_a_protocol_cannot_score_is_refused_before_the_training(
+    tmp_path, monkeypatch, protocol, message
+):
+    store = store_of(tmp_path / "s.h5", train=[0, 1, 2] * 2, test=[0, 1] * 2)
+    arguments = ["--preset", "demo", "--dataset", "cifar10", "--method", "npid", "--device", "cpu"]
+    arguments += [
+        "--store",
+        store,
+        "--run-dir",
+        tmp_path / "run",
+        "--scored-by",
+        f"detection_voc07,{protocol}",
+    ]
+    monkeypatch.setattr(sys, "argv", ["cld train", *map(str, arguments)])
+    with pytest.raises(InputError, match=message):
+        train_command.main()
+    assert not (tmp_path / "run").exists()

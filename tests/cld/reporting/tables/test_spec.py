@@ -5,7 +5,7 @@ import yaml
 from documents import code_blocks
 
 from cld import config
-from cld.evaluation.protocol_names import METRICS, settings_section
+from cld.evaluation.protocol_names import METRICS
 from cld.evaluation.protocols import PROTOCOLS
 from cld.reporting.tables import render, spec
 from cld.runtime.errors import InputError
@@ -317,4 +317,4 @@ def test_a_cell_that_does_not_exist_names_those_that_do(load):
 
 @pytest.mark.parametrize("protocol", METRICS)
 def test_every_protocol_has_settings(protocol):
-    assert config.load_protocol("paper", settings_section(protocol))
+    assert config.load_protocol("paper", config.section_of(protocol))

@@ -1,6 +1,6 @@
 """Checks of a store's labels and of settings against them, made before anything slow begins."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -78,6 +78,52 @@ def require_within(key: str, value: int, most: int, things: str) -> None:
     """
     if not 1 <= value <= most:
         raise InputError(f"{key} {value} is outside 1..{most}, {things}; change it")
+
+
+def knn_labels(store: str, settings: Mapping) -> tuple[np.ndarray, np.ndarray]:
+    """The labels of the split that kNN classifies and of ``train``, each int64 (N,).
+
+    Raises:
+        InputError: as :func:`neighbour_labels`; or there are no ``k`` neighbours.
+    """
+    labels = neighbour_labels(store, settings["split"], "train")
+    require_within("knn.k", settings["k"], len(labels[1]), "the neighbours in split 'train'")
+    return labels
+
+
+def retrieval_labels(store: str, split: str, source: str, k: int) -> tuple[np.ndarray, np.ndarray]:
+    """The labels of the queries and of what they search, each int64 (N,).
+
+    Raises:
+        InputError: as :func:`neighbour_labels`; or there are no ``k`` images to find.
+    """
+    labels = neighbour_labels(store, split, source)
+    n_neighbours = len(labels[1]) - (split == source)
+    require_within("retrieval.k", k, n_neighbours, f"the neighbours in split '{source}'")
+    return labels
+
+
+def require_scorable(store: str, protocol: str, settings: Mapping) -> None:
+    """Check, before a run is trained, what a protocol will ask of its store.
+
+    Args:
+        protocol: of a table's cell; those that score on another dataset ask nothing of this one.
+        settings: the protocol's.
+
+    Raises:
+        InputError: the labels or the number of images do not suit the settings.
+    """
+    split = settings["split"]
+    if protocol == "knn":
+        knn_labels(store, settings)
+    elif protocol == "retrieval":
+        retrieval_labels(store, split, settings["from"], settings["k"])
+    elif protocol.startswith(("linear", "semisup")):
+        complete_labels(store, "train")
+        complete_labels(store, split)
+    elif protocol == "nmi":
+        groups, labels = settings["groups"], class_labels(store, split)
+        require_within("nmi.groups", groups or 1, len(labels), f"the images of split '{split}'")
 
 
 def _named(classes: Sequence[str]) -> str:
