@@ -372,11 +372,11 @@ def section_of(protocol: str) -> str:
 
 
 def load_protocol(preset: str, protocol: str) -> dict:
-    """The settings of an evaluation protocol at a preset's scale."""
-    protocols = read_yaml(CONFIG / "evaluation.yaml")
-    protocols = merge(
-        protocols, load_preset(preset)["evaluation"], f"config/presets/{preset}.yaml", "evaluation."
-    )
+    """The settings of an evaluation protocol at a preset's scale, validated."""
+    protocols, where = read_yaml(CONFIG / "evaluation.yaml"), f"config/presets/{preset}.yaml"
+    validate(protocols, "evaluation", "config/evaluation.yaml")
+    protocols = merge(protocols, load_preset(preset)["evaluation"], where, "evaluation.")
+    validate(protocols, "evaluation", f"{where}: evaluation")
     if protocol not in protocols:
         raise unknown_key(protocol, protocols, "config/evaluation.yaml")
     return protocols[protocol]

@@ -326,6 +326,7 @@ class Targets:
         for source in self.data["paths"]:
             if source not in sources:
                 raise unknown_key(f"data.paths.{source}", sources, WHERE)
+        load_protocol(preset, "knn")  # all protocols' settings, rather than after a training
         required = runs(preset).values()
         unusual = {
             (json.dumps(run["backbone"]), run["image_size"])

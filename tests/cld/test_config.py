@@ -1,6 +1,7 @@
 """Configuration: layers, closed keys, and what makes two runs the same."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -453,3 +454,27 @@ def test_a_gpu_whose_name_the_slurm_plugin_does_not_take_is_refused_at_the_start
         InputError, match=rf"here: resources\.pretrain\.{key}: .*by constraint \(docs/cluster\.md\)"
     ):
         config.validate(wrong, "config", "here")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("knn: {k: 20}", "knn: {k: twenty}", "evaluation: knn.k: 'twenty' is not of type 'integer'"),
+        ("knn: {k: 20}", "linear: {l2: -1}", "evaluation: linear.l2: -1 is less than"),
+        ("knn: {k: 20}", "nmi: {features: pixels}", "evaluation: nmi.features: 'pixels' is not one of"),
+        ("iterations: 140", "iterations: 1.5", "detection.schedule.voc07.iterations: 1.5 is not of type"),
+        ("lr: [0.01, 0.1]", "lr: [0.01, -0.1]", "semisup.lr.1: -0.1 is less than"),
+    ],
+)
+def test_settings_of_a_protocol_are_checked_before_a_training(own_config, old, new, message):
+    text = (own_config / "presets/demo.yaml").read_text()
+    assert old in text
+    (own_config / "presets/mine.yaml").write_text(text.replace(old, new, 1))
+    with pytest.raises(InputError, match=re.escape(message)):
+        config.load_protocol("mine", "chance")
+
+
+def test_every_key_of_a_protocol_has_a_schema():
+    schema = config.read_yaml(config.SCHEMAS / "evaluation.schema.yaml")["properties"]
+    for name, settings in config.read_yaml(config.CONFIG / "evaluation.yaml").items():
+        assert settings.keys() <= schema[name]["properties"].keys()
