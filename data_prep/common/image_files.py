@@ -1,6 +1,7 @@
 """Colour and depth images, read once: the bytes that are hashed are the bytes that are decoded."""
 
 import io
+import re
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,6 +12,12 @@ from PIL import ExifTags, Image, UnidentifiedImageError
 
 from cld.runtime.errors import InputError
 from data_prep.common.boxes import Box
+
+#: Bytes of a scan that are decoded where the rest is only looked through.
+SAMPLE_BYTES = 4096
+_END = b"\xff\xd9"
+#: What ends a scan of a JPEG: a marker other than those that restart its decoder, and no 255 of pixels.
+_MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
 
 
 class EncodedImage:
@@ -58,13 +65,23 @@ class EncodedImage:
         return self.is_jpeg and self._image.mode in ("L", "RGB")
 
     def check(self) -> None:
-        """Decode a JPEG as fast as can be: every bit is read, but pixels come grey and an eighth as large.
+        """Find out whether a JPEG can be decoded, without decoding it whole where that tells no more.
+
+        To a decoder wrong bits of pixels are no error, but a head that it cannot use and a missing end are.
+        So of a JPEG of one scan that runs to its end marker only the head and a few rows are decoded. Others
+        are decoded as fast as can be: all bits are read, but pixels come grey and an eighth as large.
 
         Raises:
             InputError: the image is cut short or broken.
         """
-        self._image.draft("L", tuple(max(1, side // 8) for side in self.size))
-        self._load()
+        content = self.content
+        scan = _start_of_scan(content)
+        if scan and (marker := _MARKER.search(content, scan)) and marker[0] == _END:
+            content = content[: min(scan + SAMPLE_BYTES, marker.start())] + _END
+        with self._decoding():
+            image = Image.open(io.BytesIO(content))
+            image.draft("L", tuple(max(1, side // 8) for side in self.size))
+            image.load()
 
     def colour(
         self, upright: bool = True, *, keep_grey: bool = False, at_least: tuple[int, int] | None = None
@@ -157,6 +174,17 @@ class EncodedImage:
             # Pillow's own words name the address of the buffer
             reason = "of no known format" if isinstance(error, UnidentifiedImageError) else error
             raise InputError(f"{self.path}: not readable as an image ({reason}); fetch it again") from error
+
+
+def _start_of_scan(content: bytes) -> int:
+    """Where a JPEG's first scan begins; 0 where its head is none that can be followed to there."""
+    at = 2
+    while content[at : at + 1] == b"\xff":
+        length = 2 + int.from_bytes(content[at + 2 : at + 4])
+        if content[at + 1 : at + 2] == b"\xda":
+            return at + length
+        at += length
+    return 0
 
 
 def _bits_used(values: np.ndarray) -> int:

@@ -50,7 +50,7 @@ class Jpeg(NamedTuple):
 def as_jpeg(image: EncodedImage, encoding: Encoding) -> Jpeg:
     """Encode an image: its own bytes where it is a grey or RGB JPEG that needs no turning and no shrinking.
 
-    Its pixels are decoded either way, so that a broken file is found here.
+    A broken file is found either way, see :meth:`EncodedImage.check`.
 
     Raises:
         InputError: the image is cut short or broken, has channels of 32 bits or signed ones, or is longer

@@ -5,6 +5,7 @@ import random
 import struct
 import warnings
 import zlib
+from pathlib import Path
 
 import jpeg_sources
 import numpy as np
@@ -15,6 +16,7 @@ from PIL import Image, ImageOps
 from cld.data import EncodedImages, read_info
 from cld.runtime.errors import InputError
 from data_prep.common import source_files
+from data_prep.common.image_files import EncodedImage
 from data_prep.common.image_objects import turned
 from data_prep.common.jpeg_store import Encoding, SourceImage
 
@@ -235,6 +237,38 @@ def test_flipped_bits_are_survived(root, store):
     images = EncodedImages(store, "train")
     for i in range(len(images)):
         Image.open(io.BytesIO(images[i])).load()
+
+
+@pytest.mark.parametrize(
+    "options", [{}, {"progressive": True}, {"restart_marker_blocks": 3}, {"exif": exif(6)}]
+)
+def test_a_check_finds_what_decoding_whole_finds(options):
+    noise = np.random.default_rng(0).integers(0, 256, (160, 200, 3), dtype=np.uint8)  # nearly all is scan
+    whole, dice, found = encoded(Image.fromarray(noise), **options), random.Random(0), []
+    damaged = [whole, whole[:-2], whole + b"more", whole[:9000] + bytes(500), whole[:9000] + b"\xff\xd9"]
+    damaged += [whole[: dice.randrange(len(whole))] for _ in range(60)]
+    for reach in (700, len(whole)):
+        for _ in range(60):
+            flipped = bytearray(whole)
+            flipped[dice.randrange(reach)] = dice.randrange(256)
+            damaged.append(bytes(flipped))
+    for content in damaged:
+        try:
+            image = EncodedImage(Path("a.jpg"), content)
+        except InputError:
+            continue
+        if image.is_plain_jpeg:
+            found.append((fails(image.check), fails(EncodedImage(Path("a.jpg"), content).colour)))
+    assert all(check == decoding for check, decoding in found)
+    assert 40 < sum(check for check, _ in found) < len(found) - 40
+
+
+def fails(read):
+    try:
+        read()
+    except InputError:
+        return True
+    return False
 
 
 def test_images_in_the_middle_of_a_file(root, store):
