@@ -48,18 +48,23 @@ def write_photographs(folder: Path) -> list[Path]:
     dice = np.random.default_rng(0)
     contents = []
     for i in range(N_PICTURES):
-        picture = np.zeros((375, 500, 3))
-        for cells in (3, 8, 20, 60, 180, 375):  # the finer the fainter, as in photographs
-            noise = Image.fromarray(dice.integers(0, 256, (cells, cells, 3), dtype=np.uint8))
-            noise = noise.resize((500, 375), Image.Resampling.BICUBIC)
-            picture += np.asarray(noise, dtype=float) / cells**0.35
-        picture = 255 * (picture - picture.min()) / np.ptp(picture)
         path = folder / f"{i:04d}.JPEG"
-        Image.fromarray(picture.astype(np.uint8)).save(path, quality=92)
+        photograph(375, 500, dice).save(path, quality=92)
         contents.append(path.read_bytes())
     for i in range(N_PICTURES, N_IMAGES):
         (folder / f"{i:04d}.JPEG").write_bytes(contents[i % N_PICTURES])
     return sorted(folder.iterdir())
+
+
+def photograph(height: int, width: int, dice: np.random.Generator) -> Image.Image:
+    """A picture with as much detail as photographs have."""
+    picture = np.zeros((height, width, 3))
+    for cells in (3, 8, 20, 60, 180, 375):  # the finer the fainter, as in photographs
+        noise = Image.fromarray(dice.integers(0, 256, (cells, cells, 3), dtype=np.uint8))
+        noise = noise.resize((width, height), Image.Resampling.BICUBIC)
+        picture += np.asarray(noise, dtype=float) / cells**0.35
+    picture = 255 * (picture - picture.min()) / np.ptp(picture)
+    return Image.fromarray(picture.astype(np.uint8))
 
 
 def build_against_decoding(
