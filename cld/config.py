@@ -88,7 +88,9 @@ def parse_yaml(text: str) -> object:
         yaml.YAMLError: it is none, or holds what is no value, such as a 13th month or lists without end.
     """
     try:
-        return yaml.load(text, _Loader)
+        value = yaml.load(text, _Loader)
+        json.dumps(value, default=str)  # a list that holds itself has no end
+        return value
     except (ValueError, KeyError, OverflowError, RecursionError) as error:  # of the library's constructors
         raise yaml.YAMLError(f"{type(error).__name__}: {error}") from None
 
