@@ -46,8 +46,15 @@ class _ByFile(LoadScopeScheduling):
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Print how many inputs tests/inputs tried; where several processes test, this one has their reports."""
+    """Print how many inputs and faults were tried: this process has the reports of all that test."""
     reports = [report for found in terminalreporter.stats.values() for report in found]
+    faults = [
+        report.passed
+        for report in reports
+        if getattr(report, "when", None) == "call" and "faults" in report.keywords
+    ]
+    if faults:
+        terminalreporter.write_line(f"faults: {len(faults)} cases, {sum(faults)} passed")
     counts = [
         value
         for report in reports

@@ -12,7 +12,7 @@ from cld.evaluation.score import write_score
 from cld.runtime.arguments import ArgumentParser
 from cld.runtime.distributed import process_group, require_one_process
 from cld.runtime.errors import InputError
-from cld.runtime.files import require_place
+from cld.runtime.files import remove_leftovers, require_place
 from cld.runtime.signals import ended_by_signals
 from cld.training.checkpoint import trained_by
 
@@ -54,3 +54,4 @@ def main() -> None:
     write_score(args.score, args.protocol, args.preset, info, found, started, code)
     if args.protocol in RESUMABLE:
         partial_path(args.score).unlink(missing_ok=True)
+        remove_leftovers(args.score)

@@ -1,6 +1,7 @@
 """Atomic writes: a reader sees the old file or the whole new one, never half of it."""
 
 import errno
+import glob
 import json
 import os
 import re
@@ -58,6 +59,13 @@ def require_place(path: str | Path) -> None:
         # a rename would replace a device such as /dev/null for everyone
         if path.exists() and not path.is_file():
             raise InputError(f"{path}: is there and is no file; move it, or name another file")
+
+
+def remove_leftovers(path: str | Path) -> None:
+    """Remove what a process left that was killed while it wrote ``path``, or its like of another suffix."""
+    path = Path(path)
+    for leftover in path.parent.glob(f".{glob.escape(path.stem)}.*.tmp.*"):
+        leftover.unlink(missing_ok=True)
 
 
 @contextmanager

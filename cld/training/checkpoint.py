@@ -16,6 +16,7 @@
 """
 
 import errno
+import io
 import warnings
 import zipfile
 from pathlib import Path
@@ -36,7 +37,9 @@ _PARTS = {"config": dict, "encoder": dict, "method": dict, "rows": list, "step":
 def save_checkpoint(path: str | Path, content: dict) -> None:
     """Write ``content`` atomically. Tensors that share memory are stored once."""
     with atomic_path(path) as temporary:
-        torch.save({"format": FORMAT, "version": VERSION, **content}, temporary)
+        buffer = io.BytesIO()  # into a file PyTorch writes by itself, and hides what keeps it from doing so
+        torch.save({"format": FORMAT, "version": VERSION, **content}, buffer)
+        temporary.write_bytes(buffer.getbuffer())
 
 
 def load_checkpoint(path: str | Path) -> dict:

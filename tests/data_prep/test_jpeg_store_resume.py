@@ -17,6 +17,8 @@ from cld.runtime.errors import InputError
 from data_prep.common import jpeg_store
 from data_prep.common.jpeg_encoding import Encoding
 
+pytestmark = pytest.mark.faults
+
 COMMAND = [sys.executable, jpeg_sources.__file__]
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(jpeg_store.__file__).parents[2])}
 

@@ -28,7 +28,7 @@ from cld.runtime.distributed import (
     require_at_most,
 )
 from cld.runtime.errors import InputError
-from cld.runtime.files import write_json
+from cld.runtime.files import remove_leftovers, write_json
 from cld.training.checkpoint import load_checkpoint, save_checkpoint, trained_by
 from cld.training.resumable import Resumable
 from cld.training.run_id import run_id
@@ -126,6 +126,7 @@ def run_trial(
         save_checkpoint(weights_path(out), content)
         write_json(out, asdict(trial))
     resumable.remove()
+    remove_leftovers(out)
     return trial
 
 

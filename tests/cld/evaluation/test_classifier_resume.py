@@ -16,6 +16,8 @@ from cld.evaluation.semisup.trial import run_trial, weights_path
 from cld.runtime.errors import InputError
 from cld.training.checkpoint import load_checkpoint
 
+pytestmark = pytest.mark.faults
+
 
 @pytest.fixture(scope="module")
 def subject(tmp_path_factory, tiny_run):

@@ -18,6 +18,8 @@ from cld.training.loop import train
 from cld.training.run_folder import log_rows
 from cld.training.run_id import run_id
 
+pytestmark = pytest.mark.faults
+
 # Processes are forked from a server that has imported PyTorch but never computed with it.
 PROCESSES = multiprocessing.get_context("forkserver")
 PROCESSES.set_forkserver_preload(["cld.training.loop"])

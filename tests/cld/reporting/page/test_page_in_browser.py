@@ -1,10 +1,15 @@
 """The index page in a headless browser, opened from the file system."""
 
+import shutil
+from dataclasses import replace
+
 import pytest
 
 from cld.reporting.page.content import gather
 from cld.reporting.page.page_command import render
 from cld.reporting.page.preset_files import PresetFiles
+from cld.reporting.tables.cell import built_cells
+from cld.reporting.tables.render import write
 from cld.runtime.files import read_json
 
 pytestmark = pytest.mark.browser
@@ -142,6 +147,18 @@ def test_a_missing_cell_shows_the_command_that_makes_it(opened, partial, table):
     assert f"snakemake --cores 2 {partial}/demo/cells/table_a1/10/spectral.json" in text
     assert "not begun" in text
     assert "--forcerun" not in text
+
+
+def test_text_of_a_hostile_table_file_does_nothing(opened, complete, table, tmp_path):
+    text = "<img src=x onerror='window.hit = 1'></td></script><script>window.hit = 1</script>"
+    results = shutil.copytree(complete, tmp_path / "results")
+    rows, columns = ([replace(axis, label=text) for axis in axes] for axes in (table.rows, table.columns))
+    hostile = replace(table, rows=rows, columns=columns, title=text, caption=text, note=text, row_header=text)
+    write(hostile, built_cells(hostile, results), results)
+    for path in (write_page(results, hostile), results / "demo/tables/table_a1.html"):
+        page = opened(path)
+        assert page.evaluate("window.hit") is None
+        assert text in page.evaluate("document.body.textContent")
 
 
 def test_nothing_is_wider_than_a_phone(opened, complete_page, table, tmp_path):
