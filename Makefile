@@ -34,6 +34,7 @@ audit: $(VENV)/installed-dev
 lint: $(VENV)/installed-dev
 	ruff check .
 	ruff format --check .
+	mypy
 	snakefmt --check workflow
 	snakemake --lint
 

@@ -15,6 +15,7 @@ from collections.abc import Iterable, Mapping
 from functools import cache
 from math import isfinite
 from pathlib import Path
+from typing import Any
 
 import yaml
 from jsonschema import Draft202012Validator, validators
@@ -81,7 +82,7 @@ _Loader.add_constructor("tag:yaml.org,2002:float", _number)
 _Loader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping_without_repeats)
 
 
-def parse_yaml(text: str) -> object:
+def parse_yaml(text: str) -> Any:
     """Parse YAML text as the configuration files are parsed.
 
     Raises:
@@ -269,8 +270,9 @@ def format_overrides(overrides: Mapping[str, object]) -> list[str]:
     """``{"cld.weight": 0.5}`` as ``["cld.weight=0.5"]``: the inverse of :func:`parse_overrides`."""
 
     def written(value: object) -> str:
-        is_plain = isinstance(value, str) and "\n" not in value and _parses_to_itself(value)
-        return value if is_plain else json.dumps(value)
+        if isinstance(value, str) and "\n" not in value and _parses_to_itself(value):
+            return value
+        return json.dumps(value)
 
     return [f"{key}={written(value)}" for key, value in overrides.items()]
 

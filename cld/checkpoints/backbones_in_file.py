@@ -101,9 +101,9 @@ def choose_backbone(
             "four stages (layer1 to layer4) with torchvision's blocks, of any number and width: ResNet-18, "
             "34, 50, …"
         )
-    names = [theirs for originals in file.originals.values() for theirs in originals.values()]
+    inside = [theirs for originals in file.originals.values() for theirs in originals.values()]
     raise InputError(
-        f"{path}: no ResNet inside; its {len(names)} tensors are {', '.join(names[:3])}, …: name a file "
+        f"{path}: no ResNet inside; its {len(inside)} tensors are {', '.join(inside[:3])}, …: name a file "
         "with a convolutional network's conv1, bn1 and layer1 to layer4"
     )
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -33,7 +34,7 @@ class Split:
         return len(self.labels)
 
 
-def write_store(path: str | Path, splits: Mapping[str, Split], **facts: object) -> StoreInfo:
+def write_store(path: str | Path, splits: Mapping[str, Split], **facts: Any) -> StoreInfo:
     """Write a store of small images atomically and return its description.
 
     Args:
@@ -48,7 +49,7 @@ def write_store(path: str | Path, splits: Mapping[str, Split], **facts: object) 
     check_splits(path, {name: split.labels for name, split in splits.items()}, description)
     if description.mean is None:
         mean, std = channel_statistics(splits["train"].images)
-        description = replace(description, mean=mean, std=std)
+        description = replace(description, mean=tuple(mean), std=tuple(std))
 
     def fill(store: h5py.File) -> None:
         for name, split in splits.items():

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -50,7 +51,7 @@ class EncodedSplit:
     objects: Objects | None = None
 
 
-def write_encoded_store(path: str | Path, splits: Mapping[str, EncodedSplit], **facts: object) -> StoreInfo:
+def write_encoded_store(path: str | Path, splits: Mapping[str, EncodedSplit], **facts: Any) -> StoreInfo:
     """Write a store of JPEGs atomically and return its description; ``parts`` are left as they are.
 
     Args:
@@ -61,7 +62,7 @@ def write_encoded_store(path: str | Path, splits: Mapping[str, EncodedSplit], **
     Raises:
         InputError: as ``write_store``, or the parts do not have the bytes that ``lengths`` states.
     """
-    description = Description(**{"mean": IMAGENET_MEAN, "std": IMAGENET_STD, **facts})
+    description = Description(**({"mean": IMAGENET_MEAN, "std": IMAGENET_STD} | facts))
     check_splits(path, {name: split.labels for name, split in splits.items()}, description)
     total = sum(int(split.lengths.sum()) for split in splits.values())
 

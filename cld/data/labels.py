@@ -1,6 +1,7 @@
 """Checks of a store's labels and of settings against them, made before anything slow begins."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 
@@ -10,7 +11,7 @@ from cld.runtime.errors import InputError
 N_NAMED = 3
 
 
-def class_labels(store: str, split: str) -> np.ndarray:
+def class_labels(store: str | Path, split: str) -> np.ndarray:
     """The labels of a split that can be scored, int64 (N,).
 
     Raises:
@@ -26,7 +27,7 @@ def class_labels(store: str, split: str) -> np.ndarray:
     return labels
 
 
-def complete_labels(store: str, split: str) -> np.ndarray:
+def complete_labels(store: str | Path, split: str) -> np.ndarray:
     """The labels of a split that has images of every class, int64 (N,).
 
     Raises:
@@ -41,7 +42,7 @@ def complete_labels(store: str, split: str) -> np.ndarray:
     return labels
 
 
-def neighbour_labels(store: str, split: str, source: str) -> tuple[np.ndarray, np.ndarray]:
+def neighbour_labels(store: str | Path, split: str, source: str) -> tuple[np.ndarray, np.ndarray]:
     """The labels of a split and of that in which its neighbours are looked for, each int64 (N,).
 
     Raises:
@@ -66,7 +67,7 @@ def neighbour_labels(store: str, split: str, source: str) -> tuple[np.ndarray, n
     return labels
 
 
-def require_within(key: str, value: int, most: int, things: str) -> None:
+def require_within(key: str, value: int, most: float, things: str) -> None:
     """Refuse a number of neighbours or groups that the images cannot give.
 
     Args:
@@ -80,7 +81,7 @@ def require_within(key: str, value: int, most: int, things: str) -> None:
         raise InputError(f"{key} {value} is outside 1..{most}, {things}; change it")
 
 
-def knn_labels(store: str, settings: Mapping) -> tuple[np.ndarray, np.ndarray]:
+def knn_labels(store: str | Path, settings: Mapping) -> tuple[np.ndarray, np.ndarray]:
     """The labels of the split that kNN classifies and of ``train``, each int64 (N,).
 
     Raises:
@@ -91,7 +92,7 @@ def knn_labels(store: str, settings: Mapping) -> tuple[np.ndarray, np.ndarray]:
     return labels
 
 
-def retrieval_labels(store: str, split: str, source: str, k: int) -> tuple[np.ndarray, np.ndarray]:
+def retrieval_labels(store: str | Path, split: str, source: str, k: int) -> tuple[np.ndarray, np.ndarray]:
     """The labels of the queries and of what they search, each int64 (N,).
 
     Raises:
@@ -103,7 +104,7 @@ def retrieval_labels(store: str, split: str, source: str, k: int) -> tuple[np.nd
     return labels
 
 
-def require_scorable(store: str, protocol: str, settings: Mapping) -> None:
+def require_scorable(store: str | Path, protocol: str, settings: Mapping) -> None:
     """Check, before a run is trained, what a protocol will ask of its store.
 
     Args:

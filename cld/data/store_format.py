@@ -24,6 +24,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -70,14 +71,14 @@ class StoreInfo:
     sizes: dict[str, int]
     image_size: int | None
     has_objects: bool
-    sources: object
+    sources: Any
     config: dict
     checksum: str
 
 
 def view_side(image_size: int | str, info: StoreInfo) -> int:
     """Side of the views in pixels; ``auto``: that of the images, or JPEG_SIDE where images differ in size."""
-    return (info.image_size or JPEG_SIDE) if image_size == "auto" else image_size
+    return (info.image_size or JPEG_SIDE) if image_size == "auto" else int(image_size)
 
 
 @dataclass(frozen=True)
@@ -96,7 +97,7 @@ class Description:
     dataset: str
     preset: str
     classes: list[str]
-    sources: object
+    sources: Any
     config: Mapping[str, object]
     mean: tuple[float, float, float] | None = None
     std: tuple[float, float, float] | None = None
@@ -167,8 +168,8 @@ def read_info(path: str | Path) -> StoreInfo:
             preset=attributes["preset"],
             kind=attributes["kind"],
             classes=json.loads(attributes["classes"]),
-            mean=tuple(map(float, attributes["mean"])),
-            std=tuple(map(float, attributes["std"])),
+            mean=_triple(attributes["mean"]),
+            std=_triple(attributes["std"]),
             sizes={name: len(store[name]["labels"]) for name in sorted(store, key=_place)},
             image_size=train["images"].shape[1] if "images" in train else None,
             has_objects="boxes" in train,
@@ -286,3 +287,8 @@ def _require_layout(store: h5py.File) -> None:
         counts = {"images": n, "offsets": n + 1, "sha256": n, "box_offsets": n + 1}
         if n == 0 or any(name in group and len(group[name]) != count for name, count in counts.items()):
             raise ValueError(f"split '{split}' has not as many images as labels")
+
+
+def _triple(values: np.ndarray) -> tuple[float, float, float]:
+    red, green, blue = map(float, values)
+    return red, green, blue

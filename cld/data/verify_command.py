@@ -23,7 +23,7 @@ def main() -> None:
             print(json.dumps(asdict(read_info(store)), indent=2) if args.info else verify(store))
         except InputError as error:
             errors.append(str(error))
-    for error in errors[:-1]:  # told after all stores have been checked
-        print(f"error: {error}", file=sys.stderr)
+    for line in errors[:-1]:  # told after all stores have been checked
+        print(f"error: {line}", file=sys.stderr)
     if errors:
         raise InputError(errors[-1])

@@ -20,7 +20,7 @@ def mean_sd(values: Sequence[float]) -> tuple[float, float | None]:
 
 def packed_hits(hits: np.ndarray) -> str:
     """Which of N images were right (bool (N,)), eight to a byte, in base64."""
-    return base64.b64encode(np.packbits(hits)).decode("ascii")
+    return base64.b64encode(np.packbits(hits).tobytes()).decode("ascii")
 
 
 def unpacked(text: str, n: int) -> np.ndarray:
@@ -77,7 +77,10 @@ def paired_differences(
             return 100.0 * np.array([unpacked(score["hits"], score["n"]) for score in own])
         return np.array([[score["value"]] for score in own])
 
-    return sum(map(values, methods[: len(plus)])) - sum(map(values, methods[len(plus) :]))
+    added, taken = methods[: len(plus)], methods[len(plus) :]
+    return np.sum([values(method) for method in added], axis=0) - np.sum(
+        [values(method) for method in taken], axis=0
+    )
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """Methods: each turns views of a batch into a loss. A new one is one file and one line here."""
 
 from collections.abc import Mapping
+from typing import Any
 
 from cld.methods.base import Method
 from cld.methods.byol import BYOL
@@ -9,7 +10,7 @@ from cld.methods.infomin import InfoMin
 from cld.methods.moco import MoCo
 from cld.methods.npid import NPID
 
-METHODS = {"npid": NPID, "moco": MoCo, "moco_v2": MoCo, "infomin": InfoMin, "byol": BYOL}
+METHODS: dict[str, Any] = {"npid": NPID, "moco": MoCo, "moco_v2": MoCo, "infomin": InfoMin, "byol": BYOL}
 
 
 def build_method(config: Mapping, n_images: int) -> Method:

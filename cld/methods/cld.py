@@ -55,7 +55,8 @@ class AddCLD(Method):
         labels, centroids = self.cluster(features)  # 2, B; 2, K, d
         if not self.settings["cross_augmentation"]:  # section 5: each view against its own groups
             labels, centroids = labels.flip(0), centroids.flip(0)
-        loss = cross_level_loss(*features, *labels, *centroids, self.settings["temperature"])
+        of_views = (*features, *labels, *centroids)
+        loss = cross_level_loss(*of_views, self.settings["temperature"])  # type: ignore[call-arg]
         sizes = F.one_hot(labels, centroids.shape[1]).sum(dim=1)  # 2, K
         logs = {
             "cld_loss": loss.detach(),

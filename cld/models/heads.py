@@ -1,5 +1,6 @@
 """Projection heads: from a backbone's features to the space of a loss. None normalises its output."""
 
+from collections.abc import Callable
 from functools import partial
 
 import torch
@@ -42,7 +43,7 @@ def mlp_bn(in_features: int, out_features: int, hidden: int) -> nn.Module:
 
 #: Heads by kind, of (in_features, out_features, hidden); ``none`` hands on the backbone's features, for
 #: networks whose head is not known.
-HEADS = {
+HEADS: dict[str, Callable[..., nn.Module]] = {
     "linear": lambda in_features, out_features, hidden: nn.Linear(in_features, out_features),
     "norm_linear": lambda in_features, out_features, hidden: NormLinear(in_features, out_features),
     "mlp": mlp,

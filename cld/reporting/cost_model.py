@@ -187,7 +187,7 @@ def backbone_macs(settings: Mapping, side: int) -> float | None:
         InputError: there is no such network.
     """
     counts = _module_macs(json.dumps(settings), side)
-    return counts and counts["Global"]
+    return counts["Global"] if counts else None
 
 
 def _last_stage_macs(settings: str, side: int) -> float | None:

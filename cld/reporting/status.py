@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from cld.config import load_dataset, load_source
 from cld.evaluation.protocol_names import STORE_PROTOCOLS, partial_path
@@ -154,7 +155,7 @@ def pace(state: State, folder: Path, run: str, config: Mapping, now: float) -> P
 def as_json(found: Mapping[str, Sequence[JobStatus]], paces: Mapping[str, Pace]) -> dict[str, list[dict]]:
     """Statuses by kind as plain values; those of runs with their paces."""
 
-    def plain(status: JobStatus) -> dict[str, object]:
+    def plain(status: JobStatus) -> dict[str, Any]:
         return {
             "name": status.job.name,
             "state": str(status.state),

@@ -5,6 +5,7 @@ import sys
 import warnings
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 import numpy as np
@@ -86,7 +87,7 @@ def evenly_spaced(n: int, most: int) -> np.ndarray:
     return np.linspace(0, n - 1, min(n, most)).round().astype(int)
 
 
-def outline(axis: Axes, box: Iterable[float], colour: str, **look: object) -> None:
+def outline(axis: Axes, box: Iterable[float], colour: str, **look: Any) -> None:
     """Draw the outline of a box: left, top, right, bottom."""
     left, top, right, bottom = box
     axis.add_patch(Rectangle((left, top), right - left, bottom - top, fill=False, edgecolor=colour, **look))

@@ -107,7 +107,7 @@ def all_gather_objects(value: Value) -> list[Value]:
     """Each process's value, by rank; anything that can be pickled."""
     if world_size() == 1:
         return [value]
-    values = [None] * world_size()
+    values: list = [None] * world_size()
     dist.all_gather_object(values, value)
     return values
 

@@ -5,11 +5,12 @@ import re
 import shlex
 import shutil
 from collections.abc import Mapping
+from typing import Any
 
 from cld.runtime.errors import InputError
 
 
-def processes_of(resources: Mapping[str, object]) -> tuple[int, int]:
+def processes_of(resources: Mapping[str, Any]) -> tuple[int, int]:
     """Nodes, and processes on each of them: one for each GPU that a job asks for.
 
     Args:

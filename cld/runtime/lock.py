@@ -100,8 +100,8 @@ class Lock:
 
     def _age_s(self) -> float:
         """Seconds since the owner renewed the file, by the file system's own clock."""
-        names = {"prefix": f".{self.path.stem}.", "suffix": f".tmp{self.path.suffix}"}
-        with tempfile.NamedTemporaryFile(dir=self.path.parent, **names) as new:
+        prefix, suffix = f".{self.path.stem}.", f".tmp{self.path.suffix}"
+        with tempfile.NamedTemporaryFile(prefix=prefix, suffix=suffix, dir=self.path.parent) as new:
             return os.fstat(new.fileno()).st_mtime - self.path.stat().st_mtime
 
     def _is_ours(self) -> bool:
@@ -119,7 +119,7 @@ class Lock:
                 os.utime(self.path)
 
 
-def lock_holder(path: Path) -> dict[str, object] | None:
+def lock_holder(path: Path) -> dict | None:
     """Who holds a lock: ``host``, ``process``, Slurm ``job``, and last ``heartbeat`` (seconds since 1970).
 
     None where nobody does. A holder whose heartbeat is older than STALE_S has ended.

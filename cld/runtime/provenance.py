@@ -54,7 +54,7 @@ def _version(distribution: str) -> str | None:
 
 
 def _commit() -> dict[str, str | bool | None]:
-    unknown = {"commit": None, "dirty": None}
+    unknown: dict[str, str | bool | None] = {"commit": None, "dirty": None}
     if not (ROOT / ".git").exists():  # an installed package; a folder above it may be another checkout
         return unknown
     # the commit without tags, with a suffix if a tracked file has changed

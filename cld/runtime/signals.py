@@ -22,7 +22,7 @@ def stop_signal() -> Iterator[Callable[[], int | None]]:
     def receive(number: int, _: object) -> None:
         received.append(number)
         if number == signal.SIGINT and os.environ.get("WORLD_SIZE", "1") == "1":
-            signal.signal(number, previous[number])
+            signal.signal(number, previous[signal.Signals(number)])
 
     previous = {number: signal.signal(number, receive) for number in STOPPING}
     try:

@@ -110,7 +110,7 @@ def run_forked(client: socket.socket) -> None:
     try:
         run(command)
     except SystemExit as end:
-        status = end.code or 0
+        status = end.code if isinstance(end.code, int) else int(end.code is not None)
     except BaseException:
         traceback.print_exc()
         status = 1
@@ -142,8 +142,8 @@ def run_in_fork(command: list[str]) -> int | None:
         finally:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
         while server not in select.select([server, woken], [], [])[0]:
-            for number in woken.recv(64):
-                pass_on(number, process)
+            for received in woken.recv(64):
+                pass_on(received, process)
         status = server.recv(64)  # nothing from a fork that was killed
     return int(status or 128 + signal.SIGKILL)
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from typing import Any
 
 from cld.runtime.errors import InputError
 from cld.runtime.signals import STOPPING
@@ -55,12 +56,15 @@ def worker_count(workers: int | str) -> int:
     lets it run on (Slurm binds a job to its CPUs), shared equally by what torchrun started on the machine.
     """
     if workers != "auto":
-        return workers
+        return int(workers)
     n_cpus = len(os.sched_getaffinity(0)) // int(os.environ.get("LOCAL_WORLD_SIZE", 1))
     return max(0, n_cpus - 1)
 
 
-def call(job: object) -> object:
+_function: Callable  # of this worker
+
+
+def call(job: Any) -> Any:
     """In a worker: the pool's function of a job."""
     return _function(job)
 

@@ -66,8 +66,8 @@ class Resumable:
         def after_step(where: str) -> None:
             nonlocal saved
             is_due = time.monotonic() - saved >= self.every_s
-            number, is_due = all_reduce_max(received() or 0, int(is_due))
-            if number or is_due:
+            number, any_due = all_reduce_max(received() or 0, int(is_due))
+            if number or any_due:
                 self._save(state)
                 saved = time.monotonic()
             if number:

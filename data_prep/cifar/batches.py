@@ -1,7 +1,7 @@
 """The dictionaries of the published files: images the right way up, labels, names."""
 
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -27,7 +27,7 @@ class Batch(NamedTuple):
     names: list[str]
 
 
-def batch_from(path: Path, content: dict[str, object], variant: Variant) -> Batch:
+def batch_from(path: Path, content: dict[str, Any], variant: Variant) -> Batch:
     """Check the dictionary that a batch's file holds.
 
     Args:
@@ -55,7 +55,7 @@ def batch_from(path: Path, content: dict[str, object], variant: Variant) -> Batc
     )
 
 
-def classes_from(path: Path, content: dict[str, object], variant: Variant) -> list[str]:
+def classes_from(path: Path, content: dict[str, Any], variant: Variant) -> list[str]:
     """The names of the classes, in the order of the labels, from the dictionary of the file that has them.
 
     Raises:

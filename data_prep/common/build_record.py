@@ -7,6 +7,7 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence, Sized
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -104,7 +105,7 @@ class BuildRecord:
             groups[entry.reason].append(entry)
         return dict(sorted(groups.items(), key=lambda group: (-len(group[1]), group[0])))
 
-    def check_problems(self, max_bad_share: float, **facts: object) -> None:
+    def check_problems(self, max_bad_share: float, **facts: Any) -> None:
         """Fail when too many units are bad; a report that names each file is written first.
 
         Args:

@@ -94,12 +94,12 @@ def settings_from(schema: str, values: Mapping[str, object], where: str) -> Sett
     defaults = {name: key["default"] for name, key in keys.items() if "default" in key}
     settings = defaults | copy.deepcopy(dict(values))
     validate(settings, schema, where)
-    settings = Settings(**{name: settings[name] for name in keys if name in settings})
-    wrong = _CROSS_CHECKS[schema](settings) if schema in _CROSS_CHECKS else None
+    checked = Settings(**{name: settings[name] for name in keys if name in settings})
+    wrong = _CROSS_CHECKS[schema](checked) if schema in _CROSS_CHECKS else None
     if wrong:
         key, rule = wrong
-        raise InputError(f"{where}: {key}: {getattr(settings, key)!r} does not fit; it must be {rule}")
-    return settings
+        raise InputError(f"{where}: {key}: {getattr(checked, key)!r} does not fit; it must be {rule}")
+    return checked
 
 
 # What a schema cannot say: each function returns the first key at fault with what it must be.

@@ -55,7 +55,7 @@ def read_annotation(path: Path, content: bytes | None = None) -> Annotation:
         boxes.append(AnnotatedBox(name, from_voc(*corners), *flags))
     size = None
     if root.findtext("size/width") and root.findtext("size/height"):
-        size = tuple(int(_number(root, f"size/{side}", path)) for side in ("width", "height"))
+        size = int(_number(root, "size/width", path)), int(_number(root, "size/height", path))
     return Annotation(size if size and all(size) else None, tuple(boxes))
 
 

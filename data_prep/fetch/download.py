@@ -104,7 +104,7 @@ def _write_body(response: requests.Response, part: Path, offset: int) -> None:
 
 def _reason(error: Exception) -> str:
     """What broke, in a few words; the libraries' own texts nest several messages."""
-    innermost = error
+    innermost: BaseException = error
     while innermost.__context__ is not None:
         innermost = innermost.__context__
     return f"the connection broke: {' '.join(str(innermost).split()) or type(innermost).__name__}"

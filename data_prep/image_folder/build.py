@@ -69,7 +69,7 @@ def cut_square(root: Path, side: int, fit: str, path: Path) -> Square | Problem:
     except InputError as error:
         name = path.relative_to(root).as_posix()
         return problem(name, path, root, "image unreadable", str(error))
-    pixels = resized(image, square_region(*image.size, fit), side)
+    pixels = resized(image, square_region(image.width, image.height, fit), side)
     return Square(pixels, digest(path, root, encoded.content), encoded.conversions)
 
 
@@ -114,6 +114,6 @@ def _build_arrays(
                 names[split].append(path.relative_to(record.root).as_posix())
                 record.files.append(square.file)
             arrays[split] = Split(pixels[: len(labels)], np.array(labels, dtype=np.int64))
-    labels = {split: group.labels for split, group in arrays.items()}
-    record.check_problems(settings.max_bad_share, classes=classes, labels=labels)
+    of_splits = {split: group.labels for split, group in arrays.items()}
+    record.check_problems(settings.max_bad_share, classes=classes, labels=of_splits)
     return write_array_store(record, arrays, names, classes)

@@ -5,6 +5,7 @@ natural order of their names, since neighbours in that order are views of the sa
 """
 
 from collections import defaultdict
+from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
 
@@ -80,7 +81,7 @@ def _jobs(build: StoreBuild, given: list[str]) -> dict[str, list[tuple[Path, int
             label = build.names.label(folder.name, len(files))
             if label is None:
                 continue
-            validates = [False] * len(files)
+            validates: Iterable[bool] = [False] * len(files)
             if folder_split == "train" and "val" not in given:
                 validates = validation_mask(len(files), settings.val_share, settings.val_blocks)
             for path, v in zip(files, validates, strict=True):

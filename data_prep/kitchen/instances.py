@@ -1,7 +1,7 @@
 """Instances: the rows of a store, and the manifest that says where each came from."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -44,7 +44,9 @@ class Instance:
     iou_3d: float = UNKNOWN
 
 
-def write_manifest(path: str | Path, splits: dict[str, Sequence[Instance]], classes: Sequence[str]) -> None:
+def write_manifest(
+    path: str | Path, splits: Mapping[str, Sequence[Instance]], classes: Sequence[str]
+) -> None:
     """Write one CSV row an instance, in the store's order: ``row`` indexes its split; unknowns are empty."""
     rows = (
         (
@@ -55,7 +57,7 @@ def write_manifest(path: str | Path, splits: dict[str, Sequence[Instance]], clas
         for split, instances in splits.items()
         for row, i in enumerate(instances)
     )
-    write_rows(path, COLUMNS, (map(_field, row) for row in rows))
+    write_rows(path, COLUMNS, ([_field(value) for value in row] for row in rows))
 
 
 def _field(value: object) -> object:

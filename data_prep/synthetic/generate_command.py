@@ -12,6 +12,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from cld.config import load_source, parse_overrides
 from cld.runtime.arguments import ArgumentParser, count
@@ -29,7 +30,7 @@ MARKER = "generated.json"
 """Names the format and the settings of generated files; the published ones have no such file."""
 
 #: By format of ``config/sources``: a function of (empty folder, settings, workers) that writes it.
-WRITERS: dict[str, Callable[[Path, object, int], None]] = {
+WRITERS: dict[str, Callable[[Path, Any, int], None]] = {
     "cifar10": write_cifar10,
     "cifar100": write_cifar100,
     "gmu_kitchens": render_kitchens,

@@ -2,6 +2,7 @@
 
 import textwrap
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from matplotlib import colormaps, patheffects
@@ -17,7 +18,7 @@ from cld.runtime.files import atomic_path
 
 #: Width and height in inches, and dots an inch.
 SIZE, RESOLUTION = (6.9, 5.9), 200
-COLOURS = colormaps["tab10"].colors
+COLOURS = colormaps["tab10"].colors  # type: ignore[attr-defined]
 #: Rows and columns of images.
 GRID = (4, 4)
 #: Score from which a detection is drawn, and how many of an image are at most.
@@ -72,9 +73,9 @@ def _draw_detections(axis: Axes, detections: Detections, row: int, classes: list
         axis.add_patch(_outline(box, edgecolor=COLOURS[label % len(COLOURS)], linewidth=1.1))
         back = {"facecolor": "white", "alpha": 0.7, "edgecolor": "none", "pad": 0.4}
         text = f"{classes[label]} {detections.score[i]:.2f}"
-        axis.text(*box[:2], text, fontsize=4.5, va="top", clip_on=True, bbox=back)
+        axis.text(box[0], box[1], text, fontsize=4.5, va="top", clip_on=True, bbox=back)
 
 
-def _outline(box: np.ndarray, **look: object) -> Rectangle:
+def _outline(box: np.ndarray, **look: Any) -> Rectangle:
     left, top, right, bottom = box.tolist()
     return Rectangle((left, top), right - left, bottom - top, fill=False, **look)

@@ -73,10 +73,10 @@ def contents(preset: str, results: Path) -> tuple[dict[str, Path | bytes], list[
     for figure in figures:
         for kind in ("png", "pdf") if is_restricted(preset, IMAGES_OF[figure]) else ():
             packed[f"figures/{figure}.{kind}"] = note(preset, figure, kind)
-    for path in sorted(CONFIG.rglob("*.yaml")):
-        name = f"config/{path.relative_to(CONFIG).as_posix()}"
+    for file in sorted(CONFIG.rglob("*.yaml")):
+        name = f"config/{file.relative_to(CONFIG).as_posix()}"
         if is_allowed(name) and name != "config/config.yaml":  # which names one's own folders
-            packed[name] = path
+            packed[name] = file
     return packed, missing
 
 

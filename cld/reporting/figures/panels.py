@@ -1,6 +1,7 @@
 """Panels side by side: scores over the values of a setting, with a ring at each score's best value."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -32,7 +33,12 @@ def draw_panel(
     axis.fill_between(places, mean - band, mean + band, color=colour, alpha=0.15, linewidth=0)
     axis.plot(places, mean, color=colour, marker=marker, markersize=3.5, linewidth=1.2)
     best = int(np.argmax(mean))
-    ring = {"color": "none", "markeredgecolor": colour, "markersize": 9, "markeredgewidth": 1.2}
+    ring: dict[str, Any] = {
+        "color": "none",
+        "markeredgecolor": colour,
+        "markersize": 9,
+        "markeredgewidth": 1.2,
+    }
     axis.plot(places[best], mean[best], "o", **ring)
     axis.margins(x=0.08, y=0.18)
     axis.grid(axis="y", linewidth=0.3, alpha=0.5)

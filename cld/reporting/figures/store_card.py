@@ -9,6 +9,7 @@ import json
 import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -84,7 +85,7 @@ def text(path: str | Path, info: StoreInfo, figure: str, score: Mapping | None) 
             f"top-1 {metrics['top1']:.1f} %, top-5 {metrics['top5']:.1f} %"
         ]
     what = "Objects" if info.has_objects else "Images"
-    rows = [
+    rows: list[tuple] = [
         (name, *(int(of_split[label]) for of_split in counts.values()))
         for label, name in enumerate(info.classes)
     ]
@@ -200,7 +201,7 @@ def _draw_counts(axis: Axes, info: StoreInfo, counts: Mapping[str, np.ndarray], 
     axis.set_ylabel("objects" if info.has_objects else "images")
     axis.set_xlim(-0.6, len(at) - 0.4)
     if names:
-        look = {"rotation": 40, "ha": "right", "rotation_mode": "anchor", "fontsize": 5.5}
+        look: dict[str, Any] = {"rotation": 40, "ha": "right", "rotation_mode": "anchor", "fontsize": 5.5}
         axis.set_xticks(at, names, **look)
     else:
         axis.set_xlabel("class")

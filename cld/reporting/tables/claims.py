@@ -36,7 +36,7 @@ def check(claim: Claim, cells: Mapping[Place, dict], table: Table) -> Check:
     contrasts = claim.contrasts
     if claim.within is not None:
         # the two that are farthest apart: what is true of them is true of all
-        contrasts = [max(contrasts, key=lambda contrast: abs(_difference_of_means(contrast, cells)))]
+        contrasts = (max(contrasts, key=lambda contrast: abs(_difference_of_means(contrast, cells))),)
     judged = []
     for contrast in contrasts:
         plus, minus = ([cells[place]["scores"] for place in side] for side in (contrast.plus, contrast.minus))

@@ -5,6 +5,7 @@ import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
@@ -37,7 +38,7 @@ def draw(shown: Mapping, path: str | Path) -> None:
     """Draw what :func:`cld.reporting.tables.render.view` shows, as wide as its columns need, and save it."""
     with warnings.catch_warnings(action="ignore"):  # of what no font has: save says it
         figure = drawn(shown)
-    save(figure, [path])
+    save(figure, [Path(path)])
 
 
 def drawn(shown: Mapping) -> Figure:
@@ -132,7 +133,7 @@ def _others(shown: Mapping, texts: list[str], first: int) -> list[Piece]:
     return [Piece(text, column, column + 1, colour=colour) for column, text in enumerate(texts, first)]
 
 
-def _text_width(text: str, size: float, weight: str = "normal", style: str = "normal") -> float:
+def _text_width(text: str, size: float, weight: str = "normal", style: Any = "normal") -> float:
     """Width of a text, in points."""
     font = FontProperties(size=size, weight=weight, style=style)
     return text_to_path.get_text_width_height_descent(text, font, ismath=False)[0]

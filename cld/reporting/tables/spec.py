@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import combinations
+from typing import Any
 
 from cld.config import (
     CONFIG,
@@ -50,7 +51,7 @@ class Cell:
     protocol: str
     metric: str
     seeds: tuple[int, ...]
-    overrides: Mapping[str, object]
+    overrides: Mapping[str, Any]
     published: float | None = None
 
     @property
@@ -355,6 +356,7 @@ def _contrasts(claim: Mapping) -> list[Contrast]:
     if "gap" in claim:
         (a, b), (c, d) = (map(_place, claim[side]) for side in ("gap", "exceeds"))
         return [Contrast((a, d), (b, c))]
+    pairs: Iterable[tuple[Place, Place]]
     if "alike" in claim:
         pairs = combinations(map(_place, claim["alike"]), 2)
     else:
@@ -364,7 +366,8 @@ def _contrasts(claim: Mapping) -> list[Contrast]:
 
 
 def _place(key: str) -> Place:
-    return tuple(key.split("/"))
+    row, column = key.split("/")
+    return row, column
 
 
 def _claims(spec: Mapping, cells: Mapping[Place, Cell], where: str) -> Iterator[Claim]:

@@ -71,9 +71,9 @@ def _pose_fields(record: dict[str, object]) -> tuple[object, object, object]:
 
 def _pose(rotation: object, translation: object) -> Pose | None:
     try:
-        rotation = np.asarray(rotation, dtype=float).reshape(3, 3)
-        translation = np.asarray(translation, dtype=float).reshape(3)
+        turn = np.asarray(rotation, dtype=float).reshape(3, 3)
+        shift = np.asarray(translation, dtype=float).reshape(3)
     except (TypeError, ValueError):
         return None
-    is_rotation = np.allclose(rotation @ rotation.T, np.eye(3), atol=1e-2)
-    return Pose(rotation, translation) if is_rotation and np.isfinite(translation).all() else None
+    is_rotation = np.allclose(turn @ turn.T, np.eye(3), atol=1e-2)
+    return Pose(turn, shift) if is_rotation and np.isfinite(shift).all() else None

@@ -29,8 +29,8 @@ def scaled_calibration(width: int, height: int) -> Calibration:
 
 def look_at(eye: Sequence[float], target: Sequence[float], roll: float = 0.0) -> Pose:
     """Pose of a camera at ``eye`` that looks at ``target``, not straight down, tilted by ``roll`` radians."""
-    eye, target = np.asarray(eye, float), np.asarray(target, float)
-    back = (eye - target) / np.linalg.norm(eye - target)
+    away = np.asarray(eye, float) - np.asarray(target, float)
+    back = away / np.linalg.norm(away)
     right = np.cross(UP, back)
     right /= np.linalg.norm(right)
     upward = np.cross(back, right)

@@ -73,8 +73,8 @@ def quad(
 
     The image fills it, or with ``tile`` repeats every ``tile`` metres.
     """
-    corner, right, down = (np.asarray(v, float) for v in (corner, right, down))
-    points = np.stack([corner, corner + down, corner + down + right, corner + right])
+    start, across, below = (np.asarray(v, float) for v in (corner, right, down))
+    points = np.stack([start, start + below, start + below + across, start + across])
     extent = np.array([np.linalg.norm(right), np.linalg.norm(down)]) / tile if tile else np.ones(2)
     uvs = np.array([[0, 0], [0, 1], [1, 1], [1, 0]]) * extent
     triangles = np.array([[0, 1, 2], [0, 2, 3]])

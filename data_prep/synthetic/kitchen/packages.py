@@ -96,14 +96,15 @@ PRODUCTS = {
 }
 
 
+def _colour(rng: np.random.Generator) -> Colour:
+    hue, more = rng.random(), np.asarray(rng.uniform([0.2, 0.35], [0.8, 0.95]))
+    red, green, blue = colorsys.hsv_to_rgb(hue, *more)
+    return round(255 * red), round(255 * green), round(255 * blue)
+
+
 def other_brand(rng: np.random.Generator) -> Package:
     """A package like none of the products, in shape, size, print and colours of its own."""
-    ground, ink, band = (
-        tuple(
-            round(255 * c) for c in colorsys.hsv_to_rgb(rng.random(), *rng.uniform([0.2, 0.35], [0.8, 0.95]))
-        )
-        for _ in range(3)
-    )
+    ground, ink, band = (_colour(rng) for _ in range(3))
     shape = (None, CAN, BOTTLE, SQUEEZER, BAG)[rng.integers(5)]
     width, height = rng.uniform(0.05, 0.12), rng.uniform(0.08, 0.24)
     pattern = str(rng.choice(["plain", "dots", "stripes", "rows", "checks"]))

@@ -63,7 +63,7 @@ class Shader:
         return strength
 
 
-def develop(radiance: np.ndarray, gain: float, rng: np.random.Generator) -> np.ndarray:
+def develop(radiance: np.ndarray, gain: float | np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """The camera's picture, uint8 (H, W, 3), of linear ``radiance`` (H, W, 3): gain, gamma, blur, noise."""
     grey = 255 * np.clip(radiance * gain, 0, 1) ** (1 / 2.2)
     soft = Image.fromarray(grey.astype(np.uint8)).filter(ImageFilter.GaussianBlur(BLUR_PX))

@@ -3,7 +3,7 @@
 import pickle
 import pickletools
 import struct
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -76,12 +76,13 @@ class _Python2Array:
         self._array = array
 
     def __reduce__(self) -> tuple:
-        function, arguments, (version, shape, dtype, is_fortran, raw) = self._array.__reduce__()
+        reduced: tuple = self._array.__reduce__()  # type: ignore[assignment]
+        function, arguments, (version, shape, dtype, is_fortran, raw) = reduced
         arguments = (*arguments[:2], arguments[2].decode("latin1"))
         return function, arguments, (version, shape, dtype, is_fortran, raw.decode("latin1"))
 
 
-def _write_pickle(path: Path, content: dict[str, object]) -> None:
+def _write_pickle(path: Path, content: Mapping[str, object]) -> None:
     """Write a pickle with the text of Python 2, as the published files have.
 
     So ``encoding="bytes"`` reads bytes, and ``"latin1"`` text. Today's pickle module writes Unicode instead.

@@ -163,7 +163,7 @@ def _paint(
 ) -> tuple[tuple[slice, slice], np.ndarray, int]:
     """Draw an object of a class; see :func:`_paint_silhouette`."""
     turn = rng.normal(0, 0.03)
-    colours = tuple(
+    first, second = (
         (
             hue + turn + rng.normal(0, 0.02),
             np.clip(saturation + rng.normal(0, 0.1), 0, 1),
@@ -171,7 +171,7 @@ def _paint(
         )
         for hue, saturation, value in look.colours
     )
-    return _paint_silhouette(canvas, SILHOUETTES[look.silhouette], look.surface, colours, pose, rng)
+    return _paint_silhouette(canvas, SILHOUETTES[look.silhouette], look.surface, (first, second), pose, rng)
 
 
 def _paint_silhouette(

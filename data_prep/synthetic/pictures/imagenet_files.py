@@ -7,6 +7,7 @@ one PNG calls itself a JPEG: the published files have all of these.
 import io
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -36,7 +37,7 @@ class _Picture:
     path: str
     label: int
     look: Look
-    numbers: tuple[int, ...]
+    numbers: tuple[int, Stream, int, int]
     oddity: str
 
 
@@ -103,7 +104,8 @@ def _encoded(picture: _Picture) -> bytes:
     if oddity == "tiny":
         width, height = 33, 20
     image = Image.fromarray(draw_picture(picture.look, width, height, rng))
-    options = {"format": "JPEG", "quality": int(rng.integers(60, 96)), "progressive": oddity == "progressive"}
+    options: dict[str, Any] = {"format": "JPEG", "quality": int(rng.integers(60, 96))}
+    options["progressive"] = oddity == "progressive"
     if oddity == "png":
         options = {"format": "PNG"}
     elif oddity == "cmyk":

@@ -41,6 +41,6 @@ def draw_set(
     return pictures, labels
 
 
-def _draw(job: tuple[Look, int, tuple[int, ...]]) -> np.ndarray:
+def _draw(job: tuple[Look, int, tuple[int, Stream, int, int]]) -> np.ndarray:
     look, side, numbers = job
     return draw_picture(look, side, side, generator(*numbers))
