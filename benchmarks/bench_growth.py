@@ -160,7 +160,9 @@ def draw(curves: Mapping[str, tuple[list[tuple[int, float, float]], float]]) -> 
             axis.loglog(sizes, [each[place] / points[-1][place] for each in points], "o-", label=label)
         axis.loglog(sizes, [(n / sizes[-1]) ** expected for n in sizes], "k:", label=f"exponent {expected}")
         axis.set_title(name, fontsize=9)
+        axis.set_xticks(sizes, [f"{n:,}" for n in sizes], fontsize=7)
         axis.tick_params(labelsize=7)
+        axis.minorticks_off()
     axes.flat[0].legend(fontsize=7)
     for axis in axes.flat[len(curves) :]:
         axis.set_visible(False)
