@@ -18,7 +18,7 @@ CONTENTS = (
     *(b"--- 1\n--- 2", b"a: 2026-13-45", b"<<: 1", b"a: &a [1,1]\nb: &b [*a,*a,*a,*a]\nc: [*b,*b,*b,*b]"),
 )
 KINDS = {
-    "": ("config", "run"),
+    "": ("config", "run", "evaluation"),
     "presets/": ("tiny",),
     "tables/": ("table_a1", "table_a3"),
     "methods/": ("npid", "moco_v2"),
