@@ -175,6 +175,7 @@ class World:
         patches = [patch.object(import_module(name), "CONFIG", self.config) for name in WITH_CONFIG]
         patches += [patch.object(config, "ROOT", self.folder), patch.object(config, "_read_yaml", read)]
         here = Path.cwd()
+        forget()
         for one in patches:
             one.start()
         os.chdir(self.folder)

@@ -112,7 +112,7 @@ snakemake() {{
     python -m snakemake "$@"
 }}
 make() {{
-    [ "$(command make --dry-run CORES=2 "$@" | tail -n 1)" = "snakemake --cores 2" ]
+    [ "$(command make --no-print-directory --dry-run CORES=2 "$@" | tail -n 1)" = "snakemake --cores 2" ]
     snakemake --cores 2 table_a1 results/demo/stores/imagenet.h5
 }}
 """

@@ -10,12 +10,19 @@ from tiny_world import Outcome, World, command, process
 
 
 @pytest.fixture(scope="session")
-def world(tmp_path_factory) -> Iterator[World]:
-    """Everything made; this process reads its configuration while a test of this folder runs."""
+def made_world(tmp_path_factory) -> World:
+    """Everything made."""
     made = World(tmp_path_factory.mktemp("world"))
     with made.entered():
         made.build()
-        yield made
+    return made
+
+
+@pytest.fixture
+def world(made_world) -> Iterator[World]:
+    """Everything made; this process reads its configuration while a test of this folder runs."""
+    with made_world.entered():
+        yield made_world
 
 
 class Tried:
