@@ -38,11 +38,7 @@ def rand_augment(images: Tensor, n_ops: int, magnitude: int, generator: Generato
     Returns:
         float32 (B, 3, S, S) in [0, 1]; ``images`` stay as they were.
     """
-    images = images.clone()
-    operations, levels = draw_operations(len(images), n_ops, magnitude, generator)
-    for operation, level in zip(operations.T, levels.T, strict=True):
-        apply_operations_(images, operation, level)
-    return images
+    return apply_drawn_(images.clone(), *draw_operations(len(images), n_ops, magnitude, generator))
 
 
 def draw_operations(n: int, n_ops: int, magnitude: int, generator: Generator) -> tuple[Tensor, Tensor]:
@@ -50,6 +46,13 @@ def draw_operations(n: int, n_ops: int, magnitude: int, generator: Generator) ->
     drawn = torch.randint(len(OPERATIONS), (n_ops, n), generator=generator)
     signs = torch.randint(2, (n_ops, n), generator=generator).double() * 2 - 1
     return drawn.T, signs.T * (magnitude / MAX_MAGNITUDE)
+
+
+def apply_drawn_(images: Tensor, operations: Tensor, levels: Tensor) -> Tensor:
+    """Change each image by what :func:`draw_operations` gave for it, one after the other, in place."""
+    for operation, level in zip(operations.T, levels.T, strict=True):
+        apply_operations_(images, operation, level)
+    return images
 
 
 def apply_operations_(images: Tensor, operation: Tensor, level: Tensor) -> Tensor:

@@ -19,7 +19,7 @@ from torch.nn import functional as F
 from cld.augment.colour import HUE, NEUTRAL, colour_jitter_, luma, solarize
 from cld.augment.erasing import erase_, sample_rectangles
 from cld.augment.per_sample import apply_where_, blend_where_, to_device
-from cld.augment.randaugment import apply_operations_, draw_operations
+from cld.augment.randaugment import apply_drawn_, draw_operations
 
 CROP_RATIO = (3 / 4, 4 / 3)  # least and most width / height of a crop
 CROP_ATTEMPTS = 10  # to draw a crop that lies in the image
@@ -131,8 +131,7 @@ class Augment:
         """Apply what was drawn, in place where it can be."""
         colour_jitter_(views, changes["factors"], changes["order"])
         if "operations" in changes:
-            for operation, level in zip(changes["operations"].T, changes["levels"].T, strict=True):
-                apply_operations_(views, operation, level)
+            apply_drawn_(views, changes["operations"], changes["levels"])
         blend_where_(views, changes["grey"], luma)
         blur = partial(gaussian_blur, radius=self.blur_radius)
         apply_where_(views, changes["blurred"], blur, changes["sigma"])

@@ -26,7 +26,7 @@ def verify(path: str | Path) -> str:
     """
     info, beside = read_info(path), sidecar(path)
     counts = ", ".join(f"{n} {split}" for split, n in info.sizes.items())
-    if beside.exists() and beside.read_bytes().startswith(file_sha256(path).encode()):
+    if beside.exists() and _is_as_sealed(path):
         return f"{path}: whole ({counts})"
     require_content(path, info.checksum)
     if beside.exists():
@@ -53,7 +53,7 @@ def require_whole(path: str | Path) -> None:
         found = f"is not checked: {beside.name} is missing"
     elif path.stat().st_size > WHOLE_BYTES:
         found = "is checked image by image"
-    elif beside.read_bytes().startswith(file_sha256(path).encode()):
+    elif _is_as_sealed(path):
         found = "is whole"
     else:
         raise InputError(
@@ -61,6 +61,11 @@ def require_whole(path: str | Path) -> None:
             f"(cld verify {path} says what is damaged)"
         )
     print(f"{path}: {found}", flush=True)
+
+
+def _is_as_sealed(path: str | Path) -> bool:
+    """Whether a file has the checksum that lies beside it."""
+    return sidecar(path).read_bytes().startswith(file_sha256(path).encode())
 
 
 def require_content(path: str | Path, checksum: str) -> None:

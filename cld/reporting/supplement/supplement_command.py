@@ -1,6 +1,5 @@
 """Set a preset's tables and figures as one PDF, in the supplement's order: ``cld supplement``."""
 
-import argparse
 import shutil
 import subprocess
 import tempfile
@@ -13,6 +12,7 @@ from cld.reporting.needed_runs import SUPPLEMENT
 from cld.reporting.results_arguments import add_results_arguments
 from cld.reporting.tables.render import code_version, tex
 from cld.reporting.targets import FIGURES, Targets, report_caption
+from cld.runtime.arguments import ArgumentParser
 from cld.runtime.errors import InputError
 from cld.runtime.files import atomic_path, write_text
 from cld.runtime.provenance import provenance
@@ -32,7 +32,7 @@ def main() -> None:
 
     They have to be there: snakemake all_tables all_figures makes them, snakemake supplement all of it.
     """
-    parser = argparse.ArgumentParser(prog="cld supplement", description=main.__doc__)
+    parser = ArgumentParser(prog="cld supplement", description=main.__doc__)
     add_results_arguments(parser)
     args = parser.parse_args()
     folder = Path(args.results) / args.preset
