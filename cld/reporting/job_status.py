@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from cld.reporting.durations import duration
+from cld.reporting.times import duration
 from cld.runtime.lock import STALE_S, lock_holder
 from cld.runtime.progress import is_progress_line
 

@@ -24,11 +24,10 @@ from cld.reporting.cost_model import (
     gpu_model,
     run_macs,
 )
-from cld.reporting.durations import duration
 from cld.reporting.needed_runs import SUPPLEMENT, Needed, needed_runs, requested_tables
-from cld.reporting.recorded_times import evaluation_seconds, job_seconds
 from cld.reporting.results_arguments import add_results_arguments
 from cld.reporting.tables.spec import Table
+from cld.reporting.times import duration, evaluation_seconds, job_seconds
 from cld.runtime.arguments import ArgumentParser, count
 from cld.training.run_folder import TRAINED, stage
 

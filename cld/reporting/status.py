@@ -13,10 +13,10 @@ from typing import Any
 
 from cld.config import load_dataset, load_source
 from cld.evaluation.protocol_names import STORE_PROTOCOLS, partial_path
-from cld.reporting.durations import duration
 from cld.reporting.job_status import Job, JobStatus, State, look, slurm_queue
 from cld.reporting.needed_runs import Needed, needed_runs, requested_tables
 from cld.reporting.results_arguments import add_results_arguments
+from cld.reporting.times import duration
 from cld.runtime.arguments import ArgumentParser
 from cld.runtime.errors import InputError
 from cld.runtime.progress import is_progress_line

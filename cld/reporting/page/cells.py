@@ -1,17 +1,22 @@
 """What the index page shows of a table's cell: its number, its runs, and where they come from."""
 
+import math
 import shlex
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 
 from cld.config import flat, format_overrides, is_generated, read_yaml
 from cld.evaluation.protocol_names import STORE_PROTOCOLS
-from cld.reporting.page.curves import curves
 from cld.reporting.page.preset_files import PresetFiles
-from cld.reporting.recorded_times import job_seconds
+from cld.reporting.style import evenly_spaced
 from cld.reporting.tables.render import METRICS, code_version, percent
 from cld.reporting.tables.spec import REFERENCE_ROW, Axis, Cell, Table
-from cld.training.run_folder import stage
+from cld.reporting.times import job_seconds
+from cld.training.run_folder import NOT_CURVES, log_rows, stage
 from cld.training.run_id import overrides_of
+
+#: Points of a curve at most: more than a small chart can show apart.
+MAX_POINTS = 80
 
 
 def cell_content(
@@ -147,3 +152,25 @@ def _provenance(scores: Iterable[Mapping]) -> list[dict]:
         for label, all_values in values.items()
         if (different := list(dict.fromkeys(str(value) for value in all_values if value is not None)))
     ]
+
+
+def curves(log: Path) -> dict[str, list]:
+    """A run's log by column, thinned to :data:`MAX_POINTS` epochs; empty where there is no log.
+
+    Returns:
+        ``epoch`` and the columns that are curves; None stands for what was not logged or is not finite.
+    """
+    rows = log_rows(log)
+    kept = [rows[i] for i in evenly_spaced(len(rows), MAX_POINTS)]
+    names = ["epoch", *(name for name in (rows[0] if rows else {}) if name not in NOT_CURVES)]
+    shown = {name: [_short_number(row.get(name)) for row in kept] for name in names}
+    return {name: values for name, values in shown.items() if any(value is not None for value in values)}
+
+
+def _short_number(text: str | None) -> float | None:
+    """A number to five digits; None for what is none, or is not finite."""
+    try:
+        value = float(text or "")
+    except ValueError:
+        return None
+    return float(f"{value:.5g}") if math.isfinite(value) else None

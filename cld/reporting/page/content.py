@@ -3,16 +3,20 @@
 Nothing is computed here but sums of wall times: the page shows a number as its cell's file has it.
 """
 
+import base64
+import io
 import shlex
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime
+from pathlib import Path
 from string import ascii_lowercase
+
+from PIL import Image
 
 from cld.config import is_generated, load_config, load_preset, read_yaml
 from cld.reporting.page.cells import cell_content
-from cld.reporting.page.pictures import embedded
 from cld.reporting.page.preset_files import SNAKEMAKE, PresetFiles
 from cld.reporting.tables.cell import read_cell
 from cld.reporting.tables.claims import check
@@ -23,6 +27,9 @@ from cld.runtime.provenance import provenance
 
 #: A figure's files, in the order of their links.
 FIGURE_KINDS = ("pdf", "svg", "csv", "png")
+#: Of the pictures in the page, in pixels: twice what a phone has, and a wide column's own.
+MAX_WIDTH = 1200
+QUALITY = 80
 
 
 def gather(files: PresetFiles, tables: Sequence[Table]) -> dict:
@@ -189,4 +196,26 @@ def _dataset(files: PresetFiles, name: str) -> dict:
         "picture": embedded(files / f"stores/{name}.card.png"),
         "files": files.links(paths),
         "command": files.build(f"stores/{name}.card.md"),
+    }
+
+
+def embedded(path: Path) -> dict | None:
+    """A picture file as a data URI (WebP, a tenth of the PNG), with its size: ``source, width, height``.
+
+    None where there is no such file.
+    """
+    if not path.exists():
+        return None
+    with Image.open(path) as image:
+        picture = image.convert("RGB")
+    if picture.width > MAX_WIDTH:
+        height = round(picture.height * MAX_WIDTH / picture.width)
+        picture = picture.resize((MAX_WIDTH, height), Image.Resampling.LANCZOS)
+    content = io.BytesIO()
+    picture.save(content, "webp", quality=QUALITY, method=2)
+    encoded = base64.b64encode(content.getvalue()).decode("ascii")
+    return {
+        "source": f"data:image/webp;base64,{encoded}",
+        "width": picture.width,
+        "height": picture.height,
     }

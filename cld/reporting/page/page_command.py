@@ -2,9 +2,7 @@
 
 from pathlib import Path
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
-from cld.reporting.durations import duration
+from cld.reporting.markup import filled
 from cld.reporting.needed_runs import SUPPLEMENT, requested_tables
 from cld.reporting.page.content import gather
 from cld.reporting.page.preset_files import PresetFiles
@@ -34,21 +32,5 @@ def main() -> None:
         folder = Path(args.results) / args.preset / "cells"
         tables = [table for table in tables if table.name in SUPPLEMENT or (folder / table.name).is_dir()]
     out = args.out or Path(args.results) / args.preset / "index.html"
-    write_text(out, render(gather(PresetFiles(args.results, args.preset, out), tables)))
+    write_text(out, filled("index.html.j2", gather(PresetFiles(args.results, args.preset, out), tables)))
     print(f"page: {out}")
-
-
-def render(page: dict) -> str:
-    """The page as HTML, from what :func:`cld.reporting.page.content.gather` found."""
-    templates = Environment(
-        loader=PackageLoader("cld.reporting.page"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    templates.filters["duration"] = duration
-    # curves and settings keep the order in which they are logged
-    templates.policies["json.dumps_kwargs"] = {"sort_keys": False}
-    return templates.get_template("index.html.j2").render(page)

@@ -11,14 +11,13 @@ from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
 from matplotlib.textpath import text_to_path
 
+from cld.reporting.markup import HEAD
 from cld.reporting.style import TEXT_WIDTH, plt, save
 
 GREY, PALE, WARNING, GAP = "#666666", "#999999", "#b04a00", "#b04a00"
 #: In points.
 SIZE, SMALL, LEADING = 7.0, 6.0, 1.5
 PAD_PT, MARGIN_PT = 5.0, 6.0
-#: Characters in a line of a column's name, at most.
-HEAD = 20
 
 
 @dataclass(frozen=True)

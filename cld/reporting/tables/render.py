@@ -1,24 +1,25 @@
-"""A table from its cells: tidy CSV, Markdown, LaTeX (booktabs), a self-contained HTML page and a picture."""
+"""A table from its cells, as CSV, Markdown, LaTeX (booktabs), HTML and a picture: ``cld tables``."""
 
 import csv
 import io
-import textwrap
-import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from itertools import groupby
 from pathlib import Path
 from urllib.parse import quote
 
-from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
-
 from cld.config import is_generated, load_preset
+from cld.reporting.markup import filled
+from cld.reporting.needed_runs import requested_tables
+from cld.reporting.results_arguments import add_results_arguments
 from cld.reporting.style import NO_REPRODUCTION
+from cld.reporting.tables.cell import available_cells, built_cells
 from cld.reporting.tables.claims import check, signed
-from cld.reporting.tables.picture import HEAD, draw
+from cld.reporting.tables.picture import draw
 from cld.reporting.tables.spec import REFERENCE_ROW, Axis, Cell, Place, Table
-from cld.runtime import markdown
+from cld.runtime.arguments import ArgumentParser
 from cld.runtime.files import write_text
+from cld.runtime.progress import progress
 
 #: Of the CSV.
 COLUMNS = (
@@ -70,58 +71,12 @@ KINDS = ("csv", "md", "tex", "html", "png")
 #: The folders, in the preset's, of whole tables and of those with gaps.
 FOLDER, FOLDER_NOW = "tables", "tables_now"
 
-_TEMPLATES = Environment(
-    loader=PackageLoader("cld.reporting.tables"),
-    autoescape=select_autoescape(["html.j2"]),
-    undefined=StrictUndefined,
-    trim_blocks=True,
-    lstrip_blocks=True,
-    keep_trailing_newline=True,
-)
-
 
 def percent(value: float | None, std: float | None = None) -> str:
     """``56.7 ± 1.2``; a dash for no value."""
     if value is None:
         return "–"
     return f"{value:.1f}" if std is None else f"{value:.1f} ± {std:.1f}"
-
-
-_TEX = {
-    "\\": r"\textbackslash{}",
-    "~": r"\textasciitilde{}",
-    "^": r"\textasciicircum{}",
-    "<": r"\textless{}",
-    ">": r"\textgreater{}",
-    "–": "--",
-    "’": "'",
-    "±": r"$\pm$",
-    "−": "$-$",
-    "×": r"$\times$",
-    "≤": r"$\leq$",
-    "≥": r"$\geq$",
-    "∞": r"$\infty$",
-    **{character: f"\\{character}" for character in "&%$#_{}"},
-}
-
-
-for _letter in "αβγδεζηθικλμνξπρστυφχψωΓΔΘΛΞΠΣΥΦΨΩ":  # the other capitals look like Latin ones
-    _name = unicodedata.name(_letter).rpartition(" ")[2].replace("LAMDA", "LAMBDA")
-    _TEX[_letter] = f"$\\{_name.lower() if _letter.islower() else _name.capitalize()}$"
-
-
-def tex(text: str) -> str:
-    """``text`` on one line, with LaTeX's special characters escaped and Greek letters by name."""
-    return "".join(_TEX.get(character, character) for character in " ".join(text.split()))
-
-
-def tex_head(text: str) -> str:
-    """The name of a column in LaTeX: in several lines where it is long."""
-    lines = [tex(line) for line in textwrap.wrap(text, HEAD) or [""]]
-    return lines[0] if len(lines) == 1 else r"\shortstack{" + r" \\ ".join(lines) + "}"
-
-
-_TEMPLATES.filters |= {"tex": tex, "tex_head": tex_head, "md": markdown.escaped}
 
 
 def code_version(code: Mapping) -> str:
@@ -328,7 +283,7 @@ def _precisions(cell: Mapping) -> set[str]:
 def render(table: Table, cells: Mapping[Place, dict], shown: Mapping, results: str | Path) -> dict[str, str]:
     """The table's four texts by suffix; ``shown`` is its :func:`view`."""
     kinds = ("md", "tex", "html")
-    files = {kind: _TEMPLATES.get_template(f"table.{kind}.j2").render(shown) for kind in kinds}
+    files = {kind: filled(f"table.{kind}.j2", shown) for kind in kinds}
     return {"csv": tidy_csv(table, cells, results), **files}
 
 
@@ -339,3 +294,29 @@ def write(table: Table, cells: Mapping[Place, dict], results: str | Path, folder
     for kind, text in render(table, cells, shown, results).items():
         write_text(path.with_suffix(f".{kind}"), text)
     draw(shown, path.with_suffix(".png"))
+
+
+def main() -> None:
+    """Render tables from their cells; with --now from the scores that exist, gaps marked."""
+    parser = ArgumentParser(prog="cld tables", description=main.__doc__)
+    add_results_arguments(parser)
+    parser.add_argument("--tables", nargs="+", help="files of config/tables; default: all that are available")
+    parser.add_argument("--now", action="store_true", help=f"from the scores so far, into {FOLDER_NOW}/")
+    args = parser.parse_args()
+    tables = requested_tables(args.tables, args.preset)
+    if not args.now:
+        for table in tables:
+            write(table, built_cells(table, args.results), args.results)
+        return
+    folder, lines = Path(args.results) / args.preset / FOLDER_NOW, []
+    with progress("render", len(tables), "tables") as bar:
+        for table in tables:
+            cells = available_cells(table, args.results)
+            if cells:
+                write(table, cells, args.results, FOLDER_NOW)
+            else:  # tables of an earlier call, whose scores are gone
+                for kind in KINDS:
+                    (folder / f"{table.name}.{kind}").unlink(missing_ok=True)
+            lines.append(f"{table.name}: {len(cells)} of {len(table.cells)} cells")
+            bar.advance()
+    print("\n".join([*lines, f"in {folder}"]))

@@ -12,10 +12,11 @@ import pytest
 from PIL import Image
 from results_tree import write_table
 
-from cld.reporting.archive import layout, pack_command, unpack_command
-from cld.reporting.archive.pack_command import contents, write
-from cld.reporting.archive.unpack_command import unpack
+from cld.reporting import pack as packing
+from cld.reporting import unpack as unpacking
+from cld.reporting.pack import contents, write
 from cld.reporting.tables.spec import load_table
+from cld.reporting.unpack import unpack
 from cld.runtime.errors import InputError
 
 SCORE = "scores/a/knn.json"
@@ -39,13 +40,13 @@ def archive(results, tmp_path_factory) -> Path:
 def members(*files, preset="demo", **manifest):
     """An archive's members: a manifest, and these files of (name, content) with their checksums."""
     told = {
-        "format": layout.FORMAT,
+        "format": packing.FORMAT,
         "preset": preset,
         "code": {"version": "0.2.0", "commit": None, "dirty": None},
         "date": "2026-11-28T10:00:00+00:00",
         "files": {name: hashlib.sha256(data).hexdigest() for name, data in files},
     }
-    content = [(layout.MANIFEST, json.dumps(told | manifest).encode()), *files]
+    content = [(packing.MANIFEST, json.dumps(told | manifest).encode()), *files]
     return [(tarfile.TarInfo(name), data) for name, data in content]
 
 
@@ -85,14 +86,14 @@ def test_all_that_tables_are_rendered_from_travels_and_nothing_else(results, arc
 def test_the_commands_say_what_is_missing_and_what_differs(results, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "argv", ["cld pack", "--preset", "demo", "--results", str(results)])
-    pack_command.main()
+    packing.main()
     said = capsys.readouterr().out
     assert said.startswith("cld-demo.tar.gz: ") and "missing: " in said  # table_a2 and others
     old = {"version": "0.1.0", "commit": None, "dirty": None}
     files = ("config/methods/npid.yaml", b"a: 1"), ("config/methods/mine.yaml", b"a: 1"), (SCORE, b"{}")
     pack(tmp_path / "old.tar.gz", *members(*files, code=old))
     monkeypatch.setattr(sys, "argv", ["cld unpack", "old.tar.gz", "--results", "out"])
-    unpack_command.main()
+    unpacking.main()
     said = capsys.readouterr().out
     for part in (
         "3 files",
@@ -104,13 +105,13 @@ def test_the_commands_say_what_is_missing_and_what_differs(results, tmp_path, mo
 
 
 def test_images_that_must_not_be_passed_on_stay(results, monkeypatch):
-    for figure, dataset in layout.IMAGES_OF.items():
-        assert layout.is_restricted("paper", dataset) and not layout.is_restricted("demo", dataset)
+    for figure, dataset in packing.IMAGES_OF.items():
+        assert packing.is_restricted("paper", dataset) and not packing.is_restricted("demo", dataset)
         assert figure in ("fig_a1", "fig_a3")
-    assert layout.is_restricted("paper", "folder")
-    assert not layout.is_restricted("paper", "cifar10")
+    assert packing.is_restricted("paper", "folder")
+    assert not packing.is_restricted("paper", "cifar10")
     assert isinstance(contents("demo", results)[0]["figures/fig_a1.png"], Path)
-    monkeypatch.setattr(pack_command, "is_restricted", lambda preset, dataset: True)
+    monkeypatch.setattr(packing, "is_restricted", lambda preset, dataset: True)
     packed = contents("demo", results)[0]
     assert packed["figures/fig_a1.pdf"].startswith(b"%PDF")
     note = Image.open(io.BytesIO(packed["figures/fig_a1.png"]))
@@ -165,7 +166,7 @@ def test_a_file_twice_or_unannounced_is_refused(tmp_path):
 
 
 def test_a_bomb_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr(unpack_command, "LIMIT", 1 << 20)
+    monkeypatch.setattr(unpacking, "LIMIT", 1 << 20)
     path = pack(tmp_path / "a.tar.gz", *members((SCORE, bytes(1 << 22))))
     assert path.stat().st_size < 1 << 14
     assert "more than 1 MB" in refused(path, tmp_path)

@@ -17,8 +17,8 @@ from cld.reporting.cost_model import (
 )
 from cld.reporting.needed_runs import SUPPLEMENT
 from cld.reporting.plan import main, make_plan, report
-from cld.reporting.recorded_times import evaluation_seconds
 from cld.reporting.tables.spec import load_table
+from cld.reporting.times import evaluation_seconds
 from cld.runtime.errors import InputError
 
 TINY = {"name": "resnet18", "blocks": [1, 1, 1, 1], "width": 4, "stem": "small"}

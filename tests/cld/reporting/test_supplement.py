@@ -12,7 +12,8 @@ from PIL import Image
 from results_tree import score
 from system_packages import install
 
-from cld.reporting.supplement.supplement_command import ENGINES, ORDER, assembled, compile_pdf
+from cld.reporting.markup import tex
+from cld.reporting.supplement import ENGINES, ORDER, assembled, compile_pdf
 from cld.reporting.tables import render
 from cld.reporting.tables.cell import summarise
 from cld.reporting.tables.spec import load_table
@@ -61,8 +62,7 @@ def test_everything_stands_in_the_order_of_the_supplement(made):
     preset, folder = made
     text = assembled(preset, folder)
     places = [
-        text.index(f"figures/{name}.pdf" if name in FIGURES else f"cell/{render.tex(name)}/")
-        for name in ORDER
+        text.index(f"figures/{name}.pdf" if name in FIGURES else f"cell/{tex(name)}/") for name in ORDER
     ]
     assert places == sorted(places)
     assert "Checks of claims" in text or "Claims, which generated data" in text

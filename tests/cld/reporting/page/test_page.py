@@ -7,12 +7,13 @@ from dataclasses import replace
 import pytest
 from results_tree import write, write_cell
 
-from cld.reporting.durations import duration
+from cld.reporting.markup import filled
+from cld.reporting.page.cells import MAX_POINTS, curves
 from cld.reporting.page.content import gather
-from cld.reporting.page.curves import MAX_POINTS, curves
-from cld.reporting.page.page_command import main, render
+from cld.reporting.page.page_command import main
 from cld.reporting.page.preset_files import PresetFiles
 from cld.reporting.tables.spec import Axis, load_table
+from cld.reporting.times import duration
 from cld.runtime.errors import InputError
 from cld.runtime.files import read_json
 
@@ -100,7 +101,7 @@ def test_an_empty_folder_gives_a_page_of_commands(tmp_path, table):
     assert [run["stage"] for run in cell["runs"]] == ["not begun"] * len(table.cell("10", "kmeans").seeds)
     assert page["figures"][0]["picture"] is None
     assert page["datasets"][0]["command"].endswith("demo/stores/kitchen_hc.card.md")
-    html = render(page)
+    html = filled("index.html.j2", page)
     assert html.count(">missing<") >= len(table.cells)
 
 
@@ -143,7 +144,7 @@ def test_the_best_stand_out_and_claims_are_held_against_the_numbers(tmp_path):
     verdicts = {check["text"]: check["verdict"] for check in shown["checks"]}
     assert verdicts["k-means beats spectral at 10 groups"] == "supported"
     assert set(verdicts.values()) == {"supported", "not checked"}
-    html = render(page)
+    html = filled("index.html.j2", page)
     assert ", published 78.9" in html and '<span class="published">78.9</span>' in html
     assert "the smaller number is the published one" in html and "published target" not in html
 
@@ -152,7 +153,7 @@ def test_generated_data_have_a_target_no_best_and_test_no_claim(complete, table)
     page = gathered(complete, table)
     (shown,) = page["tables"]
     assert not shown["has_best"] and {check["verdict"] for check in shown["checks"]} == {"not tested"}
-    html = render(page)
+    html = filled("index.html.j2", page)
     assert (
         ", target at the paper&#39;s scale 78.9" in html
         and '<span class="published target">(78.9)</span>' in html
@@ -176,7 +177,10 @@ def test_a_place_without_a_cell_stays_empty(partial, table):
 def test_labels_stay_text(tmp_path, table):
     hostile = "</script><img src=x onerror=alert(1)>\"'&"
     rows = [Axis(axis.key, hostile) for axis in table.rows]
-    page = render(gathered(tmp_path, replace(table, rows=rows, title=hostile, caption=hostile, note=hostile)))
+    page = filled(
+        "index.html.j2",
+        gathered(tmp_path, replace(table, rows=rows, title=hostile, caption=hostile, note=hostile)),
+    )
     assert "<img" not in page
     assert page.count("</script>") == 2  # the data's and the program's
 

@@ -5,8 +5,8 @@ from dataclasses import replace
 
 import pytest
 
+from cld.reporting.markup import filled
 from cld.reporting.page.content import gather
-from cld.reporting.page.page_command import render
 from cld.reporting.page.preset_files import PresetFiles
 from cld.reporting.tables.cell import built_cells
 from cld.reporting.tables.render import write
@@ -22,7 +22,9 @@ PHONE = {"width": 390, "height": 844}
 def write_page(results, table):
     path = results / "demo" / "index.html"
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(render(gather(PresetFiles(results, "demo", path), [table])), encoding="utf-8")
+    path.write_text(
+        filled("index.html.j2", gather(PresetFiles(results, "demo", path), [table])), encoding="utf-8"
+    )
     return path
 
 

@@ -17,7 +17,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from matplotlib.image import imread
 
-from cld.reporting.tables import picture, render, tables_command
+from cld.reporting.markup import tex
+from cld.reporting.tables import picture, render
 from cld.reporting.tables.cell import available_cells, built_cells, summarise
 from cld.reporting.tables.picture import draw
 from cld.reporting.tables.spec import load_table, table_names
@@ -206,8 +207,8 @@ def test_demo_tables_say_demo_in_their_titles_and_paper_tables_do_not():
 
 def test_what_means_something_in_latex_and_markdown_is_escaped():
     assert escaped("a|b *c*\nd_e _f_ [x](y) `z`") == r"a\|b \*c\* d_e \_f\_ \[x](y) \`z\`"
-    assert render.tex("50 % of a_b & λ ± 1 − 2") == r"50 \% of a\_b \& $\lambda$ $\pm$ 1 $-$ 2"
-    assert render.tex("T_I ≤ τ, Ω,\n∞ #1") == r"T\_I $\leq$ $\tau$, $\Omega$, $\infty$ \#1"
+    assert tex("50 % of a_b & λ ± 1 − 2") == r"50 \% of a\_b \& $\lambda$ $\pm$ 1 $-$ 2"
+    assert tex("T_I ≤ τ, Ω,\n∞ #1") == r"T\_I $\leq$ $\tau$, $\Omega$, $\infty$ \#1"
 
 
 HOSTILE = st.text(st.sampled_from("<>&\"'$%#_{}^~\\|*`[]()!\nτ猫ab "), min_size=1).map(
@@ -429,7 +430,7 @@ def test_tables_now_renders_what_there_is_and_deletes_what_is_gone(tmp_path, mon
     stale.parent.mkdir(parents=True)
     stale.write_text("of scores that are gone")
     monkeypatch.setattr(sys, "argv", ["cld tables", "--now", "--results", str(tmp_path)])
-    tables_command.main()
+    render.main()
     printed = capsys.readouterr().out
     assert "table_a1: 1 of 12 cells" in printed and "table_a2: 0 of 14 cells" in printed
     assert {file.name for file in stale.parent.iterdir()} == {f"table_a1.{kind}" for kind in render.KINDS}
@@ -439,4 +440,4 @@ def test_tables_now_renders_what_there_is_and_deletes_what_is_gone(tmp_path, mon
 def test_a_table_that_does_not_exist_is_one_line(monkeypatch):
     monkeypatch.setattr(sys, "argv", ["cld tables", "--tables", "table_a9"])
     with pytest.raises(InputError, match=r"table_a9\.yaml: no such file; tables that exist: table_a1,"):
-        tables_command.main()
+        render.main()

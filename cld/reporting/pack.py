@@ -1,15 +1,18 @@
-"""Pack a preset's results for others: ``cld pack --preset paper``."""
+"""Pack a preset's results for others: ``cld pack --preset paper``.
+
+An archive is a gzipped tar: the manifest first, then files by their names below ``results/<preset>``.
+"""
 
 import hashlib
 import io
 import json
+import re
 import tarfile
 import textwrap
 from collections.abc import Mapping
 from pathlib import Path
 
-from cld.config import CONFIG, load_config
-from cld.reporting.archive.layout import FORMAT, IMAGES_OF, MANIFEST, is_allowed, is_restricted
+from cld.config import CONFIG, is_generated, load_config, load_dataset, load_source
 from cld.reporting.needed_runs import TABLE_OF_FIGURE, needed_runs
 from cld.reporting.results_arguments import add_results_arguments
 from cld.reporting.style import TEXT_WIDTH, dataset_name, plt
@@ -20,6 +23,29 @@ from cld.runtime.files import atomic_path
 from cld.runtime.provenance import provenance
 from cld.training.run_folder import CONFIG as CONFIG_FILE
 from cld.training.run_folder import LOG
+
+#: Version of the layout. Another one is refused.
+FORMAT = 1
+#: The first member: ``format``, ``preset``, ``code``, ``date``, and ``files``, the SHA-256 of each by name.
+MANIFEST = "manifest.json"
+#: The figures that show images; the others are drawn from scores and cells.
+IMAGES_OF = {"fig_a1": "kitchen_hc", "fig_a3": "imagenet100"}
+
+_FILES = re.compile(
+    r"scores/[^/]+/[^/]+\.json|cells/[^/]+/[^/]+/[^/]+\.json|runs/[^/]+/(config\.yaml|log\.csv)"
+    r"|figures/\w+\.(png|pdf|csv)|config/([a-z]+/)?[\w-]+\.yaml"
+)
+
+
+def is_allowed(name: str) -> bool:
+    """Whether an archive may hold a file of this name."""
+    return bool(_FILES.fullmatch(name)) and not {".", ".."} & set(name.split("/"))
+
+
+def is_restricted(preset: str, dataset: str) -> bool:
+    """Whether a dataset's images must not be passed on: got by hand from their publisher, or one's own."""
+    source = load_dataset(preset, dataset)["source"]
+    return load_source(preset, source)["by_hand"] is not None and not is_generated(preset, dataset)
 
 
 def main() -> None:

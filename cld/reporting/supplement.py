@@ -5,12 +5,11 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
 from cld.config import load_config, load_preset
+from cld.reporting.markup import filled
 from cld.reporting.needed_runs import SUPPLEMENT
 from cld.reporting.results_arguments import add_results_arguments
-from cld.reporting.tables.render import code_version, tex
+from cld.reporting.tables.render import code_version
 from cld.reporting.targets import FIGURES, Targets, report_caption
 from cld.runtime.arguments import ArgumentParser
 from cld.runtime.errors import InputError
@@ -59,21 +58,14 @@ def assembled(preset: str, folder: Path) -> str:
             parts.append({"file": path.as_posix(), **report_caption(preset, name)})
         else:
             parts.append({"table": (folder / path).read_text(encoding="utf-8")})
-    templates = Environment(
-        loader=PackageLoader("cld.reporting.supplement"),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    templates.filters["tex"] = tex
-    return templates.get_template("supplement.tex.j2").render(
-        preset=preset,
-        scale=load_preset(preset)["title"],
-        code=code_version(provenance()["code"]),
-        missing=[name for name in ORDER if name not in made],
-        parts=parts,
-    )
+    values = {
+        "preset": preset,
+        "scale": load_preset(preset)["title"],
+        "code": code_version(provenance()["code"]),
+        "missing": [name for name in ORDER if name not in made],
+        "parts": parts,
+    }
+    return filled("supplement.tex.j2", values)
 
 
 def compile_pdf(document: Path) -> None:

@@ -2,7 +2,6 @@
 
 import gzip
 import hashlib
-import io
 import json
 import os
 import tarfile
@@ -11,13 +10,16 @@ import zlib
 from pathlib import Path
 
 from cld.config import CONFIG, load_config, validate
-from cld.reporting.archive.layout import FORMAT, LIMIT, MANIFEST, MANIFEST_LIMIT, is_allowed
+from cld.reporting.pack import FORMAT, MANIFEST, is_allowed
 from cld.reporting.results_arguments import folder
 from cld.reporting.tables.render import code_version
 from cld.runtime.arguments import ArgumentParser
 from cld.runtime.errors import InputError
 from cld.runtime.files import writing
 from cld.runtime.provenance import provenance
+
+#: Bytes of an archive when it is unpacked, at most; one of the paper preset has some dozen MB.
+LIMIT = 1 << 30
 
 
 def main() -> None:
@@ -68,23 +70,19 @@ def differences(manifest: dict, folder: Path) -> list[str]:
     if manifest["code"] != here:
         lines.append(f"packed by cld {code_version(manifest['code'])}; this is {code_version(here)}")
     names = [name.removeprefix("config/") for name in manifest["files"] if name.startswith("config/")]
-    for said, changed in {
-        "other content here": [n for n in names if (CONFIG / n).is_file() and _differ(folder, n)],
-        "not here": [name for name in names if not (CONFIG / name).is_file()],
-    }.items():
+    missing = [name for name in names if not (CONFIG / name).is_file()]
+    packed = folder / "config"
+    others = [n for n in names if n not in missing and (packed / n).read_bytes() != (CONFIG / n).read_bytes()]
+    for said, changed in (("other content here", others), ("not here", missing)):
         if changed:
-            lines.append(f"configuration, {said}: {', '.join(changed)} (the archive's: {folder / 'config'})")
+            lines.append(f"configuration, {said}: {', '.join(changed)} (the archive's: {packed})")
     return lines
-
-
-def _differ(folder: Path, name: str) -> bool:
-    return (folder / "config" / name).read_bytes() != (CONFIG / name).read_bytes()
 
 
 def _extract(archive: Path, staging: Path) -> dict:
     """Unpack an archive into an empty folder, and hold it to its manifest."""
     try:
-        with archive.open("rb") as file, tarfile.open(fileobj=_Limited(file), mode="r|") as tar:
+        with _Limited(archive) as file, tarfile.open(fileobj=file, mode="r|") as tar:
             members = iter(tar)
             manifest = _manifest(tar, next(members, None), archive)
             awaited = dict(manifest["files"])
@@ -106,7 +104,7 @@ def _extract(archive: Path, staging: Path) -> dict:
 
 
 def _manifest(tar: tarfile.TarFile, first: tarfile.TarInfo | None, archive: Path) -> dict:
-    if first is None or first.name != MANIFEST or not _is_plain(first) or first.size > MANIFEST_LIMIT:
+    if first is None or first.name != MANIFEST or not _is_plain(first):
         raise ValueError("no archive of cld pack: it does not begin with a manifest")
     manifest = json.loads(tar.extractfile(first).read())
     validate(manifest, "archive", f"{archive}: {MANIFEST}")
@@ -120,15 +118,10 @@ def _is_plain(member: tarfile.TarInfo) -> bool:
     return member.isreg() and not member.issparse()  # a sparse file may claim any size
 
 
-class _Limited(io.RawIOBase):
-    """A gzipped file's content, up to a size that no archive of results has."""
-
-    def __init__(self, file: io.BufferedIOBase):
-        self._file, self._left = gzip.GzipFile(fileobj=file), LIMIT
+class _Limited(gzip.GzipFile):
+    """A gzipped file's content, which ends with an error where it is larger than LIMIT."""
 
     def read(self, size: int = -1) -> bytes:
-        data = self._file.read(min(size, self._left + 1) if size >= 0 else self._left + 1)
-        self._left -= len(data)
-        if self._left < 0:
+        if self.tell() > LIMIT:
             raise ValueError(f"unpacked it has more than {LIMIT >> 20} MB")
-        return data
+        return super().read(size)

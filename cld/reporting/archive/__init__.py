@@ -1,1 +1,0 @@
-"""Results in one small file: what tables and figures are rendered from, without data and checkpoints."""

@@ -1,1 +1,0 @@
-"""The supplement's tables and figures, with our numbers, as one PDF."""
