@@ -164,7 +164,7 @@ def _detection_macs(dataset: str, settings: Mapping, run: Mapping, images: Image
     In place of the region proposal network it counts an image's pass through the last stage.
     """
     side, n_scored = 16 * settings["boxes"]["pool"], images.count(settings["split"])
-    whole, piece = backbone_macs(run["backbone"], side), _last_stage_macs(json.dumps(run["backbone"]), side)
+    whole, piece = (backbone_macs(run["backbone"], side, part) for part in ("Global", "ResNet.layer4"))
     if whole is None or piece is None or n_scored is None:
         return None
     scales, schedule = settings["scales"], settings["schedule"][dataset]
@@ -178,26 +178,23 @@ def _detection_macs(dataset: str, settings: Mapping, run: Mapping, images: Image
     )
 
 
-def backbone_macs(settings: Mapping, side: int) -> float | None:
+def backbone_macs(settings: Mapping, side: int, part: str = "Global") -> float | None:
     """Multiply-accumulate operations of a forward pass of one image, as PyTorch counts them.
 
     None where the network takes no images of this side.
 
+    Args:
+        part: a module of the network, if not all of it: ``ResNet.layer4`` is its last stage.
+
     Raises:
         InputError: there is no such network.
     """
-    counts = _module_macs(json.dumps(settings), side)
-    return counts["Global"] if counts else None
-
-
-def _last_stage_macs(settings: str, side: int) -> float | None:
-    """The part of a ResNet's last stage in :func:`backbone_macs`; None for another network."""
-    return (_module_macs(settings, side) or {}).get("ResNet.layer4")
+    return _module_macs(json.dumps(settings), side).get(part)
 
 
 @cache
-def _module_macs(settings: str, side: int) -> dict[str, float] | None:
-    """Multiply-accumulate operations of a forward pass by module; ``Global`` is the sum."""
+def _module_macs(settings: str, side: int) -> dict[str, float]:
+    """By module; ``Global`` is the sum. Empty where the network takes no such images."""
     device = torch.device("meta")  # shapes without numbers
     try:
         with device:
@@ -208,5 +205,5 @@ def _module_macs(settings: str, side: int) -> dict[str, float] | None:
         with FlopCounterMode(display=False) as counter:
             network.eval()(torch.empty(1, 3, side, side, device=device))
     except (AssertionError, RuntimeError):
-        return None
+        return {}
     return {name: sum(counts.values()) / 2 for name, counts in counter.get_flop_counts().items()}

@@ -16,7 +16,7 @@ from cld.reporting.cost_model import (
     run_macs,
 )
 from cld.reporting.needed_runs import SUPPLEMENT
-from cld.reporting.plan import main, make_plan, report
+from cld.reporting.plan import Plan, main, report
 from cld.reporting.tables.spec import load_table
 from cld.reporting.times import evaluation_seconds
 from cld.runtime.errors import InputError
@@ -153,7 +153,7 @@ def test_the_plan_shows_what_exists_and_what_each_run_serves(tmp_path):
         folder.mkdir(parents=True)
         (folder / file).write_bytes(b"")
         (folder / "config.yaml").write_text(yaml.safe_dump(runs[name]))
-    plan = make_plan([table], "demo", tmp_path, with_evaluations=False)
+    plan = Plan([table], "demo", tmp_path, with_evaluations=False)
     lines = report(plan)
     of = {line.split()[0]: line for line in lines if line.startswith("  kitchen_hc")}
     assert " trained " in of[done] and " begun " in of[partial]
@@ -183,7 +183,7 @@ def test_what_was_recorded_calibrates_the_plan(tmp_path, tiny_store):
     }.items():
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
         (folder / path).write_bytes(text)
-    plan = make_plan([table], "demo", tmp_path, with_evaluations=False)
+    plan = Plan([table], "demo", tmp_path, with_evaluations=False)
     lines = report(plan)
     assert "from 1 recorded run(s)" in lines[-1]
     others = [line for line in lines if line.startswith("  kitchen_hc") and "kmeans64" in line]
@@ -195,7 +195,7 @@ def test_what_was_recorded_calibrates_the_plan(tmp_path, tiny_store):
     assert 3600 * cost.gpu_hours == pytest.approx(
         sum(plan.run_seconds[run] for run in plan.stages if run != name) + evaluating, abs=40
     )
-    by_name = make_plan([table], "demo", tmp_path, with_evaluations=False, gpu="a100")
+    by_name = Plan([table], "demo", tmp_path, with_evaluations=False, gpu="a100")
     assert "assumed of a100" in report(by_name)[-1]
     assert by_name.cost(by_name.needed).gpu_hours < cost.gpu_hours
 
@@ -207,7 +207,7 @@ def test_the_supplements_tables_cost_less_than_150_hours_of_an_a100(monkeypatch,
         lambda name: preset | {"run": preset["run"] | {"precision": "bf16"}},  # what auto is on an A100
     )
     tables = [load_table(name, "paper") for name in SUPPLEMENT]
-    cost = {n: make_plan(tables, "paper", tmp_path, False, "a100", n) for n in (None, 3)}
+    cost = {n: Plan(tables, "paper", tmp_path, False, "a100", n) for n in (None, 3)}
     once, thrice = (plan.cost(plan.needed) for plan in cost.values())
     assert 100 < once.gpu_hours < 150 and once.not_estimated == 0
     assert thrice.runs > once.runs and thrice.gpu_hours > 2 * once.gpu_hours
