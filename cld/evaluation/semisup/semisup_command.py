@@ -8,12 +8,12 @@ from cld.data import read_info
 from cld.data.staging import local_copy
 from cld.data.verification import require_whole
 from cld.evaluation.score import write_score
-from cld.evaluation.semisup.subset import draw_subset, write_subset
+from cld.evaluation.semisup.subset import draw_subset
 from cld.evaluation.semisup.trial import run_trial
 from cld.evaluation.semisup.trial_selection import score_winner
 from cld.runtime.arguments import ArgumentParser, positive
 from cld.runtime.distributed import process_group, require_one_process
-from cld.runtime.files import require_place
+from cld.runtime.files import require_place, write_json
 from cld.runtime.signals import ended_by_signals
 
 SECTION = "semisup"
@@ -58,7 +58,7 @@ def main() -> None:
 def _subset(args: argparse.Namespace, settings: dict) -> None:
     require_one_process("semisup subset")
     require_whole(args.store)
-    write_subset(args.out, draw_subset(args.store, args.share, settings["held_out_share"], args.seed))
+    write_json(args.out, draw_subset(args.store, args.share, settings["held_out_share"], args.seed))
 
 
 def _trial(args: argparse.Namespace, settings: dict) -> None:

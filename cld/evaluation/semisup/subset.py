@@ -1,6 +1,5 @@
 """Class-balanced subsets of the training images, and images held out to choose a trial by."""
 
-from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -9,40 +8,16 @@ from cld.config import validate
 from cld.data import read_info
 from cld.data.labels import complete_labels
 from cld.runtime.errors import InputError
-from cld.runtime.files import read_json, write_json
-
-FORMAT = "cld-subset"
+from cld.runtime.files import read_json
 
 
-@dataclass(frozen=True)
-class Subset:
-    """Which images of split ``train`` a classifier learns from, and by which one is chosen.
-
-    Attributes:
-        share: of the training images, that are learnt from.
-        held_out_share: of the training images, that are held out.
-        seed: what the draw follows from.
-        data: checksum of the store.
-        train: rows to learn from, rising.
-        held_out: rows to choose by, rising, none of ``train``.
-    """
-
-    share: float
-    held_out_share: float
-    seed: int
-    data: str
-    train: list[int]
-    held_out: list[int]
-
-    def facts(self) -> dict:
-        """What it is, with the number of images in place of the lists."""
-        return {**asdict(self), "train": len(self.train), "held_out": len(self.held_out)}
-
-
-def draw_subset(store: str | Path, share: float, held_out_share: float, seed: int) -> Subset:
+def draw_subset(store: str | Path, share: float, held_out_share: float, seed: int) -> dict:
     """Draw as many images of each class, one at least, and then images to hold out in the same way.
 
     A class that has fewer gives what it has: all but one to learn from, so that one can be held out.
+
+    Returns:
+        A subset, as ``cld/schemas/subset.schema.yaml`` describes it.
 
     Raises:
         InputError: the shares are none, or images lack labels or classes; see
@@ -62,34 +37,36 @@ def draw_subset(store: str | Path, share: float, held_out_share: float, seed: in
         taken = min(n_learnt, max(1, len(rows) - 1))
         train.append(rows[:taken])
         held_out.append(rows[taken : taken + n_held_out])
-    lists = [np.sort(np.concatenate(parts)).tolist() for parts in (train, held_out)]
-    if not lists[1]:
+    learnt, kept = (np.sort(np.concatenate(parts)).tolist() for parts in (train, held_out))
+    if not kept:
         raise InputError(
             f"{store}: one image of each class, so none is left to choose a learning rate by; add images"
         )
-    return Subset(share, held_out_share, seed, info.checksum, *lists)
+    return {
+        "format": "cld-subset",
+        "share": share,
+        "held_out_share": held_out_share,
+        "seed": seed,
+        "data": info.checksum,
+        "train": learnt,
+        "held_out": kept,
+    }
 
 
-def write_subset(path: str | Path, subset: Subset) -> None:
-    """Write a subset as JSON, atomically."""
-    write_json(path, {"format": FORMAT, **asdict(subset)})
-
-
-def read_subset(path: str | Path, store: str | Path) -> Subset:
+def read_subset(path: str | Path, store: str | Path) -> dict:
     """Read a subset of a store.
 
     Raises:
         InputError: the file is missing, is no subset, or is of another store.
     """
-    content = read_json(path, fix := "draw it again by the command subset")
-    validate(content, "subset", str(path), fix)
-    subset = Subset(**{name: value for name, value in content.items() if name != "format"})
-    checksum = (info := read_info(store)).checksum
-    if subset.data != checksum:
+    subset = read_json(path, fix := "draw it again by the command subset")
+    validate(subset, "subset", str(path), fix)
+    info = read_info(store)
+    if subset["data"] != info.checksum:
         raise InputError(
-            f"{path}: is of another store ({subset.data[:12]} there, {checksum[:12]} of {store}); "
+            f"{path}: is of another store ({subset['data'][:12]} there, {info.checksum[:12]} of {store}); "
             "draw it again"
         )
-    if max(subset.train + subset.held_out) >= info.sizes["train"]:
+    if max(subset["train"] + subset["held_out"]) >= info.sizes["train"]:
         raise InputError(f"{path}: names images that {store} has not; {fix}")
     return subset

@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -34,33 +33,6 @@ from cld.training.resumable import Resumable
 from cld.training.run_id import run_id
 
 
-@dataclass(frozen=True)
-class Trial:
-    """What a trial reports; what must be the same in a grid, then what differs.
-
-    Attributes:
-        run, seed: of the checkpoint.
-        settings: the section ``semisup`` of ``config/evaluation.yaml``.
-        subset: see :meth:`cld.evaluation.semisup.subset.Subset.facts`.
-        trained_by: see :func:`cld.training.checkpoint.trained_by`.
-        lr: rate of the backbone; the head's is ``head_multiplier`` times as high.
-        diverged: whether the loss became infinite or NaN; the fields below are None then.
-        training_loss: mean cross-entropy of the last epoch.
-        held_out: ``top1`` and ``top5`` in percent and ``loss`` on the held-out images.
-    """
-
-    run: str
-    seed: int
-    settings: dict
-    subset: dict
-    trained_by: dict | None
-    lr: float
-    head_multiplier: float
-    diverged: bool
-    training_loss: float | None
-    held_out: dict[str, float] | None
-
-
 def weights_path(report: str | Path) -> Path:
     """Where the fine-tuned network lies, beside a trial's report."""
     return Path(report).with_suffix(".pt")
@@ -75,21 +47,24 @@ def run_trial(
     head_multiplier: float,
     out: str | Path,
     device_name: str | None = None,
-) -> Trial:
+) -> dict:
     """Fine-tune a run on a subset; writes the network beside ``out``, then the report to it.
 
     The head's first weights, the order of the images and their views follow from the run's seed. A batch is
     normalised as a whole, also where processes that torchrun has started share it: each calls this, and the
     first one writes. Until it is done, the state that a stopped trial resumes from is beside ``out``.
 
+    Returns:
+        The report, see ``cld/schemas/trial.schema.yaml``.
+
     Raises:
         InputError: bad input; see :mod:`cld.evaluation.scored_run` and
             :func:`cld.evaluation.classifier.training.train_classifier`.
     """
     labels, subset = complete_labels(store, "train"), read_subset(subset_path, store)
-    require_at_most(len(subset.held_out), "held-out images")
+    require_at_most(len(subset["held_out"]), "held-out images")
     run = load_scored_run(store, checkpoint, device_name)
-    backbone, seed = run.backbone(), run.config["seed"]
+    backbone, seed = run.encoder.backbone, run.config["seed"]
     head = linear_head(backbone.out_features, len(run.info.classes), seed).to(run.device)
     network = convert_sync_batchnorm(nn.Sequential(backbone, head), run.device)
     optimiser = torch.optim.SGD(
@@ -103,34 +78,36 @@ def run_trial(
     resumable = Resumable(partial_path(out), subject, run.config["checkpoint_every_s"])
     title, parallel = f"lr {lr:g}, head x{head_multiplier:g}", data_parallel(network.train())
     training_loss = train_classifier(
-        run, np.array(subset.train), labels, parallel, network, optimiser, settings, title, resumable
+        run, np.array(subset["train"]), labels, parallel, network, optimiser, settings, title, resumable
     )
-    own = subset.held_out[rank_slice(len(subset.held_out))]
+    own = subset["held_out"][rank_slice(len(subset["held_out"]))]
     logits = torch.cat(all_gather_objects(run.features(network, "train", own).cpu()))
-    held_out_labels = labels[subset.held_out]
+    held_out_labels = labels[subset["held_out"]]
     loss = F.cross_entropy(logits, torch.from_numpy(held_out_labels)).item()
     diverged = not (math.isfinite(training_loss) and math.isfinite(loss))
-    trial = Trial(
-        run=run_id(run.config),
-        seed=seed,
-        settings=dict(settings),
-        subset=subset.facts(),
-        trained_by=trained_by(checkpoint),
+    facts = {name: value for name, value in subset.items() if name != "format"}
+    facts |= {"train": len(subset["train"]), "held_out": len(subset["held_out"])}
+    trial = {
+        "run": run_id(run.config),
+        "seed": seed,
+        "settings": dict(settings),
+        "subset": facts,
+        "trained_by": trained_by(checkpoint),
         **point,
-        diverged=diverged,
-        training_loss=None if diverged else training_loss,
-        held_out=None if diverged else {**top_accuracy(by_logits(logits), held_out_labels), "loss": loss},
-    )
+        "diverged": diverged,
+        "training_loss": None if diverged else training_loss,
+        "held_out": None if diverged else {**top_accuracy(by_logits(logits), held_out_labels), "loss": loss},
+    }
     if rank() == 0:
-        content = {"config": run.config, "trial": asdict(trial), "network": network.state_dict()}
+        content = {"config": run.config, "trial": trial, "network": network.state_dict()}
         save_checkpoint(weights_path(out), content)
-        write_json(out, asdict(trial))
+        write_json(out, trial)
     resumable.remove()
     remove_leftovers(out)
     return trial
 
 
-def load_network(report_path: str | Path, trial: Trial, info: StoreInfo) -> tuple[nn.Module, dict]:
+def load_network(report_path: str | Path, trial: dict, info: StoreInfo) -> tuple[nn.Module, dict]:
     """The network that a trial fine-tuned, in evaluation mode, and the run's configuration.
 
     Raises:
@@ -138,7 +115,7 @@ def load_network(report_path: str | Path, trial: Trial, info: StoreInfo) -> tupl
     """
     path = weights_path(report_path)
     content = load_checkpoint(path)
-    if content.get("trial") != asdict(trial):
+    if content.get("trial") != trial:
         raise InputError(f"{path}: is not the network of {report_path}; run the trial again")
     backbone = build_backbone(content["config"]["backbone"])
     network = nn.Sequential(backbone, nn.Linear(backbone.out_features, len(info.classes)))

@@ -1,7 +1,6 @@
 """The choice among a grid of trials: held-out training images decide, and the winner alone is tested."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from itertools import product
 from pathlib import Path
 
@@ -10,7 +9,7 @@ from cld.data import read_info
 from cld.data.features import extract_features
 from cld.data.labels import complete_labels
 from cld.evaluation.accuracy import accuracy, by_logits
-from cld.evaluation.semisup.trial import Trial, load_network
+from cld.evaluation.semisup.trial import load_network
 from cld.runtime.device import resolve_device
 from cld.runtime.errors import InputError
 from cld.runtime.files import read_json
@@ -21,46 +20,40 @@ COMMON = ("run", "seed", "settings", "subset", "trained_by")
 GRID = ("lr", "head_multiplier", "diverged", "training_loss", "held_out")
 
 
-def read_trial(path: str | Path) -> Trial:
-    """Read a trial's report.
-
-    Raises:
-        InputError: the file is missing or is no trial's.
-    """
-    content = read_json(path, fix := "run the trial again")
-    validate(content, "trial", str(path), fix)
-    return Trial(**content)
-
-
-def winner(trials: Sequence[Trial]) -> int:
+def winner(trials: Sequence[Mapping]) -> int:
     """Which trial has the best held-out top-1; of equal ones that with the lowest held-out loss.
 
     Raises:
         InputError: all have diverged.
     """
-    alive = [place for place, trial in enumerate(trials) if not trial.diverged]
+    alive = [place for place, trial in enumerate(trials) if not trial["diverged"]]
     if not alive:
-        raise InputError(
-            f"semisup: all {len(trials)} trials of {trials[0].run} diverged; add a lower rate to semisup.lr"
-        )
-    return max(alive, key=lambda place: (trials[place].held_out["top1"], -trials[place].held_out["loss"]))
+        run = trials[0]["run"]
+        raise InputError(f"semisup: all {len(trials)} trials of {run} diverged; add a lower rate to semisup.lr")
+    held_out = [trial["held_out"] for trial in trials]
+    return max(alive, key=lambda place: (held_out[place]["top1"], -held_out[place]["loss"]))
 
 
-def require_whole_grid(paths: Sequence[str | Path], trials: Sequence[Trial], settings: Mapping) -> None:
-    """Refuse to choose among trials that are not one grid, each setting of it once.
+def read_grid(paths: Sequence[str | Path], settings: Mapping) -> list[dict]:
+    """Read the trials' reports of one whole grid, each setting of it once.
 
     Raises:
-        InputError: trials of different runs, subsets or settings, or missing or repeated ones.
+        InputError: a file is missing or is no trial's; trials of different runs, subsets or settings; or
+            missing or repeated ones.
     """
-    for path, trial in zip(paths, trials, strict=True):
-        differing = [name for name in COMMON if getattr(trial, name) != getattr(trials[0], name)]
-        if not differing and trial.settings != settings:
+    trials = []
+    for path in paths:
+        trial = read_json(path, fix := "run the trial again")
+        validate(trial, "trial", str(path), fix)
+        trials.append(trial)
+        differing = [name for name in COMMON if trial[name] != trials[0][name]]
+        if not differing and trial["settings"] != settings:
             differing = ["settings"]
         if differing:
             raise InputError(
                 f"{path}: belongs to another grid (another {', '.join(differing)}); run its trial again"
             )
-    have = [(trial.lr, trial.head_multiplier) for trial in trials]
+    have = [(trial["lr"], trial["head_multiplier"]) for trial in trials]
     asked = list(product(settings["lr"], settings["head_multiplier"]))
     wrong = [point for point in asked if have.count(point) != 1] + [p for p in have if p not in asked]
     if wrong:
@@ -69,6 +62,7 @@ def require_whole_grid(paths: Sequence[str | Path], trials: Sequence[Trial], set
             f"semisup: the trials are not the grid of config/evaluation.yaml ({points} missing, repeated or "
             "not asked for); name each of its trials once with --trials"
         )
+    return trials
 
 
 def score_winner(
@@ -82,30 +76,28 @@ def score_winner(
     Raises:
         InputError: the trials are not one whole grid of this store, or cannot be read.
     """
-    trials = [read_trial(path) for path in paths]
-    require_whole_grid(paths, trials, settings)
-    device, info = resolve_device(device_name), read_info(store)
-    if trials[0].subset["data"] != info.checksum:
+    trials = read_grid(paths, settings)
+    device, info, split = resolve_device(device_name), read_info(store), settings["split"]
+    trained_on = trials[0]["subset"]["data"]
+    if trained_on != info.checksum:
         raise InputError(
-            f"{paths[0]}: was trained on another store ({trials[0].subset['data'][:12]} there, "
+            f"{paths[0]}: was trained on another store ({trained_on[:12]} there, "
             f"{info.checksum[:12]} of {store}); name that store"
         )
-    labels = complete_labels(store, settings["split"])
+    labels = complete_labels(store, split)
     best = winner(trials)
     network, config = load_network(paths[best], trials[best], info)
-    logits = extract_features(
-        network, store, settings["split"], info, device, config["image_size"], config["workers"]
-    )
+    logits = extract_features(network, store, split, info, device, config["image_size"], config["workers"])
     grades = accuracy(by_logits(logits.cpu()), labels)
-    grid = [{name: asdict(trial)[name] for name in GRID} for trial in trials]
+    grid = [{name: trial[name] for name in GRID} for trial in trials]
     return {
-        "run": trials[best].run,
-        "seed": trials[best].seed,
+        "run": trials[best]["run"],
+        "seed": trials[best]["seed"],
         "metrics": grades["metrics"],
         "settings": dict(settings),
         "details": {
-            "subset": trials[best].subset,
-            "trained_by": trials[best].trained_by,
+            "subset": trials[best]["subset"],
+            "trained_by": trials[best]["trained_by"],
             "winner": grid[best],
             "grid": grid,
             **grades["details"],

@@ -11,9 +11,10 @@ from test_semisup import SETTINGS
 
 from cld.evaluation.linear import score_linear_published
 from cld.evaluation.protocol_names import partial_path
-from cld.evaluation.semisup.subset import draw_subset, write_subset
+from cld.evaluation.semisup.subset import draw_subset
 from cld.evaluation.semisup.trial import run_trial, weights_path
 from cld.runtime.errors import InputError
+from cld.runtime.files import write_json
 from cld.training.checkpoint import load_checkpoint
 
 pytestmark = pytest.mark.faults
@@ -24,7 +25,7 @@ def subject(tmp_path_factory, tiny_run):
     """A store, a subset, and a checkpoint whose run is saved at every step."""
     folder = tmp_path_factory.mktemp("subject")
     store = write_colours(folder / "s.h5", (30, 25, 20), (2, 2, 2))
-    write_subset(folder / "subset.json", draw_subset(store, 0.3, 0.3, seed=0))
+    write_json(folder / "subset.json", draw_subset(store, 0.3, 0.3, seed=0))
     always = write_checkpoint(folder / "always.pt", tiny_run(overrides={"checkpoint_every_s": 0}))
     return store, folder / "subset.json", always
 

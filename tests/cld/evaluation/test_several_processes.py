@@ -4,7 +4,6 @@ import json
 import signal
 import subprocess
 import sys
-from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -18,9 +17,10 @@ from test_semisup import SETTINGS
 from cld.evaluation import evaluate_command as evaluation
 from cld.evaluation.protocol_names import partial_path
 from cld.evaluation.semisup import semisup_command as semisup
-from cld.evaluation.semisup.subset import draw_subset, write_subset
+from cld.evaluation.semisup.subset import draw_subset
 from cld.evaluation.semisup.trial import run_trial, weights_path
 from cld.runtime.errors import InputError
+from cld.runtime.files import write_json
 from cld.training.checkpoint import load_checkpoint
 
 pytestmark = pytest.mark.slow
@@ -121,7 +121,7 @@ LR, MULTIPLIER = 0.003, 10
 def photographed(tmp_path_factory):
     """JPEGs, and a subset of them."""
     store = write_plain_photos(tmp_path_factory.mktemp("photographed") / "s.h5", 90, 6)
-    write_subset(store.with_suffix(".json"), draw_subset(store, 0.3, 0.3, seed=0))
+    write_json(store.with_suffix(".json"), draw_subset(store, 0.3, 0.3, seed=0))
     return store, store.with_suffix(".json")
 
 
@@ -140,7 +140,7 @@ def test_a_trial_stopped_in_one_process_resumes_in_two_as_one_does(
         return run_trial(checkpoint, *photographed, NINES, LR, MULTIPLIER, out, "cpu")
 
     interrupted(lambda: alone(outs[1]), 5, signal.SIGURG)
-    report = asdict(alone(outs[0]))
+    report = alone(outs[0])
     done = finished_in_two(tmp_path, semisup, NINES, trial(photographed, checkpoint, outs[1]))
     assert done.stderr.count(f"resumed from step 5 of {partial_path(outs[1])}") == 1
     assert done.stderr.count("lr 0.003, head x10: 12/12 steps") == 1
