@@ -10,12 +10,11 @@ Each function takes a store and the protocol's settings; those that score a run 
 
 from collections.abc import Callable
 
-from cld.evaluation.chance import score_chance
+from cld.evaluation.baselines import score_chance, score_pixel_knn
 from cld.evaluation.detection.scoring import score_detection
 from cld.evaluation.knn import score_knn
 from cld.evaluation.linear import score_linear, score_linear_published
 from cld.evaluation.nmi import score_nmi
-from cld.evaluation.pixel_knn import score_pixel_knn
 from cld.evaluation.retrieval import score_retrieval
 from cld.evaluation.unsupervised import score_unsupervised
 

@@ -9,41 +9,66 @@ leaving objects out.
 
 import contextlib
 import io
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import numpy as np
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from cld.evaluation.detection.boxes import Detections, Truth
+from cld.data import Objects
 
 #: Recalls 0, 1/10, ..., 1 at which the metric of 2007 reads the precision.
 N_INTERVALS = 10
 
 
-class VocPrecision(NamedTuple):
-    """Average precision by class, each float64 (C,) in 0..1; NaN where no object of the class counts.
+@dataclass(frozen=True)
+class Truth:
+    """The M annotated objects of a split.
 
     Attributes:
-        points: the metric of 2007, the mean at eleven recalls.
-        area: the metric since 2010, the area under the curve.
+        image: int64 (M,), which image.
+        label: int64 (M,), 0-based.
+        box: float32 (M, 4), left, top, right, bottom in pixels, right and bottom exclusive.
+        difficult: bool (M,): finding it counts neither for nor against.
     """
 
-    points: np.ndarray
-    area: np.ndarray
+    image: np.ndarray
+    label: np.ndarray
+    box: np.ndarray
+    difficult: np.ndarray
+
+    @classmethod
+    def of_objects(cls, objects: Objects) -> "Truth":
+        """All objects of a store's split."""
+        image = np.repeat(np.arange(len(objects.offsets) - 1), np.diff(objects.offsets))
+        return cls(image, objects.labels, objects.boxes, objects.difficult.astype(bool))
+
+
+@dataclass(frozen=True)
+class Detections:
+    """N detected boxes: fields of :class:`Truth`, and ``score`` float (N,). Of equals the first leads."""
+
+    image: np.ndarray
+    label: np.ndarray
+    box: np.ndarray
+    score: np.ndarray
 
 
 def voc_average_precision(
     detections: Detections, truth: Truth, n_classes: int, threshold: float = 0.5
-) -> VocPrecision:
+) -> tuple[np.ndarray, np.ndarray]:
     """Average precision by the two metrics of Pascal VOC.
 
     Args:
         n_classes: C.
         threshold: least intersection over union of a right detection, itself included as in the devkit.
+
+    Returns:
+        by class, each float64 (C,) in 0..1, NaN where no object of the class counts: the metric of 2007, the
+        mean at eleven recalls, and that since 2010, the area under the curve.
     """
     overlap, index = best_overlaps(detections, truth)
-    result = VocPrecision(np.full(n_classes, np.nan), np.full(n_classes, np.nan))
+    points, area = np.full((2, n_classes), np.nan)
     for label in range(n_classes):
         n_objects = int(((truth.label == label) & ~truth.difficult).sum())
         if not n_objects:
@@ -58,11 +83,11 @@ def voc_average_precision(
         n_right = np.cumsum(right)
         precision = n_right / np.arange(1, len(own) + 1)
         envelope = np.maximum.accumulate(precision[::-1])[::-1]  # the best precision at no less a recall
-        result.area[label] = envelope[right].sum() / n_objects
+        area[label] = envelope[right].sum() / n_objects
         # in whole numbers: 3 of 10 objects are a recall of 0.3, whatever floating point says
         places = np.searchsorted(N_INTERVALS * n_right, np.arange(N_INTERVALS + 1) * n_objects)
-        result.points[label] = np.append(envelope, 0.0)[places].mean()
-    return result
+        points[label] = np.append(envelope, 0.0)[places].mean()
+    return points, area
 
 
 def best_overlaps(detections: Detections, truth: Truth) -> tuple[np.ndarray, np.ndarray]:
@@ -101,21 +126,15 @@ def _area(boxes: np.ndarray) -> np.ndarray:
     return (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
 
 
-class CocoPrecision(NamedTuple):
-    """Average precision by class, each float64 (C,) in 0..1; NaN where no object of the class counts.
+def coco_average_precision(
+    detections: Detections, truth: Truth, n_classes: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Average precision as pycocotools counts it: objects of any size, the best 100 detections an image.
 
-    Attributes:
-        mean: over thresholds 0.5, 0.55, ..., 0.95: COCO's AP.
-        at_50, at_75: at one threshold.
+    Returns:
+        by class, each float64 (C,) in 0..1, NaN where no object of the class counts: the mean over thresholds
+        0.5, 0.55, ..., 0.95, which is COCO's AP, and that at 0.75.
     """
-
-    mean: np.ndarray
-    at_50: np.ndarray
-    at_75: np.ndarray
-
-
-def coco_average_precision(detections: Detections, truth: Truth, n_classes: int) -> CocoPrecision:
-    """Average precision as pycocotools counts it: objects of any size, the best 100 detections an image."""
     images = np.union1d(truth.image, detections.image)
     with contextlib.redirect_stdout(io.StringIO()):  # it prints its timings
         evaluation = COCOeval(
@@ -127,9 +146,7 @@ def coco_average_precision(detections: Detections, truth: Truth, n_classes: int)
         evaluation.accumulate()
     precision = evaluation.eval["precision"][:, :, :, 0, -1]  # thresholds, recalls, classes
     precision = np.where(precision < 0, np.nan, precision).mean(axis=1)
-    thresholds = evaluation.params.iouThrs
-    at_50, at_75 = (precision[np.isclose(thresholds, at)][0] for at in (0.5, 0.75))
-    return CocoPrecision(precision.mean(axis=0), at_50, at_75)
+    return precision.mean(axis=0), precision[np.isclose(evaluation.params.iouThrs, 0.75)][0]
 
 
 def _coco(boxes: Truth | Detections, images: np.ndarray, n_classes: int, **facts: np.ndarray) -> COCO:

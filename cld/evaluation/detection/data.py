@@ -10,7 +10,7 @@ from torch import Tensor
 
 from cld.data import EncodedImages, StoreInfo
 from cld.data.decoding import decoded
-from cld.evaluation.detection.boxes import Truth
+from cld.evaluation.detection.average_precision import Truth
 from cld.runtime.errors import InputError
 
 

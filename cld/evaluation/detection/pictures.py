@@ -12,7 +12,7 @@ from matplotlib.patches import Rectangle
 
 from cld.config import is_generated, load_preset
 from cld.data import StoreInfo
-from cld.evaluation.detection.boxes import Detections
+from cld.evaluation.detection.average_precision import Detections
 from cld.evaluation.detection.data import AnnotatedImages
 from cld.runtime.files import atomic_path
 

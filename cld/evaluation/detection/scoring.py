@@ -9,8 +9,12 @@ import torch
 from torchvision.models.detection import FasterRCNN
 
 from cld.data import read_info
-from cld.evaluation.detection.average_precision import coco_average_precision, voc_average_precision
-from cld.evaluation.detection.boxes import Detections, Truth
+from cld.evaluation.detection.average_precision import (
+    Detections,
+    Truth,
+    coco_average_precision,
+    voc_average_precision,
+)
 from cld.evaluation.detection.data import AnnotatedImages
 from cld.evaluation.detection.model import build_detector, require_stages
 from cld.evaluation.detection.pictures import save_pictures
@@ -117,16 +121,17 @@ def count(detections: Detections, truth: Truth, classes: Sequence[str]) -> dict:
     Detectron2's Pascal VOC evaluator calls AP50 and AP on VOC 2007, and so what MoCo's numbers are.
     """
     n_classes = len(classes)
-    coco = coco_average_precision(detections, truth, n_classes)
+    ap, ap75 = coco_average_precision(detections, truth, n_classes)
     voc = [voc_average_precision(detections, truth, n_classes, at / 100) for at in range(50, 100, 5)]
+    points, area = voc[0]
     by_class = {
-        "ap50_07": voc[0].points,
-        "ap50": voc[0].area,
-        "ap": coco.mean,
-        "ap75": coco.at_75,
-        "ap_07": np.mean([one.points for one in voc], axis=0),
+        "ap50_07": points,
+        "ap50": area,
+        "ap": ap,
+        "ap75": ap75,
+        "ap_07": np.mean([points for points, _ in voc], axis=0),
     }
-    counted = ~np.isnan(voc[0].area)
+    counted = ~np.isnan(area)
     n_objects = np.bincount(truth.label[~truth.difficult], minlength=n_classes)
     by_name = {
         name: {"n_objects": int(n_objects[label])}

@@ -28,8 +28,10 @@ def winner(trials: Sequence[Mapping]) -> int:
     """
     alive = [place for place, trial in enumerate(trials) if not trial["diverged"]]
     if not alive:
-        run = trials[0]["run"]
-        raise InputError(f"semisup: all {len(trials)} trials of {run} diverged; add a lower rate to semisup.lr")
+        raise InputError(
+            f"semisup: all {len(trials)} trials of {trials[0]['run']} diverged; add a lower rate to "
+            "semisup.lr"
+        )
     held_out = [trial["held_out"] for trial in trials]
     return max(alive, key=lambda place: (held_out[place]["top1"], -held_out[place]["loss"]))
 

@@ -14,7 +14,7 @@ from torchvision.ops import roi_align
 
 from cld.config import load_protocol, merge
 from cld.data import read_info
-from cld.evaluation.detection.boxes import Detections
+from cld.evaluation.detection.average_precision import Detections
 from cld.evaluation.detection.data import AnnotatedImages, flipped
 from cld.evaluation.detection.model import build_detector
 from cld.evaluation.detection.scoring import count, detect, score_detection

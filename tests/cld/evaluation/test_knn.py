@@ -9,9 +9,8 @@ from sklearn.neighbors import KNeighborsClassifier
 
 from cld.data import read_info, read_split
 from cld.evaluation import evaluate_command
-from cld.evaluation.chance import score_chance
+from cld.evaluation.baselines import score_chance, score_pixel_knn
 from cld.evaluation.knn import score_knn
-from cld.evaluation.pixel_knn import score_pixel_knn
 from cld.runtime.errors import run_command
 from cld.training.run_id import run_id
 

@@ -1,4 +1,4 @@
-"""Weighted kNN on raw pixels: the baseline that needs no network."""
+"""Baselines that need no network: weighted kNN on raw pixels, and chance."""
 
 from collections.abc import Mapping
 
@@ -7,8 +7,8 @@ import torch
 from torch.nn.functional import normalize
 
 from cld.data import read_info, thumbnails
-from cld.data.labels import neighbour_labels, require_within
-from cld.evaluation.accuracy import accuracy
+from cld.data.labels import class_labels, neighbour_labels, require_within
+from cld.evaluation.accuracy import accuracy, top_accuracy
 from cld.knn_vote import knn_classify
 
 
@@ -44,3 +44,16 @@ def score_pixel_knn(store: str, settings: Mapping) -> dict:
     grades = accuracy(ranked, labels)
     details = {**grades["details"], "k": k}
     return {"run": None, "seed": None, **grades, "details": details, "settings": dict(settings)}
+
+
+def score_chance(store: str, settings: Mapping) -> dict:
+    """Accuracy where every image gets the training classes from the most to the least frequent.
+
+    Raises:
+        InputError: see :func:`cld.data.labels.class_labels`.
+    """
+    train, labels = class_labels(store, "train"), class_labels(store, settings["split"])
+    counts = np.bincount(train, minlength=len(read_info(store).classes))
+    ranked = torch.from_numpy(np.argsort(-counts, kind="stable")).expand(len(labels), -1)
+    metrics = top_accuracy(ranked, labels)
+    return {"run": None, "seed": None, "metrics": metrics, "settings": dict(settings)}
