@@ -34,12 +34,7 @@ def score_linear(store: str, settings: Mapping, checkpoint: str, device_name: st
 
 
 def score_linear_published(
-    store: str,
-    settings: Mapping,
-    checkpoint: str,
-    device_name: str | None = None,
-    *,
-    score: str | Path,
+    store: str, settings: Mapping, checkpoint: str, device_name: str | None = None, *, score: str | Path
 ) -> dict:
     """The published protocol on random views; its details have the faster kind's result on the same run.
 
@@ -50,7 +45,7 @@ def score_linear_published(
     split = settings["split"]
     train_labels, test_labels = complete_labels(store, "train"), complete_labels(store, split)
     run = load_scored_run(store, checkpoint, device_name)
-    backbone = run.backbone()
+    backbone = run.encoder.backbone
     head = linear_head(backbone.out_features, len(run.info.classes), run.config["seed"]).to(run.device)
     optimiser = torch.optim.SGD(
         head.parameters(), settings["lr"], settings["momentum"], weight_decay=settings["weight_decay"]
@@ -86,14 +81,10 @@ def _regression(
     run: ScoredRun, train_labels: np.ndarray, settings: Mapping, split: str
 ) -> tuple[Tensor, dict]:
     """Logits (N, C) of the images of ``split``, and how the fit went."""
-    backbone = run.backbone()
+    backbone = run.encoder.backbone
     train, test = standardised(run.features(backbone, "train"), run.features(backbone, split))
     targets = torch.from_numpy(train_labels).to(run.device)
     fit = fit_logistic_regression(
         train, targets, len(run.info.classes), settings["l2"], settings["max_evaluations"]
     )
-    return fit.logits(test), {
-        "loss": fit.loss,
-        "evaluations": fit.evaluations,
-        "converged": fit.converged,
-    }
+    return fit.logits(test), {name: getattr(fit, name) for name in ("loss", "evaluations", "converged")}

@@ -12,7 +12,6 @@ from torch.nn import functional as F
 from cld.clustering import spherical_kmeans
 from cld.data.labels import class_labels, require_within
 from cld.evaluation.scored_run import load_scored_run
-from cld.runtime.errors import InputError
 from cld.runtime.progress import progress
 
 
@@ -27,12 +26,9 @@ def score_nmi(store: str, settings: Mapping, checkpoint: str, device_name: str |
     """Group a run's features of a split into as many groups as it has classes, and compare with the classes.
 
     Raises:
-        InputError: the labels do not suit, see :func:`cld.data.labels.class_labels`, or a setting does
-            not.
+        InputError: the labels or the number of groups do not suit, see :mod:`cld.data.labels`.
     """
     split, labels = settings["split"], class_labels(store, settings["split"])
-    if settings["features"] not in ("instance", "backbone"):
-        raise InputError(f"nmi.features '{settings['features']}': choose instance or backbone")
     settings = {**settings, "groups": settings["groups"] or len(np.unique(labels))}
     require_within("nmi.groups", settings["groups"], len(labels), f"the images of split '{split}'")
     run = load_scored_run(store, checkpoint, device_name)

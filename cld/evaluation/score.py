@@ -1,12 +1,10 @@
 """A score's file: what a protocol found, and where it comes from."""
 
-import math
 import time
 from pathlib import Path
 
 from cld.config import validate
 from cld.data import StoreInfo
-from cld.runtime.errors import InputError
 from cld.runtime.files import write_json
 from cld.runtime.provenance import provenance
 
@@ -25,15 +23,11 @@ def write_score(
     Args:
         found: ``run``, ``seed``, ``metrics``, ``settings`` and perhaps ``details``.
         began: of ``time.monotonic()``, when the protocol began.
-        trained_by: what trained the network, see :func:`cld.training.checkpoint.trained_by`; None
-            where there is none.
+        trained_by: see :func:`cld.training.checkpoint.trained_by`; None where there is no network.
 
     Raises:
-        InputError: it is not a score; nothing is written.
+        InputError: it is not a score, a metric is not finite, say; nothing is written.
     """
-    for name, value in found["metrics"].items():
-        if not math.isfinite(value):
-            raise InputError(f"{path}: {protocol} gave {value} for {name}; look into the run's log.csv")
     score = {
         "protocol": protocol,
         "preset": preset,
@@ -46,5 +40,5 @@ def write_score(
             "wall_time_s": round(time.monotonic() - began, 3),
         },
     }
-    validate(score, "score", str(path))
+    validate(score, "score", str(path), fix="look into the run's log.csv")
     write_json(path, score)

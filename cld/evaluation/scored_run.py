@@ -23,12 +23,9 @@ class ScoredRun:
     """A run's encoder, and a store of images for it.
 
     Attributes:
-        checkpoint: the run's file.
         encoder: in evaluation mode, see :func:`cld.training.checkpoint.load_encoder`.
         config: the run's resolved configuration.
-        store: HDF5 file.
         info: the store's description.
-        device: what computes.
     """
 
     checkpoint: str | Path
@@ -47,10 +44,6 @@ class ScoredRun:
         """What ``network`` makes of a split's images, see :func:`cld.data.features.extract_features`."""
         workers = self.config["workers"]
         return extract_features(network, self.store, split, self.info, self.device, self.side, workers, rows)
-
-    def backbone(self) -> nn.Module:
-        """The encoder's backbone, from normalised images (B, 3, S, S) to (B, ``out_features``)."""
-        return self.encoder.backbone
 
     def subject(self, settings: Mapping) -> dict:
         """What a training on top of this run depends on: the state of another subject is not resumed."""

@@ -64,10 +64,8 @@ def train_classifier(
         classify: from views (b, 3, S, S) to logits (b, C); where several processes share the batches, its
             gradients are averaged over them (:func:`cld.runtime.distributed.data_parallel`).
         trained: what learns of it.
-        optimiser: of ``trained``.
         settings: ``batch_size``, ``epochs``, ``milestones`` (epochs) at which every rate is multiplied by
             ``gamma``, and ``crop_scale``.
-        title: what the progress is called.
         resumable: where its state is kept; the caller removes it once it has the result.
 
     Returns:

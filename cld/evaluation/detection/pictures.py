@@ -28,19 +28,15 @@ SHOWN_SCORE, MOST_SHOWN = 0.3, 8
 def save_pictures(
     path: Path, images: AnnotatedImages, detections: Detections, info: StoreInfo, run: str
 ) -> None:
-    """Draw evenly spread images of a split with their detections into a PNG file.
+    """Draw evenly spread images of a split into a PNG file.
+
+    What is annotated is dashed in white, what is detected in its class's colour with its score.
 
     Args:
         detections: of all images of the split.
         info: the store's description.
         run: name of the run, for the heading.
     """
-    with atomic_path(path) as temporary:
-        draw(images, detections, info, run).savefig(temporary, dpi=RESOLUTION)
-
-
-def draw(images: AnnotatedImages, detections: Detections, info: StoreInfo, run: str) -> Figure:
-    """The picture: annotated boxes dashed in white, detections in their class's colour with their score."""
     shown = np.unique(np.linspace(0, len(images) - 1, GRID[0] * GRID[1]).round().astype(int))
     figure = Figure(figsize=SIZE)
     scale = load_preset(info.preset)["title"] + ", generated data" * is_generated(info.preset, info.dataset)
@@ -57,7 +53,8 @@ def draw(images: AnnotatedImages, detections: Detections, info: StoreInfo, run: 
         axis.imshow(images.pixels(row))
         _draw_truth(axis, images, row)
         _draw_detections(axis, detections, row, info.classes)
-    return figure
+    with atomic_path(path) as temporary:
+        figure.savefig(temporary, dpi=RESOLUTION)
 
 
 def _draw_truth(axis: Axes, images: AnnotatedImages, row: int) -> None:

@@ -32,12 +32,7 @@ AHEAD = 8
 
 
 def score_detection(
-    store: str,
-    settings: Mapping,
-    checkpoint: str,
-    device_name: str | None = None,
-    *,
-    score: str | Path,
+    store: str, settings: Mapping, checkpoint: str, device_name: str | None = None, *, score: str | Path
 ) -> dict | None:
     """Average precision of Faster R-CNN, fine-tuned from a run's backbone (supplement, section 2, item 4).
 

@@ -37,11 +37,7 @@ WARMUP_START = 1e-3
 
 
 def fine_tune(
-    detector: FasterRCNN,
-    images: AnnotatedImages,
-    settings: Mapping,
-    run: Mapping,
-    resumable: Resumable,
+    detector: FasterRCNN, images: AnnotatedImages, settings: Mapping, run: Mapping, resumable: Resumable
 ) -> None:
     """Train all of a detector, in place; resumes from a saved state.
 
@@ -75,7 +71,13 @@ def fine_tune(
 
     seed, device, own = run["seed"], next(detector.parameters()).device, rank_slice(batch_size)
     n_own = own.stop - own.start
-    rate = learning_rate(settings)
+    rate = LearningRate(
+        settings["lr"],
+        warmup_steps=settings["warmup_iterations"],
+        warmup_start=settings["lr"] * WARMUP_START,
+        milestones=settings["schedule"]["steps"],
+        gamma=settings["gamma"],
+    )
     sampler = EpochSampler(seed, len(images.rows), batch_size, n_done, n_iterations)
     jobs = (row for _, index in sampler for row in images.rows[index[own].numpy()].tolist())
     detector.train().transform.min_size = tuple(settings["scales"]["train"])
@@ -123,14 +125,3 @@ def build_optimiser(detector: nn.Module, settings: Mapping) -> Optimizer:
         {"params": norms, "weight_decay": 0.0},
     ]
     return torch.optim.SGD(groups, settings["lr"], settings["momentum"])
-
-
-def learning_rate(settings: Mapping) -> LearningRate:
-    """By iteration: a linear warm-up, then times ``gamma`` at each of the schedule's steps."""
-    return LearningRate(
-        settings["lr"],
-        warmup_steps=settings["warmup_iterations"],
-        warmup_start=settings["lr"] * WARMUP_START,
-        milestones=settings["schedule"]["steps"],
-        gamma=settings["gamma"],
-    )

@@ -65,16 +65,8 @@ def _trial(args: argparse.Namespace, settings: dict) -> None:
     require_place(args.out)
     store = local_copy(args.store)
     with process_group():
-        run_trial(
-            args.checkpoint,
-            store,
-            args.subset,
-            settings,
-            args.lr,
-            args.head_multiplier,
-            args.out,
-            args.device,
-        )
+        point = (args.lr, args.head_multiplier)
+        run_trial(args.checkpoint, store, args.subset, settings, *point, args.out, args.device)
 
 
 def _choose(args: argparse.Namespace, settings: dict) -> None:

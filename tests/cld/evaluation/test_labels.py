@@ -80,7 +80,6 @@ def test_protocols_refuse_before_they_read_the_checkpoint(tmp_path, protocol):
         ("retrieval", {"k": 4}, "retrieval.k 4 is outside 1..3, the neighbours in split 'test'"),
         ("retrieval", {"from": "val"}, "no split 'val'; it has test, train"),
         ("nmi", {"groups": 5}, "nmi.groups 5 is outside 1..4, the images of split 'test'"),
-        ("nmi", {"features": "pixels"}, "nmi.features 'pixels': choose instance or backbone"),
         ("unsupervised", {"split": "val"}, "no split 'val'; it has train, test"),
     ],
 )

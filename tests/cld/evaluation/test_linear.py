@@ -13,7 +13,7 @@ from sklearn.preprocessing import StandardScaler
 from cld.config import load_protocol
 from cld.data import read_labels
 from cld.evaluation.linear import score_linear, score_linear_published
-from cld.evaluation.scored_run import ScoredRun, load_scored_run
+from cld.evaluation.scored_run import load_scored_run
 from cld.evaluation.statistics import unpacked
 from cld.runtime.errors import InputError
 from cld.training.checkpoint import load_checkpoint, save_checkpoint
@@ -37,7 +37,7 @@ def checkpoint(tmp_path_factory, tiny_run):
 def test_it_is_scikit_learns_classifier_on_the_backbones_features(store, checkpoint, tiny_run):
     score = score_linear(store, FAST, checkpoint, "cpu")
     run = load_scored_run(store, checkpoint, "cpu")
-    train, test = (run.features(run.backbone(), split).numpy() for split in ("train", "test"))
+    train, test = (run.features(run.encoder.backbone, split).numpy() for split in ("train", "test"))
     labels = read_labels(store, "test")
     reference = make_pipeline(StandardScaler(), LogisticRegression(C=1 / (1e-2 * len(train)), tol=1e-8))
     right = reference.fit(train, read_labels(store, "train")).predict(test) == labels
@@ -79,11 +79,11 @@ def test_the_published_kind_learns_and_states_how_far_the_faster_one_is(tmp_path
 
 
 def test_the_backbone_stays_as_it_was(store, checkpoint, published, monkeypatch):
-    backbone = load_scored_run(store, checkpoint, "cpu").backbone()
-    before = {name: value.clone() for name, value in backbone.state_dict().items()}
-    monkeypatch.setattr(ScoredRun, "backbone", lambda _: backbone)
+    run = load_scored_run(store, checkpoint, "cpu")
+    before = {name: value.clone() for name, value in run.encoder.state_dict().items()}
+    monkeypatch.setattr("cld.evaluation.linear.load_scored_run", lambda *_: run)
     published(store, PUBLISHED, checkpoint, "cpu")
-    assert all(torch.equal(value, before[name]) for name, value in backbone.state_dict().items())
+    assert all(torch.equal(value, before[name]) for name, value in run.encoder.state_dict().items())
 
 
 def test_stores_of_jpegs(tmp_path, tiny_run, kind):
@@ -108,24 +108,21 @@ def test_the_split_that_is_asked_for_is_scored(tmp_path, checkpoint):
     assert score["details"]["n"] == 9
 
 
-def test_a_file_of_another_kind_is_one_line(tmp_path, store):
-    save_checkpoint(tmp_path / "c.pt", {"network": {}})
-    with pytest.raises(InputError, match=r"c\.pt: holds no 'config'; name a run's checkpoint"):
-        score_linear(store, FAST, tmp_path / "c.pt", "cpu")
-
-
-def test_weights_of_another_architecture_are_one_line(tmp_path, store, checkpoint, tiny_run):
-    content = load_checkpoint(checkpoint)
-    other = {name: value for name, value in content.items() if name not in ("format", "version")}
-    other["config"] = tiny_run(overrides={"backbone.width": 8})
-    save_checkpoint(tmp_path / "c.pt", other)
-    with pytest.raises(InputError, match="its weights are of another architecture") as told:
-        score_linear(store, FAST, tmp_path / "c.pt", "cpu")
-    assert "\n" not in str(told.value)
-
-
-def test_a_network_that_takes_no_images_of_this_size_is_one_line(tmp_path, store, tiny_run):
-    config = tiny_run(overrides={"backbone.name": "densenet121"})
-    with pytest.raises(InputError, match=r"densenet121' takes no images of 8 x 8 pixels") as told:
-        score_linear(store, FAST, write_checkpoint(tmp_path / "c.pt", config), "cpu")
+@pytest.mark.parametrize(
+    ("written", "configured", "message"),
+    [
+        (None, None, r"c\.pt: holds no 'config'; name a run's checkpoint"),
+        ({}, {"backbone.width": 8}, "its weights are of another architecture"),
+        (*[{"backbone.name": "densenet121"}] * 2, r"densenet121' takes no images of 8 x 8 pixels"),
+    ],
+    ids=["of another kind", "of another architecture", "that takes no images of this size"],
+)
+def test_a_network_that_cannot_be_scored_is_one_line(tmp_path, store, tiny_run, written, configured, message):
+    path, content = tmp_path / "c.pt", {"network": {}}
+    if configured is not None:
+        encoder = load_checkpoint(write_checkpoint(path, tiny_run(overrides=written)))["encoder"]
+        content = {"config": tiny_run(overrides=configured), "encoder": encoder}
+    save_checkpoint(path, content)
+    with pytest.raises(InputError, match=message) as told:
+        score_linear(store, FAST, path, "cpu")
     assert "\n" not in str(told.value)

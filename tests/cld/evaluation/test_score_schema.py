@@ -76,5 +76,5 @@ def test_a_score_that_does_not_fit_is_not_written(evaluate, tmp_path, monkeypatc
     wrong["metrics"]["top1"] = float("nan")
     with pytest.raises(SystemExit):
         evaluate("chance")
-    assert "chance gave nan for top1" in capsys.readouterr().err
+    assert "metrics.top1: nan is not of type 'number'; look into the run's log.csv" in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
