@@ -11,12 +11,10 @@ COLLAPSED = 0.01
 
 
 def require_finite(method: nn.Module, sums: Mapping[str, Tensor], step: int, lr: float) -> None:
-    """Look for NaN and infinity in an epoch's terms, in the weights and in the memories.
+    """Look for NaN and infinity in the sums of an epoch's terms, in the weights and in the memories.
 
     Args:
-        sums: sums of the epoch's logged scalars, by name.
-        step: steps done, for the message.
-        lr: the run's ``optimiser.lr``, for the message.
+        step, lr: steps done and the run's ``optimiser.lr``, for the message.
 
     Raises:
         InputError: training has diverged; names the terms, or up to three tensors of the method.

@@ -11,16 +11,12 @@ from cld.knn_vote import knn_classify
 from cld.methods.base import Method
 from cld.runtime.errors import InputError
 
-#: Splits of a store that queries come from: held-out training images where there are some.
-QUERIES = ("val", "test")
-
 
 class KNNMonitor:
     """kNN accuracy of a run's features on its own store.
 
     Args:
-        config: resolved configuration of the run; its section ``watch`` says how often, and of how many
-            neighbours.
+        config: of the run; its section ``watch`` says how often, and of how many neighbours.
         store: HDF5 file with a labelled split train, and val or test.
 
     Raises:
@@ -29,7 +25,8 @@ class KNNMonitor:
 
     def __init__(self, config: Mapping, store: str | Path):
         self.config, self.store, self.info = config, store, read_info(store)
-        queries = next((name for name in QUERIES if self.info.sizes.get(name)), None)
+        # held-out training images where there are some
+        queries = next((name for name in ("val", "test") if self.info.sizes.get(name)), None)
         n, k = self.info.sizes.get("train", 0), config["watch"]["k"]
         if not n or queries is None:
             raise InputError(f"{store}: no train and val or test split to look at; set watch.knn_every=0")
@@ -41,11 +38,9 @@ class KNNMonitor:
         """``knn_top1`` in percent after an epoch, counted from 1; nothing where none is due."""
         if epoch % self.config["watch"]["knn_every"]:
             return {}
-        device, image_size = next(method.parameters()).device, self.config["image_size"]
+        device, view = next(method.parameters()).device, (self.config["image_size"], self.config["workers"])
         bank, queries = (
-            extract_features(
-                method.encoder, self.store, split, self.info, device, image_size, self.config["workers"]
-            )
+            extract_features(method.encoder, self.store, split, self.info, device, *view)
             for split in self.splits
         )
         method.train()

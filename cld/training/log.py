@@ -25,9 +25,7 @@ class TrainingLog:
         self.curves = SummaryWriter(str(run_dir / "tb"))
 
     def __enter__(self) -> "TrainingLog":
-        for row in self.rows:
-            self._draw(row)
-        self._write()
+        self._write(self.rows)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -36,13 +34,11 @@ class TrainingLog:
     def append(self, row: dict[str, float]) -> None:
         """Add an epoch."""
         self.rows.append(row)
-        self._draw(row)
-        self._write()
+        self._write([row])
 
-    def _draw(self, row: dict[str, float]) -> None:
-        for name in row.keys() - NOT_CURVES:
-            self.curves.add_scalar(name, row[name], row["step"], walltime=row["ended"])
-
-    def _write(self) -> None:
+    def _write(self, new: list[dict[str, float]]) -> None:
+        for row in new:
+            for name in row.keys() - NOT_CURVES:
+                self.curves.add_scalar(name, row[name], row["step"], walltime=row["ended"])
         self.curves.flush()
         write_log(self.path, self.rows)

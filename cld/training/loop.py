@@ -74,9 +74,8 @@ def train(
     job trains is waited for: it is complete then, or is resumed.
 
     Args:
-        config: resolved configuration, see :func:`cld.config.load_run`.
+        config: see :func:`cld.config.load_run`.
         store: HDF5 file whose splits ``train_on`` are learnt from, without their labels.
-        run_dir: the run's folder, made if need be.
         device: see :func:`cld.runtime.device.resolve_device`.
         monitor: called in the first process after every epoch.
         replace_before: begin anew if the folder holds a complete run that ended before this time, in seconds
@@ -86,11 +85,8 @@ def train(
         Path of ``checkpoint.pt``. A complete run is left as it is; what is missing beside it is added.
 
     Raises:
-        InputError: the store cannot be read, is of another dataset, holds an image that cannot be decoded or
-            is smaller than a batch, the backbone takes no images of this size, the folder holds another run,
-            the processes cannot share the batch's parts, training diverged, another job has taken the run
-            over, the run began in a precision that the device does not have, or a GPU that was given cannot
-            be used.
+        InputError: the store, the folder, the device or the number of processes does not suit the
+            configuration; training diverged; or another job has taken the run over.
     """
     run_dir = Path(run_dir)
     with process_group(), only_training(run_dir) as lock:
@@ -148,9 +144,6 @@ def remove_replaced(final: Path, before: float, subject: Mapping) -> None:
     """Remove a complete run's checkpoint, if there is one, that ended before a time or is of other data.
 
     The run's log tells when it ended: the file may be a copy, which Snakemake puts back when a job fails.
-
-    Raises:
-        InputError: the checkpoint cannot be read.
     """
     if not final.exists():
         return
@@ -167,7 +160,7 @@ def complete_files(run_dir: Path, subject: Mapping) -> None:
     Snakemake starts a job for each of them that is missing.
 
     Raises:
-        InputError: the checkpoint cannot be read, or is of another subject.
+        InputError: the checkpoint is of another subject.
     """
     checkpoint = load_run_checkpoint(run_dir / FINAL)
     require_same_subject(run_dir / FINAL, subject_of(checkpoint), subject)

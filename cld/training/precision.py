@@ -7,7 +7,6 @@ import torch
 
 from cld.runtime.errors import InputError
 
-AUTO = "auto"
 #: Flags in /proc/cpuinfo of CPUs with instructions for bf16: AMX, and AVX-512.
 BF16_FLAGS = {"amx_bf16", "avx512_bf16"}
 #: CUDA's compute capability from which GPUs have units for fp16: Volta's.
@@ -47,7 +46,7 @@ def resolve_precision(asked: str, device: torch.device, begun: str | None = None
     Raises:
         InputError: the run began in a precision that this device does not compute in natively.
     """
-    if asked != AUTO:
+    if asked != "auto":
         return asked
     native = native_precision(device)
     own = {native, "fp32"} | ({"fp16"} if device.type == "cuda" else set())

@@ -6,11 +6,7 @@ from cld.runtime.errors import InputError
 
 
 def require_process_count(config: Mapping, n: int) -> None:
-    """Refuse a number of processes that cannot share the parts of a run's batches equally.
-
-    Args:
-        config: resolved configuration of the run.
-        n: processes.
+    """Refuse ``n`` processes where they cannot share the parts of a run's batches equally.
 
     Raises:
         InputError: names both numbers.

@@ -12,6 +12,7 @@ from pathlib import Path
 from cld.config import flat
 from cld.runtime.distributed import all_reduce_max, barrier, broadcast_object, print_rank0, rank
 from cld.runtime.errors import InputError
+from cld.runtime.files import remove_leftovers
 from cld.runtime.signals import stop_signal
 from cld.training.checkpoint import load_checkpoint, load_run_checkpoint, save_checkpoint
 
@@ -20,7 +21,6 @@ class Resumable:
     """Where a training's state is kept.
 
     Args:
-        path: the file.
         subject: what is trained on what, and how; the state of another subject is refused.
         every_s: seconds from one save to the next.
         subject_of: reads the subject from a state; None: the subject is saved beside the state.
@@ -43,8 +43,7 @@ class Resumable:
         """
         state = None
         if rank() == 0:
-            for leftover in self.path.parent.glob(f".{self.path.stem}.*.tmp.*"):
-                leftover.unlink()
+            remove_leftovers(self.path)
             if self.path.exists():
                 state = (load_run_checkpoint if self.subject_of else load_checkpoint)(self.path)
                 theirs = self.subject_of(state) if self.subject_of else state.get("subject", {})

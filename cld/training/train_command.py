@@ -5,9 +5,9 @@ from cld.data.labels import require_scorable
 from cld.data.staging import local_copy
 from cld.runtime.arguments import ArgumentParser
 from cld.runtime.device import require_given_gpus
+from cld.training.config_command import add_run_arguments, run_of
 from cld.training.knn_monitor import KNNMonitor
 from cld.training.loop import train
-from cld.training.run_arguments import add_run_arguments, run_of
 
 
 def main() -> None:
