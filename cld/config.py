@@ -284,19 +284,21 @@ def _parses_to_itself(text: str) -> bool:
         return False
 
 
+def _load(path: Path, schema: str) -> dict:
+    """A configuration file, validated."""
+    content = read_yaml(path)
+    validate(content, schema, display_path(path))
+    return content
+
+
 def load_config() -> dict:
     """``config/config.yaml``, validated."""
-    content = read_yaml(CONFIG / "config.yaml")
-    validate(content, "config", "config/config.yaml")
-    return content
+    return _load(CONFIG / "config.yaml", "config")
 
 
 def load_preset(preset: str) -> dict:
     """``config/presets/<preset>.yaml``, validated."""
-    path = CONFIG / "presets" / f"{preset}.yaml"
-    content = read_yaml(path)
-    validate(content, "preset", display_path(path))
-    return content
+    return _load(CONFIG / "presets" / f"{preset}.yaml", "preset")
 
 
 def load_dataset(preset: str, dataset: str) -> dict:
@@ -353,14 +355,12 @@ def others_sections(method: str) -> set[str]:
     return set().union(*sections.values()) - sections.get(method, set())
 
 
-def _scaled(preset: str, kind: str, name: str, optional: Mapping | None = None) -> dict:
+def _scaled(preset: str, kind: str, name: str, optional: Mapping) -> dict:
     """``config/<kind>/<name>.yaml``, validated, with what the preset changes in it."""
-    path = CONFIG / kind / f"{name}.yaml"
-    content = read_yaml(path)
-    validate(content, kind.removesuffix("s"), display_path(path))
+    content = _load(CONFIG / kind / f"{name}.yaml", kind.removesuffix("s"))
     scale = _of_preset(preset, kind, name, content)
     own = {key: value for key, value in scale.items() if key not in OF_RUNS}
-    return merge({**(optional or {}), **content}, own, f"config/presets/{preset}.yaml", f"{kind}.{name}.")
+    return merge({**optional, **content}, own, f"config/presets/{preset}.yaml", f"{kind}.{name}.")
 
 
 def _of_preset(preset: str, kind: str, name: str, content: Mapping) -> dict:

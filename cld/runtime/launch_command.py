@@ -38,7 +38,6 @@ def launch_command(nodes: int, processes: int, threads: int, in_slurm: bool, con
     Args:
         processes: on each node.
         threads: CPUs of a node.
-        in_slurm: whether this is a Slurm job.
         container: see :func:`container_command`.
     """
     if in_slurm:

@@ -90,12 +90,11 @@ def run_torchrun(command: list[str]) -> int:
 def requeue(status: int) -> None:
     """Put this job back into the queue, unless Slurm is ending it."""
     job = os.environ["SLURM_JOB_ID"]
+    ask = ["squeue", "--noheader", f"--jobs={job}", "--format=%T"]
     for attempt in range(ATTEMPTS):
         if attempt:
             time.sleep(PAUSE_S)
-        state = subprocess.run(
-            ["squeue", "--noheader", f"--jobs={job}", "--format=%T"], capture_output=True, text=True
-        )
+        state = subprocess.run(ask, capture_output=True, text=True)
         if state.returncode:
             continue
         if state.stdout.strip() != "RUNNING":

@@ -143,15 +143,10 @@ def run_in_fork(command: list[str]) -> int | None:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
         while server not in select.select([server, woken], [], [])[0]:
             for received in woken.recv(64):
-                pass_on(received, process)
+                with suppress(ProcessLookupError):  # the fork has just ended
+                    os.kill(process, received)
         status = server.recv(64)  # nothing from a fork that was killed
     return int(status or 128 + signal.SIGKILL)
-
-
-def pass_on(number: int, process: int) -> None:
-    """Send a signal to a fork, which may just have ended."""
-    with suppress(ProcessLookupError):
-        os.kill(process, number)
 
 
 def run(command: list[str]) -> None:

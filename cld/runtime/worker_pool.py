@@ -24,7 +24,6 @@ def worker_pool(
     whole group, and the parent may need results for its last step.
 
     Args:
-        workers: how many processes.
         function: takes a job; sent to each worker once.
         start_method: of :mod:`multiprocessing`; default: the system's.
 
