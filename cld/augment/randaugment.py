@@ -8,13 +8,14 @@ then changed together. Call it outside autocast.
 
 import math
 from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch import Generator, Tensor
 from torch.nn import functional as F
 
 from cld.augment.colour import luma
-from cld.augment.per_sample import apply_where_, to_device
+from cld.augment.per_sample import to_device
 
 MAX_MAGNITUDE = 30  # where every operation is at its strongest:
 SHEAR = 0.3  # pixels for each row or column
@@ -22,6 +23,7 @@ TRANSLATION = 150 / 331  # of the image's side
 ROTATION = math.radians(30)
 ENHANCEMENT = 0.9  # brightness, colour, contrast and sharpness are multiplied by 1 ± this
 POSTERIZATION = 4  # of 8 bits
+LARGE = 2**15  # values of an image: larger ones a CPU changes one at a time, while its cache holds them
 
 
 def rand_augment(images: Tensor, n_ops: int, magnitude: int, generator: Generator) -> Tensor:
@@ -38,160 +40,158 @@ def rand_augment(images: Tensor, n_ops: int, magnitude: int, generator: Generato
     Returns:
         float32 (B, 3, S, S) in [0, 1]; ``images`` stay as they were.
     """
-    return apply_drawn_(images.clone(), *draw_operations(len(images), n_ops, magnitude, generator))
+    return apply_operations(images, draw_operations(len(images), n_ops, generator), magnitude)
 
 
-def draw_operations(n: int, n_ops: int, magnitude: int, generator: Generator) -> tuple[Tensor, Tensor]:
-    """Operations int64 and levels float64 of ``n`` images, each (n, n_ops), see :func:`apply_operations_`."""
-    drawn = torch.randint(len(OPERATIONS), (n_ops, n), generator=generator)
-    signs = torch.randint(2, (n_ops, n), generator=generator).double() * 2 - 1
-    return drawn.T, signs.T * (magnitude / MAX_MAGNITUDE)
+def draw_operations(n: int, n_ops: int, generator: Generator) -> Tensor:
+    """Operations of ``n`` images, int64 (n, n_ops), as :func:`apply_operations` takes them."""
+    operation = torch.randint(len(OPERATIONS), (n_ops, n), generator=generator)
+    forward = torch.randint(2, (n_ops, n), generator=generator)
+    return (2 * operation + forward).T
 
 
-def apply_drawn_(images: Tensor, operations: Tensor, levels: Tensor) -> Tensor:
-    """Change each image by what :func:`draw_operations` gave for it, one after the other, in place."""
-    for operation, level in zip(operations.T, levels.T, strict=True):
-        apply_operations_(images, operation, level)
-    return images
-
-
-def apply_operations_(images: Tensor, operation: Tensor, level: Tensor) -> Tensor:
-    """Change each image by one operation, in place.
+def apply_operations(images: Tensor, drawn: Tensor, magnitude: int) -> Tensor:
+    """Change each image by its operations, one after the other.
 
     Args:
         images: float32 (B, 3, S, S) in [0, 1].
-        operation: int64 (B,) on the CPU, places in OPERATIONS.
-        level: float64 (B,) on the CPU, share of the strongest magnitude, negative for the other direction.
+        drawn: int64 (B, n_ops) on the CPU: twice the place in OPERATIONS, and 1 more for the direction in
+            which the level is positive.
+        magnitude: 0 to MAX_MAGNITUDE.
 
     Returns:
-        ``images``.
+        float32 (B, 3, S, S) in [0, 1]; ``images`` stay as they were.
     """
-    for place, change in enumerate(OPERATIONS.values()):
-        if change is not identity:
-            apply_where_(images, operation == place, change, level)
+    level = magnitude / MAX_MAGNITUDE
+    changes = [partial(change, level=each) for change in OPERATIONS.values() for each in (-level, level)]
+    if images.device.type == "cpu" and images.shape[1:].numel() > LARGE:
+        views = torch.empty_like(images)
+        for view, image, own in zip(views.split(1), images.split(1), drawn.tolist(), strict=True):
+            changed = image.clone()
+            for i in own:
+                changed = changes[i](changed)
+            view.copy_(changed)
+        return views
+    place = torch.arange(len(images))  # of each image in the batch
+    for column in drawn.T:
+        # in the order of their operations, so that images with the same one lie together
+        operation, order = column[place].sort()
+        place = place[order]
+        operation, counts = operation.unique_consecutive(return_counts=True)
+        groups = images.index_select(0, to_device(images.device, order)).split(counts.tolist())
+        images = torch.cat([changes[i](group) for i, group in zip(operation.tolist(), groups, strict=True)])
+    return images.index_select(0, to_device(images.device, place.argsort()))
+
+
+# Every operation: images float32 (B, 3, S, S) in [0, 1], which it may change, and level, the share of the
+# strongest magnitude, negative for the other direction, to the images changed.
+
+
+def identity(images: Tensor, level: float) -> Tensor:
     return images
 
 
-# Every operation: images float32 (B, 3, S, S) in [0, 1], which it may change, and level float64 (B,) on the
-# CPU, to the images changed.
-
-
-def identity(images: Tensor, level: Tensor) -> Tensor:
-    return images
-
-
-def shear_x(images: Tensor, level: Tensor) -> Tensor:
+def shear_x(images: Tensor, level: float) -> Tensor:
     slope = SHEAR * level  # about the top left corner
     return _warp(images, (1, slope, slope * images.shape[-1] / 2), (0, 1, 0))
 
 
-def shear_y(images: Tensor, level: Tensor) -> Tensor:
+def shear_y(images: Tensor, level: float) -> Tensor:
     slope = SHEAR * level
     return _warp(images, (1, 0, 0), (slope, 1, slope * images.shape[-1] / 2))
 
 
-def translate_x(images: Tensor, level: Tensor) -> Tensor:
-    return _warp(images, (1, 0, -_whole_pixels(images, level)), (0, 1, 0))
+def rotate(images: Tensor, level: float) -> Tensor:
+    cosine, sine = math.cos(ROTATION * level), math.sin(ROTATION * level)
+    return _warp(images, (cosine, -sine, 0), (sine, cosine, 0))
 
 
-def translate_y(images: Tensor, level: Tensor) -> Tensor:
-    return _warp(images, (1, 0, 0), (0, 1, -_whole_pixels(images, level)))
-
-
-def _whole_pixels(images: Tensor, level: Tensor) -> Tensor:
-    return (TRANSLATION * images.shape[-1] * level).trunc()
-
-
-def rotate(images: Tensor, level: Tensor) -> Tensor:
-    angle = ROTATION * level
-    return _warp(images, (angle.cos(), -angle.sin(), 0), (angle.sin(), angle.cos(), 0))
-
-
-def _warp(images: Tensor, *rows: tuple[float | Tensor, float | Tensor, float | Tensor]) -> Tensor:
+def _warp(images: Tensor, *rows: tuple[float, float, float]) -> Tensor:
     """Take each pixel from where its place (x, y, 1), in pixels from the image's centre, is mapped to."""
-    n, size = len(images), images.shape[-1]
-    matrix = torch.stack([torch.as_tensor(entry).expand(n) for row in rows for entry in row])  # 6, B
+    half = images.shape[-1] / 2
     # grid_sample's -1 and 1 are the image's edges, half its side from the centre.
-    matrix = _to(images, matrix / (size / 2)).view(2, 3, n, 1, 1)
-    x = torch.arange(size, device=images.device) - (size - 1) / 2
-    source = matrix[:, 0] * x + matrix[:, 1] * x[:, None] + matrix[:, 2]  # 2, B, S, S
-    return F.grid_sample(images, source.permute(1, 2, 3, 0), mode="nearest", align_corners=False)
+    matrix = to_device(images.device, torch.tensor(rows) / half)[..., None, None]  # 2, 3, 1, 1
+    at = torch.arange(0.5 - half, half, device=images.device)
+    source = (matrix[:, 0] * at + matrix[:, 2]) + matrix[:, 1] * at[:, None]  # 2, S, S
+    grid = source.permute(1, 2, 0).expand(len(images), -1, -1, -1)
+    return F.grid_sample(images, grid, mode="nearest", align_corners=False)
 
 
-def brightness(images: Tensor, level: Tensor) -> Tensor:
-    return _enhance(images, torch.zeros_like(images[:, :1, :1, :1]), level)
+def translate_x(images: Tensor, level: float) -> Tensor:
+    shift = _whole_pixels(images, level)
+    return F.pad(images, (shift, -shift, 0, 0))
 
 
-def colour(images: Tensor, level: Tensor) -> Tensor:
+def translate_y(images: Tensor, level: float) -> Tensor:
+    shift = _whole_pixels(images, level)
+    return F.pad(images, (0, 0, shift, -shift))
+
+
+def _whole_pixels(images: Tensor, level: float) -> int:
+    return int(TRANSLATION * images.shape[-1] * level)
+
+
+def brightness(images: Tensor, level: float) -> Tensor:
+    return images.mul_(1 + ENHANCEMENT * level).clamp_(0, 1)
+
+
+def colour(images: Tensor, level: float) -> Tensor:
     return _enhance(images, luma(images), level)
 
 
-def contrast(images: Tensor, level: Tensor) -> Tensor:
+def contrast(images: Tensor, level: float) -> Tensor:
     return _enhance(images, luma(images).mean(dim=(2, 3), keepdim=True), level)
 
 
-def sharpness(images: Tensor, level: Tensor) -> Tensor:
+def _enhance(images: Tensor, dull: Tensor, level: float) -> Tensor:
+    """``images`` as far from ``dull`` ones as 1 + ENHANCEMENT · level says."""
+    # not lerp_, which on a CPU is ten times slower where ``dull`` is one value an image
+    return images.mul_(1 + ENHANCEMENT * level).add_(dull, alpha=-ENHANCEMENT * level).clamp_(0, 1)
+
+
+def sharpness(images: Tensor, level: float) -> Tensor:
     rows = (images[:, :, :-2] + images[:, :, 1:-1]).add_(images[:, :, 2:])
     box = (rows[..., :-2] + rows[..., 1:-1]).add_(rows[..., 2:])  # sums of 3 x 3 pixels
     # Dull is (4 · pixel + box) / 13. The edges stay.
-    away = _each(images, -ENHANCEMENT * level)
-    images[:, :, 1:-1, 1:-1].mul_(1 - away * (9 / 13)).add_(box.mul_(away / 13))
+    away = -ENHANCEMENT * level
+    images[:, :, 1:-1, 1:-1].mul_(1 - away * (9 / 13)).add_(box, alpha=away / 13)
     return images.clamp_(0, 1)
 
 
-def _enhance(images: Tensor, dull: Tensor, level: Tensor) -> Tensor:
-    """``images`` as far from ``dull`` ones as 1 + ENHANCEMENT · level says."""
-    return images.lerp_(dull, _each(images, -ENHANCEMENT * level)).clamp_(0, 1)
+def posterize(images: Tensor, level: float) -> Tensor:
+    step = 2 ** round(POSTERIZATION * abs(level)) / 255  # between the levels that stay
+    return images.add_(0.5 / 255).div_(step).floor_().mul_(step)
 
 
-def posterize(images: Tensor, level: Tensor) -> Tensor:
-    step = 2 ** (POSTERIZATION * level.abs()).round()  # of the levels that stay
-    step = _each(images, step)
-    return _levels(images).div_(step).floor_().mul_(step).div_(255)
+def solarize(images: Tensor, level: float) -> Tensor:
+    """Invert from a threshold on, which is one of the 256 levels."""
+    lowest = math.ceil((1 - abs(level)) * 255 - 1e-3)  # a threshold that is a level itself turns it
+    side = (images - (lowest - 0.5) / 255).sign_()  # 1 where it is reached, else -1
+    return side.mul_(0.5 - images).add_(0.5)  # on a CPU much faster than a choice by masks
 
 
-def solarize(images: Tensor, level: Tensor) -> Tensor:
-    """Invert from each image's own threshold on, which is one of the 256 levels."""
-    threshold = (1 - level.abs()) * 255 - 1e-3  # a threshold that is a level itself turns it, however rounded
-    side = _levels(images).sub_(_each(images, threshold)).sign_()  # 1 where it is reached, else -1
-    return side.mul_(images.neg_().add_(0.5)).add_(0.5)  # on a CPU much faster than a choice by masks
-
-
-def autocontrast(images: Tensor, level: Tensor) -> Tensor:
+def autocontrast(images: Tensor, level: float) -> Tensor:
     low, high = images.amin(dim=(2, 3), keepdim=True), images.amax(dim=(2, 3), keepdim=True)
     has_range = high > low
     return images.sub_(low.where(has_range, 0)).div_((high - low).where(has_range, 1))
 
 
-def equalize(images: Tensor, level: Tensor) -> Tensor:
+def equalize(images: Tensor, level: float) -> Tensor:
     """Spread the 256 levels of each channel so that each is as frequent, as PIL's integers do."""
-    levels = _levels(images).flatten(2).long()  # B, 3, pixels
+    levels = images.mul_(255).round_().flatten(2)  # B, 3, pixels
+    brightest = levels.amax(dim=2, keepdim=True).long()
+    levels = levels.long()
     counts = images.new_zeros(*levels.shape[:2], 256)  # of floats, which a CPU adds faster
     counts = counts.scatter_add_(2, levels, counts.new_ones(1).expand_as(levels)).long()
-    of_brightest = counts.gather(2, levels.amax(dim=2, keepdim=True))
-    step = (levels.shape[2] - of_brightest) // 255  # pixels for each new level
+    step = (levels.shape[2] - counts.gather(2, brightest)) // 255  # pixels for each new level
     darker = counts.cumsum(dim=2) - counts  # pixels below each level
     table = ((darker + step // 2) // step.clamp(min=1)).clamp_(max=255)
     table = table.where(step > 0, torch.arange(256, device=images.device))  # too few pixels: as they were
     return (table / 255).gather(2, levels).view_as(images)
 
 
-def _levels(images: Tensor) -> Tensor:
-    """The whole numbers 0 to 255, as floats, that an image file would hold."""
-    return (images * 255).round_()
-
-
-def _each(images: Tensor, values: Tensor) -> Tensor:
-    """One of ``values`` (B,) for each of ``images``, shaped to be broadcast."""
-    return _to(images, values)[:, None, None, None]
-
-
-def _to(images: Tensor, values: Tensor) -> Tensor:
-    return to_device(images.device, values.to(images.dtype))
-
-
 #: Operations by name, in torchvision's order; any may be drawn.
-OPERATIONS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+OPERATIONS: dict[str, Callable[..., Tensor]] = {
     change.__name__: change
     for change in (
         identity,

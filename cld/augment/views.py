@@ -19,7 +19,7 @@ from torch.nn import functional as F
 from cld.augment.colour import HUE, NEUTRAL, colour_jitter_, luma, solarize
 from cld.augment.erasing import erase_, sample_rectangles
 from cld.augment.per_sample import apply_where_, blend_where_, to_device
-from cld.augment.randaugment import apply_drawn_, draw_operations
+from cld.augment.randaugment import apply_operations, draw_operations
 
 CROP_RATIO = (3 / 4, 4 / 3)  # least and most width / height of a crop
 CROP_ATTEMPTS = 10  # to draw a crop that lies in the image
@@ -115,9 +115,7 @@ class Augment:
             "order": torch.rand(n, 4, generator=generator).argsort(dim=1),
         }
         if settings["randaugment"]["n_ops"]:  # nothing is drawn for a switched-off operation
-            changes["operations"], changes["levels"] = draw_operations(
-                n, **settings["randaugment"], generator=generator
-            )
+            changes["operations"] = draw_operations(n, settings["randaugment"]["n_ops"], generator)
         changes["grey"] = chosen(settings["grayscale_p"])
         changes["sigma"] = uniform(*settings["blur_sigma"], n)
         changes["blurred"] = chosen(settings["blur_p"])
@@ -131,7 +129,8 @@ class Augment:
         """Apply what was drawn, in place where it can be."""
         colour_jitter_(views, changes["factors"], changes["order"])
         if "operations" in changes:
-            apply_drawn_(views, changes["operations"], changes["levels"])
+            magnitude = self.settings["randaugment"]["magnitude"]
+            views = apply_operations(views, changes["operations"], magnitude)
         blend_where_(views, changes["grey"], luma)
         blur = partial(gaussian_blur, radius=self.blur_radius)
         apply_where_(views, changes["blurred"], blur, changes["sigma"])
