@@ -74,6 +74,19 @@ class Job:
 
 
 @dataclass(frozen=True)
+class Pace:
+    """How far and how fast a pre-training was at its last whole epoch.
+
+    ``images_per_s`` is None before the first epoch's end; ``seconds_left`` is that of a run at work.
+    """
+
+    epochs: int
+    n_epochs: int
+    images_per_s: float | None = None
+    seconds_left: float | None = None
+
+
+@dataclass(frozen=True)
 class JobStatus:
     """How far a job is.
 
@@ -82,6 +95,7 @@ class JobStatus:
         slurm_job: in which it is queued or runs.
         error: why it failed or was stopped, where that is known.
         last_lines: of its log, until it is done.
+        pace: of a pre-training.
     """
 
     job: Job
@@ -90,6 +104,7 @@ class JobStatus:
     slurm_job: str | None = None
     error: str | None = None
     last_lines: Sequence[str] = ()
+    pace: Pace | None = None
 
 
 def look(job: Job, queue: Mapping[str, tuple[str, str]], now: float) -> JobStatus:

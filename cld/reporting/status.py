@@ -7,13 +7,13 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 from cld.config import load_dataset, load_source
 from cld.evaluation.protocol_names import STORE_PROTOCOLS, partial_path
-from cld.reporting.job_status import Job, JobStatus, State, look, slurm_queue
+from cld.reporting.job_status import Job, JobStatus, Pace, State, look, slurm_queue
 from cld.reporting.needed_runs import Needed, needed_runs, requested_tables
 from cld.reporting.results_arguments import add_results_arguments
 from cld.reporting.times import duration
@@ -24,19 +24,6 @@ from cld.training.run_folder import log_rows
 
 #: At most so many jobs of a state are listed, unless ``--run`` chooses some.
 N_LISTED = 10
-
-
-@dataclass(frozen=True)
-class Pace:
-    """How far and how fast a pre-training was at its last whole epoch.
-
-    ``images_per_s`` is None before the first epoch's end; ``seconds_left`` is that of a run at work.
-    """
-
-    epochs: int
-    n_epochs: int
-    images_per_s: float | None = None
-    seconds_left: float | None = None
 
 
 def main() -> None:
@@ -54,19 +41,12 @@ def main() -> None:
     wanted = needed_runs(requested_tables(None, args.preset), args.preset, with_evaluations=True)
     if args.run:
         wanted = _of_run(wanted, args.run)
-    now, folder = time.time(), Path(args.results) / args.preset
-    queue = slurm_queue()
-    found = {
-        kind: [look(job, queue, now) for job in jobs] for kind, jobs in needed_jobs(folder, wanted).items()
-    }
-    paces = {
-        status.job.name: pace(status.state, folder, status.job.name, wanted.runs[status.job.name], now)
-        for status in found["runs"]
-    }
+    now = time.time()
+    found = find(Path(args.results) / args.preset, wanted, slurm_queue(), now)
     if args.json:
-        text = json.dumps(as_json(found, paces), indent=2)
+        text = json.dumps(as_json(found), indent=2)
     else:
-        text = "\n".join(report(found, paces, now, bool(args.run), args.failed))
+        text = "\n".join(report(found, now, bool(args.run), args.failed))
     try:
         print(text, flush=True)
     except BrokenPipeError:  # | head
@@ -86,6 +66,24 @@ def _of_run(wanted: Needed, part: str) -> Needed:
     return replace(wanted, runs=runs, scores=scores)
 
 
+def find(
+    folder: Path, wanted: Needed, queue: Mapping[str, tuple[str, str]], now: float
+) -> dict[str, list[JobStatus]]:
+    """How far everything is that is needed, by kind, see :func:`needed_jobs`; runs with their pace.
+
+    Args:
+        folder: the preset's results.
+        queue: see :func:`cld.reporting.job_status.slurm_queue`.
+        now: in seconds since 1970.
+    """
+    jobs = needed_jobs(folder, wanted)
+    found = {kind: [look(job, queue, now) for job in of_kind] for kind, of_kind in jobs.items()}
+    found["runs"] = [
+        replace(run, pace=_pace(run, wanted.runs[run.job.name]["optimiser"], now)) for run in found["runs"]
+    ]
+    return found
+
+
 def needed_jobs(folder: Path, wanted: Needed) -> dict[str, list[Job]]:
     """The jobs that make what is needed: ``runs``, ``sources``, ``stores``, ``scores``, and ``trials``.
 
@@ -97,17 +95,9 @@ def needed_jobs(folder: Path, wanted: Needed) -> dict[str, list[Job]]:
     preset, logs = folder.name, folder / "logs"
     jobs: dict[str, list[Job]] = {kind: [] for kind in ("runs", "sources", "stores", "scores", "trials")}
     for run in wanted.runs:
-        own = folder / "runs" / run
-        jobs["runs"].append(
-            Job(
-                run,
-                own / "checkpoint.pt",
-                logs / f"pretrain/{run}.log",
-                (own / "log.csv", own / "partial.pt"),
-                lock=own / "training.lock",
-                comment=f"rule_pretrain_wildcards_{preset}_{run}",
-            )
-        )
+        own, log = folder / "runs" / run, logs / f"pretrain/{run}.log"
+        files, comment = (own / "log.csv", own / "partial.pt"), f"rule_pretrain_wildcards_{preset}_{run}"
+        jobs["runs"].append(Job(run, own / "checkpoint.pt", log, files, own / "training.lock", comment))
     datasets = _datasets(wanted)
     for source in dict.fromkeys(load_dataset(preset, dataset)["source"] for dataset in datasets):
         is_generated = load_source(preset, source)["generate"] is not None
@@ -139,20 +129,20 @@ def _datasets(wanted: Needed) -> list[str]:
     return list(dict.fromkeys(found))
 
 
-def pace(state: State, folder: Path, run: str, config: Mapping, now: float) -> Pace:
-    """How far and how fast a run is, by its ``log.csv``; ``folder`` is the preset's."""
-    n_epochs, batch_size = config["optimiser"]["epochs"], config["optimiser"]["batch_size"]
-    rows = log_rows(folder / "runs" / run / "log.csv")
+def _pace(run: JobStatus, optimiser: Mapping, now: float) -> Pace:
+    """How far and how fast a run is, by its ``log.csv``."""
+    n_epochs, batch_size = optimiser["epochs"], optimiser["batch_size"]
+    rows = log_rows(run.job.output.with_name("log.csv"))
     if not rows:
         return Pace(0, n_epochs)
     epoch, step, speed, ended = (float(rows[-1][key]) for key in ("epoch", "step", "images_per_s", "ended"))
     left = None
-    if state == State.RUNNING and speed:
+    if run.state == State.RUNNING and speed:
         left = max((n_epochs / epoch - 1) * step * batch_size / speed - (now - ended), 0)
     return Pace(int(epoch), n_epochs, speed, left)
 
 
-def as_json(found: Mapping[str, Sequence[JobStatus]], paces: Mapping[str, Pace]) -> dict[str, list[dict]]:
+def as_json(found: Mapping[str, Sequence[JobStatus]]) -> dict[str, list[dict]]:
     """Statuses by kind as plain values; those of runs with their paces."""
 
     def plain(status: JobStatus) -> dict[str, Any]:
@@ -164,26 +154,18 @@ def as_json(found: Mapping[str, Sequence[JobStatus]], paces: Mapping[str, Pace])
             "error": status.error,
             "log": str(status.job.log),
             "lines": status.last_lines,
+            **(asdict(status.pace) if status.pace else {}),
         }
 
-    values = {kind: [plain(status) for status in statuses] for kind, statuses in found.items()}
-    values["runs"] = [run | asdict(paces[run["name"]]) for run in values["runs"]]
-    return values
+    return {kind: [plain(status) for status in statuses] for kind, statuses in found.items()}
 
 
 def report(
-    found: Mapping[str, Sequence[JobStatus]],
-    paces: Mapping[str, Pace],
-    now: float,
-    everything: bool = False,
-    only_failed: bool = False,
+    found: Mapping[str, Sequence[JobStatus]], now: float, everything: bool = False, only_failed: bool = False
 ) -> Iterator[str]:
     """Statuses for people, line by line.
 
     Args:
-        found: by kind, see :func:`needed_jobs`.
-        paces: of the runs, by name.
-        now: in seconds since 1970.
         everything: list what is done and what is not begun, too.
         only_failed: list only what has failed.
     """
@@ -203,7 +185,7 @@ def report(
         listed = alike if everything else alike[:N_LISTED]
         if listed:
             yield f"\n{state.capitalize()}"
-            yield from (_line(status, paces.get(status.job.name), now) for status in listed)
+            yield from (_line(status, now) for status in listed)
         if len(alike) > len(listed):
             yield f"  and {len(alike) - len(listed)} more (--json lists all)"
     if by_state[State.FAILED]:
@@ -216,13 +198,13 @@ def _counts(statuses: Iterable[JobStatus]) -> str:
     return ", ".join(f"{counts[state]} {state}" for state in State if counts[state])
 
 
-def _line(status: JobStatus, speed: Pace | None, now: float) -> str:
+def _line(status: JobStatus, now: float) -> str:
     """A job that has not failed."""
-    columns = [f"  {status.job.name}"]
-    if speed and status.state != State.NOT_BEGUN:
-        columns.append(f"epoch {speed.epochs}/{speed.n_epochs}")
-    if speed and speed.seconds_left is not None:
-        columns += [f"{speed.images_per_s:,.0f} images/s", f"{duration(speed.seconds_left)} left"]
+    columns, pace = [f"  {status.job.name}"], status.pace
+    if pace and status.state != State.NOT_BEGUN:
+        columns.append(f"epoch {pace.epochs}/{pace.n_epochs}")
+    if pace and pace.seconds_left is not None:
+        columns += [f"{pace.images_per_s:,.0f} images/s", f"{duration(pace.seconds_left)} left"]
     elif status.state == State.RUNNING:  # before its first epoch's end
         columns += [line.partition(": ")[2] for line in status.last_lines[-1:] if is_progress_line(line)]
     if status.state in (State.DONE, State.STOPPED):

@@ -12,7 +12,7 @@ import pytest
 
 from cld.config import format_overrides, load_run
 from cld.reporting import status
-from cld.reporting.job_status import State, look
+from cld.reporting.job_status import State
 from cld.reporting.needed_runs import Needed
 from cld.runtime.errors import InputError
 from cld.training.run_folder import COLUMNS
@@ -56,21 +56,19 @@ class Results:
             return subprocess.Popen(command, stdout=log, stderr=log, env=environment)
 
     def found(self, queue=None, now=None):
-        jobs = status.needed_jobs(self.folder, Needed(runs=self.runs, scores=self.scores))
-        return {kind: [look(job, queue or {}, now or time.time()) for job in jobs[kind]] for kind in KINDS}
+        needed = Needed(runs=self.runs, scores=self.scores)
+        return status.find(self.folder, needed, queue or {}, now or time.time())
 
     def run(self, run: str, now=None):
         """How far a run is, and its pace."""
         found = next(found for found in self.found(now=now)["runs"] if found.job.name == run)
-        return found, status.pace(found.state, self.folder, run, self.runs[run], now or time.time())
+        return found, found.pace
 
     def states(self, kind: str) -> dict[str, State]:
         return {found.job.name: found.state for found in self.found()[kind]}
 
     def printed(self, queue=None, **options) -> list[str]:
-        paces = {run: self.run(run)[1] for run in self.runs}
-        lines = status.report(self.found(queue), paces, time.time(), **options)
-        return [line for text in lines for line in text.splitlines()]
+        return "\n".join(status.report(self.found(queue), time.time(), **options)).splitlines()
 
 
 @pytest.fixture
