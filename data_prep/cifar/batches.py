@@ -1,15 +1,49 @@
-"""The dictionaries of the published files: images the right way up, labels, names."""
+"""The published files of CIFAR-10 and CIFAR-100, and their dictionaries: images, labels, names."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from cld.runtime.errors import InputError
-from data_prep.cifar.layout import Variant
 from data_prep.common.source_files import FETCH_AGAIN
 
 SIDE = 32
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One publication: its files, and how they name what is in them."""
+
+    folder: str  # under the source's root
+    batches: Mapping[str, tuple[str, ...]]  # file names by split, in the order of the images
+    meta: str  # the file with the classes' names
+    names: str  # the key of those names in it
+    labels: str  # the key of the labels in a batch
+    n_classes: int
+
+
+#: By the name of the source.
+VARIANTS = {
+    "cifar10": Variant(
+        folder="cifar-10-batches-py",
+        batches={"train": tuple(f"data_batch_{n}" for n in range(1, 6)), "test": ("test_batch",)},
+        meta="batches.meta",
+        names="label_names",
+        labels="labels",
+        n_classes=10,
+    ),
+    "cifar100": Variant(
+        folder="cifar-100-python",
+        batches={"train": ("train",), "test": ("test",)},
+        meta="meta",
+        names="fine_label_names",
+        labels="fine_labels",
+        n_classes=100,
+    ),
+}
 
 
 class Batch(NamedTuple):
@@ -28,12 +62,7 @@ class Batch(NamedTuple):
 
 
 def batch_from(path: Path, content: dict[str, Any], variant: Variant) -> Batch:
-    """Check the dictionary that a batch's file holds.
-
-    Args:
-        path: the file; the batch has its name.
-        content: as from :func:`data_prep.cifar.pickles.read_pickle`.
-        variant: the publication.
+    """Check the dictionary that the batch's file ``path`` holds.
 
     Raises:
         InputError: something is missing, or is not what the publication has.

@@ -12,24 +12,16 @@ import numpy as np
 
 from cld.data import Split, StoreInfo
 from cld.runtime.progress import progress
-from data_prep.cifar.batches import Batch, batch_from, classes_from
-from data_prep.cifar.layout import VARIANTS
+from data_prep.cifar.batches import VARIANTS, Batch, batch_from, classes_from
 from data_prep.cifar.long_tail import class_sizes, long_tail_rows
 from data_prep.cifar.pickles import read_pickle
-from data_prep.common.array_store import write_array_store
 from data_prep.common.build_record import BuildRecord, Target
 from data_prep.common.settings import Settings
 from data_prep.common.source_files import read_file, require_folder
 
 
 def build_cifar(root: str | Path, settings: Settings, target: Target, workers: int = 1) -> StoreInfo:
-    """Build a store from the published files.
-
-    Args:
-        root: folder with ``cifar-10-batches-py`` or ``cifar-100-python``.
-        settings: which publication, and how much of it.
-        target: the files to write.
-        workers: without effect; all builders have it.
+    """Build a store from the published files in ``cifar-10-batches-py`` or ``cifar-100-python`` of ``root``.
 
     Raises:
         InputError: a file is missing, cannot be read or is not what was published, or the store cannot be
@@ -37,23 +29,22 @@ def build_cifar(root: str | Path, settings: Settings, target: Target, workers: i
     """
     record = BuildRecord(Path(root), target, settings, "images", settings.expect)
     classes, batches = _read(record, settings)
-    record.details["Batches"] = [
-        {"batch": name, "split": split, "images": len(batches[name].labels)}
-        for split, group in VARIANTS[settings.variant].batches.items()
-        for name in group
-    ]
+    record.details["Batches"] = []
     splits, names = {}, {}
     for split, group in VARIANTS[settings.variant].batches.items():
         images, labels, of_images = zip(*(batches[name] for name in group), strict=True)
         splits[split] = Split(np.concatenate(images), np.concatenate(labels))
         names[split] = [name for part in of_images for name in part]
+        record.details["Batches"] += [
+            {"batch": name, "split": split, "images": len(batches[name].labels)} for name in group
+        ]
     record.require_counts(splits)
     record.total = sum(map(len, splits.values()))
     if settings.imbalance != 1:
         rows = _long_tail(record, settings, splits["train"].labels, classes)
         splits["train"] = Split(splits["train"].images[rows], splits["train"].labels[rows])
         names["train"] = [names["train"][row] for row in rows.tolist()]
-    return write_array_store(record, splits, names, classes)
+    return record.write_store_of_arrays(splits, names, classes)
 
 
 def _read(record: BuildRecord, settings: Settings) -> tuple[list[str], dict[str, Batch]]:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from cld.config import load_dataset, load_source
+from cld.data import Split, StoreInfo, write_store
 from cld.runtime.errors import InputError
 from data_prep.common.manifest import write_manifest
 from data_prep.common.report import write_report
@@ -24,19 +25,11 @@ PATHS_SHOWN = 3
 
 @dataclass(frozen=True)
 class Target:
-    """The files of one store.
+    """The files of one store, and the dataset's and the preset's name."""
 
-    Attributes:
-        store: HDF5 file; written last: where it is, the build was completed.
-        manifest: CSV file, one row an image: where it came from.
-        report: Markdown file; the same as JSON goes beside it.
-        dataset: the store's name.
-        preset: the scale it is for.
-    """
-
-    store: Path
-    manifest: Path
-    report: Path
+    store: Path  # HDF5, written last: where it is, the build was completed
+    manifest: Path  # CSV, one row an image
+    report: Path  # Markdown; the same as JSON goes beside it
     dataset: str
     preset: str
 
@@ -98,19 +91,15 @@ class BuildRecord:
         """Number of units with a problem; one with several counts once."""
         return len({problem.unit for problem in self.problems})
 
-    def problems_by_reason(self) -> dict[str, list[Problem]]:
-        """The problems of each reason, the commonest reason first."""
+    def _problems_by_reason(self) -> dict[str, list[Problem]]:
+        """The commonest reason first."""
         groups = defaultdict(list)
         for entry in self.problems:
             groups[entry.reason].append(entry)
         return dict(sorted(groups.items(), key=lambda group: (-len(group[1]), group[0])))
 
     def check_problems(self, max_bad_share: float, **facts: Any) -> None:
-        """Fail when too many units are bad; a report that names each file is written first.
-
-        Args:
-            max_bad_share: of the units, 0..1.
-            facts: further arguments of :meth:`facts`.
+        """Fail when a larger share of the units is bad; a report that names each file is written first.
 
         Raises:
             InputError: the first line says how many; one more line a reason, with the first paths.
@@ -132,7 +121,7 @@ class BuildRecord:
 
     def _problem_lines(self) -> list[str]:
         lines = []
-        for reason, problems in self.problems_by_reason().items():
+        for reason, problems in self._problems_by_reason().items():
             paths = list(dict.fromkeys(entry.path for entry in problems))
             lines.append(f"{len(problems)} × {reason}: {some(paths, PATHS_SHOWN)}")
         return lines
@@ -168,16 +157,28 @@ class BuildRecord:
                     f"config/datasets/{self.target.dataset}.yaml if this is another edition"
                 )
 
+    def write_store_of_arrays(
+        self, splits: Mapping[str, Split], names: Mapping[str, Sequence[str]], classes: Sequence[str]
+    ) -> StoreInfo:
+        """Write manifest, report and a store of images of one size, with the settings' ``mean`` and ``std``.
+
+        Args:
+            splits: by name, in the order of the manifest.
+            names: by split, each image's name upstream.
+            classes: names, in the order of the labels.
+        """
+        self.write_manifest_and_report(
+            names, {split: group.labels for split, group in splits.items()}, classes
+        )
+        given = {}
+        if self.settings.mean is not None:  # or they are measured
+            given = {"mean": tuple(self.settings.mean), "std": tuple(self.settings.std)}
+        return write_store(self.target.store, splits, **self.description(classes), **given)
+
     def write_manifest_and_report(
         self, names: Mapping[str, Sequence[str]], labels: Mapping[str, np.ndarray], classes: Sequence[str]
     ) -> None:
-        """Write what goes beside the store, and note missing classes.
-
-        Args:
-            names: by split, in the manifest's order: each image's name upstream.
-            labels: by split, int64 (N,), -1 where an image has none.
-            classes: names, in the order of the labels.
-        """
+        """Write what goes beside the store, and note missing classes; arguments as of ``write_manifest``."""
         self.note_missing_classes(labels, classes)
         write_manifest(self.target.manifest, names, labels, classes)
         write_report(self.target.report, self.facts("built", classes, labels))
@@ -218,11 +219,10 @@ class BuildRecord:
         labels: Mapping[str, np.ndarray] | None = None,
         **more: object,
     ) -> dict:
-        """What the report holds; see :mod:`data_prep.common.report`.
+        """What the report holds.
 
         Args:
             status: "built" or "failed".
-            classes: names, in the order of the labels.
             labels: by split, int64 (N,), -1 where an image has none.
             more: facts that only one builder has.
         """
@@ -252,7 +252,7 @@ class BuildRecord:
                 "bad": self.bad_units,
                 "reasons": {
                     reason: [{"unit": p.unit, "path": p.path, "detail": p.detail} for p in sorted(problems)]
-                    for reason, problems in self.problems_by_reason().items()
+                    for reason, problems in self._problems_by_reason().items()
                 },
             },
             "converted": dict(self.converted.most_common()),

@@ -14,7 +14,6 @@ from cld.config import load_dataset
 from cld.data import Split, StoreInfo
 from cld.runtime.errors import InputError
 from cld.runtime.progress import progress
-from data_prep.common.array_store import require_memory, write_array_store
 from data_prep.common.boxes import Box
 from data_prep.common.build_record import BuildRecord, Problem, Target, problem
 from data_prep.common.image_files import EncodedImage, resized
@@ -24,6 +23,9 @@ from data_prep.common.settings import Settings
 from data_prep.common.source_files import FileDigest, digest
 from data_prep.image_folder.layout import read_tree
 from data_prep.image_folder.splits import leaks, split_tree
+
+#: What Linux says of its memory.
+MEMINFO = Path("/proc/meminfo")
 
 
 class Square(NamedTuple):
@@ -92,11 +94,7 @@ def _build_arrays(
     cut = partial(cut_square, record.root, side, settings.fit)
     arrays, names = {}, {}
     record.total = sum(map(len, splits.values()))
-    require_memory(
-        record.total * 3 * side**2,
-        f"{record.root}: {record.total} images of {side} x {side} pixels",
-        f"lower build.image_size of {record.target.dataset}, or set its build.kind to jpeg",
-    )
+    _require_memory(record, side)
     with progress("read images", record.total, "images") as bar:
         for split, group in splits.items():
             # filled as they come: a list of squares would hold all of them twice
@@ -116,4 +114,21 @@ def _build_arrays(
             arrays[split] = Split(pixels[: len(labels)], np.array(labels, dtype=np.int64))
     of_splits = {split: group.labels for split, group in arrays.items()}
     record.check_problems(settings.max_bad_share, classes=classes, labels=of_splits)
-    return write_array_store(record, arrays, names, classes)
+    return record.write_store_of_arrays(arrays, names, classes)
+
+
+def _require_memory(record: BuildRecord, side: int) -> None:
+    """Refuse images that would not fit into memory, before the kernel ends the build.
+
+    A job's own limit, of a scheduler or a container, is not looked at.
+    """
+    if not MEMINFO.exists():
+        return
+    facts = dict(line.split(":") for line in MEMINFO.read_text(encoding="ascii").splitlines())
+    needed, available = record.total * 3 * side**2, int(facts["MemAvailable"].split()[0]) * 1024
+    if needed > available:
+        raise InputError(
+            f"{record.root}: {record.total} images of {side} x {side} pixels take {needed / 1e9:.1f} GB of "
+            f"memory, and {available / 1e9:.1f} are available; lower build.image_size of "
+            f"{record.target.dataset}, or set its build.kind to jpeg"
+        )

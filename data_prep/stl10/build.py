@@ -11,7 +11,6 @@ import numpy as np
 
 from cld.data import Split, StoreInfo
 from cld.runtime.progress import progress
-from data_prep.common.array_store import write_array_store
 from data_prep.common.build_record import BuildRecord, Target
 from data_prep.common.settings import Settings
 from data_prep.common.source_files import read_file, require_folder
@@ -25,13 +24,7 @@ FOLDS = "fold_indices.txt"
 
 
 def build_stl10(root: str | Path, settings: Settings, target: Target, workers: int = 1) -> StoreInfo:
-    """Build a store from the published files.
-
-    Args:
-        root: folder with ``stl10_binary``.
-        settings: what is expected of the files.
-        target: the files to write.
-        workers: without effect; all builders have it.
+    """Build a store from the published files in ``stl10_binary`` of ``root``.
 
     Raises:
         InputError: a file is missing, cannot be read or is not what was published, or the store cannot be
@@ -62,4 +55,4 @@ def build_stl10(root: str | Path, settings: Settings, target: Target, workers: i
             record.files.append(digest)
             splits[split] = Split(images, labels[split])
             names[split] = [f"{file}/{row}" for row in range(len(images))]
-    return write_array_store(record, splits, names, classes)
+    return record.write_store_of_arrays(splits, names, classes)

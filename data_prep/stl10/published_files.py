@@ -32,16 +32,9 @@ def image_count(path: Path) -> int:
 def read_images(
     path: Path, root: Path, published: PublishedMd5 | None, on_read: Callable[[int], None]
 ) -> tuple[np.ndarray, FileDigest]:
-    """Read images, turned the right way up; they are in memory once, beside one block of the file.
+    """Read images, turned the right way up, to uint8 (N, 96, 96, 3), and the file's digest.
 
-    Args:
-        path: the file.
-        root: what the digest's path is relative to.
-        published: its MD5; None: not checked.
-        on_read: called with each further number of images read.
-
-    Returns:
-        uint8 (N, 96, 96, 3), and the file's digest.
+    They are in memory once, beside one block of the file. ``on_read`` gets each further number of them.
 
     Raises:
         InputError: the file is missing, cannot be read, or is not the published one.

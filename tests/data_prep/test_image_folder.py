@@ -10,7 +10,6 @@ from torchvision.datasets import ImageFolder
 
 from cld.data import read_labels, read_split
 from cld.runtime.errors import InputError
-from data_prep.common import array_store
 from data_prep.common.settings import settings_from
 from data_prep.image_folder.build import build_image_folder
 from data_prep.image_folder.layout import read_tree
@@ -280,7 +279,7 @@ def test_images_that_do_not_fit_into_memory_are_refused_before_they_are_read(
     split_folder, target, tmp_path, monkeypatch
 ):
     (tmp_path / "meminfo").write_text("MemTotal: 9000 kB\nMemAvailable:    2000 kB\n")
-    monkeypatch.setattr(array_store, "MEMINFO", tmp_path / "meminfo")
+    monkeypatch.setattr("data_prep.image_folder.build.MEMINFO", tmp_path / "meminfo")
     with pytest.raises(
         InputError, match=r"24 images of 300 x 300 pixels take 0\.0 GB .*; lower build\.image_size"
     ):
