@@ -17,10 +17,8 @@ from data_prep.common.image_files import EncodedImage, resized
 from data_prep.common.image_tree import class_folders, image_paths, left_out
 from data_prep.common.settings import Settings
 from data_prep.common.source_files import digest, is_folder
-from data_prep.common.validation_blocks import validation_mask
 from data_prep.kitchen.gmu.reader import CONFIG_KEY
-from data_prep.kitchen.instances import Instance
-from data_prep.kitchen.store_build import Crops, StoreBuild
+from data_prep.kitchen.store_build import Crops, Instance, StoreBuild, validation_mask
 
 EXPECTED = "train/<class>/* and test/<class>/* (and val/<class>/*, if there)"
 

@@ -13,22 +13,15 @@ from cld.runtime.progress import progress
 from data_prep.common.build_record import BuildRecord, Target
 from data_prep.common.settings import Settings
 from data_prep.common.source_files import digest
-from data_prep.common.validation_blocks import validation_mask
 from data_prep.kitchen.class_names import ClassNames
 from data_prep.kitchen.frame_crops import crop_frame
 from data_prep.kitchen.gmu import reader
 from data_prep.kitchen.scene_geometry import LabelledFrame, read_geometry
-from data_prep.kitchen.store_build import StoreBuild
+from data_prep.kitchen.store_build import StoreBuild, validation_mask
 
 
 def build_from_scenes(root: str | Path, settings: Settings, target: Target, workers: int) -> StoreInfo:
-    """Build a store from the scenes under ``root``.
-
-    Args:
-        root: folder with ``gmu_scene_00<n>`` and ``gmu-kitchens_info``.
-        settings: what to keep, how to cut it out, how to split.
-        target: the files to write.
-        workers: processes that decode.
+    """Build a store from ``gmu_scene_00<n>`` and ``gmu-kitchens_info`` under ``root``.
 
     Raises:
         InputError: before an image is decoded: a missing root or scene, a class that no annotation names, too
@@ -89,15 +82,13 @@ def _split(frames: dict[int, list[LabelledFrame]], build: StoreBuild) -> dict[st
 
 
 def _scene_row(scene: reader.Scene, jobs: dict[str, list[LabelledFrame]]) -> dict:
-    counts = {
-        f"{split} frames": sum(frame.scene == scene.number for frame, _ in jobs.get(split, ()))
-        for split in ("train", "val", "test")
-    }
-    return {
+    row = {
         "scene": scene.number,
         "images": scene.n_images,
         "without annotation": scene.n_unannotated,
         "without objects": scene.n_empty,
         "bad when listed": len({problem.unit for problem in scene.problems}),
-        **counts,
     }
+    for split in ("train", "val", "test"):
+        row[f"{split} frames"] = sum(frame.scene == scene.number for frame, _ in jobs.get(split, ()))
+    return row

@@ -10,9 +10,8 @@ from data_prep.common.image_files import EncodedImage, resized
 from data_prep.common.settings import Settings
 from data_prep.common.source_files import digest
 from data_prep.common.voc_annotation import AnnotatedBox
-from data_prep.kitchen.instances import UNKNOWN, Instance
 from data_prep.kitchen.scene_geometry import LabelledFrame, SceneGeometry
-from data_prep.kitchen.store_build import Crops
+from data_prep.kitchen.store_build import UNKNOWN, Crops, Instance
 
 
 def crop_frame(
@@ -20,11 +19,7 @@ def crop_frame(
 ) -> Crops:
     """Cut a frame's boxes out; whatever is wrong with its files is reported, never raised.
 
-    Args:
-        job: the frame and its boxes of kept classes.
-        root: folder of the dataset.
-        settings: the build's.
-        geometry: by scene; none where the settings ask for none.
+    ``geometry`` is by scene; none where the settings ask for none.
     """
     (frame, boxes), crops = job, Crops()
     scene = geometry.get(frame.scene)

@@ -1,5 +1,6 @@
 """A scene's 3D objects: their point clouds, where they project to, and which class each is."""
 
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -11,7 +12,6 @@ from scipy.spatial import cKDTree
 from cld.runtime.errors import InputError
 from data_prep.common.boxes import Box, clip, iou
 from data_prep.kitchen.gmu.camera import Calibration, Pose, project
-from data_prep.kitchen.gmu.point_cloud_file import check_complete
 from data_prep.kitchen.open3d_import import import_open3d
 
 OUTLIER_NEIGHBOURS, OUTLIER_STD = 20, 3.0
@@ -21,6 +21,8 @@ SPACING_NEIGHBOUR = 6
 """Points spread evenly have six neighbours: the sixth is as far away as the surface has gaps between them."""
 MIN_CLASS_SCORE = 0.2
 """Mean IoU with a class's boxes below which an object counts as unidentified."""
+_PLY_TYPES = {"char": "i1", "uchar": "u1", "short": "i2", "ushort": "u2", "int": "i4", "uint": "u4"}
+_PLY_TYPES |= {"float": "f4", "double": "f8"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,7 +49,7 @@ def read_object(path: Path, n_points: int) -> ObjectModel:
     Raises:
         InputError: the file cannot be read, is cut short, or its points span no volume.
     """
-    check_complete(path)
+    _check_complete(path)
     o3d = import_open3d()
     with o3d.utility.VerbosityContextManager(o3d.utility.VerbosityLevel.Error):
         cloud = o3d.io.read_point_cloud(str(path), remove_nan_points=True, remove_infinite_points=True)
@@ -95,9 +97,7 @@ def identify(
 
     Args:
         models: a scene's objects.
-        views: pose and labelled boxes of frames of the scene.
-        calibration: the camera.
-        size: (width, height) of the frames.
+        views: pose and labelled boxes of frames of the scene, of ``size`` (width, height).
 
     Returns:
         For each object its label and score: the IoU with the label's best box, averaged over the views that
@@ -120,3 +120,26 @@ def identify(
         score = scores.get(label, 0.0)
         identified.append((label if score >= MIN_CLASS_SCORE else None, score))
     return identified
+
+
+def _check_complete(path: Path) -> None:
+    """Check that a PLY file is whole: Open3D fills the points that it lacks with arbitrary memory."""
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{path}: not readable ({error}); fetch it again") from error
+    header, _, body = content.partition(b"end_header")
+    vertices = re.search(
+        rb"\Aply\b.*^element vertex (\d+)\s*$(.*?)(?:^element |\Z)", header, re.MULTILINE | re.DOTALL
+    )
+    if not body or vertices is None:
+        raise InputError(f"{path}: not a PLY file of points; fetch it again")
+    n_vertices = int(vertices[1])
+    types = re.findall(r"^property (\w+) \w+\s*$", vertices[2].decode("latin1"), re.MULTILINE)
+    if re.search(rb"^format ascii", header, re.MULTILINE):
+        complete = len(body.split()) >= n_vertices * len(types)
+    else:
+        size = sum(np.dtype(_PLY_TYPES.get(name, name)).itemsize for name in types)
+        complete = len(body.partition(b"\n")[2]) >= n_vertices * size
+    if not complete:
+        raise InputError(f"{path}: cut short; fetch it again")

@@ -14,11 +14,9 @@ from data_prep.common.build_record import without_root
 from data_prep.common.source_files import digest
 from data_prep.common.voc_annotation import AnnotatedBox
 from data_prep.kitchen.gmu import layout, reader
-from data_prep.kitchen.gmu.calibration_file import read_calibration
-from data_prep.kitchen.gmu.camera import Calibration
-from data_prep.kitchen.instances import UNKNOWN
+from data_prep.kitchen.gmu.camera import Calibration, read_calibration
 from data_prep.kitchen.object_models import ObjectModel, identify, object_iou, read_object
-from data_prep.kitchen.store_build import StoreBuild
+from data_prep.kitchen.store_build import UNKNOWN, StoreBuild
 from data_prep.kitchen.visibility import box_distance, visibility
 
 VIEWS_TO_IDENTIFY = 40

@@ -1,5 +1,6 @@
 """What every Kitchen-HC build does: collect crops by split, check them, write manifest, report and store."""
 
+import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -9,15 +10,49 @@ import numpy as np
 from cld.data import Split, StoreInfo, write_store
 from cld.runtime.errors import InputError
 from cld.runtime.progress import progress
+from data_prep.common.boxes import Box
 from data_prep.common.build_record import BuildRecord, Problem
+from data_prep.common.manifest import write_rows
 from data_prep.common.parallel import ordered_map
 from data_prep.common.report import write_report
 from data_prep.common.source_files import FileDigest
 from data_prep.kitchen.class_names import ClassNames
-from data_prep.kitchen.instances import Instance, write_manifest
 
 PUBLISHED = {"train": 20_800, "val": 4_000, "test": 14_400}
 """Kitchen-HC's instances (supplement, section 1), in hundreds: shown in the report, not enforced."""
+COLUMNS = (
+    *("split", "row", "class", "label", "scene", "frame", "image", "left", "top", "right", "bottom"),
+    *("truncated", "difficult", "distance_m", "visible_fraction", "iou_3d"),
+)
+"""Of the manifest: a row an instance, in the store's order; what is unknown is empty."""
+UNKNOWN = float("nan")
+
+
+@dataclass(frozen=True)
+class Instance:
+    """One object in one image.
+
+    Attributes:
+        image: path relative to the source's root.
+        label: index of its class.
+        scene, frame: their numbers; None where the source has no scenes.
+        box: the annotated box inside the frame; None for a whole image.
+        truncated, difficult: as annotated.
+        distance_m: metres from the camera, NaN = unknown.
+        visible_fraction: 0..1, NaN = unknown.
+        iou_3d: IoU of the box with the projected 3D object's, NaN = unknown.
+    """
+
+    image: str
+    label: int
+    scene: int | None = None
+    frame: int | None = None
+    box: Box | None = None
+    truncated: bool | None = None
+    difficult: bool | None = None
+    distance_m: float = UNKNOWN
+    visible_fraction: float = UNKNOWN
+    iou_3d: float = UNKNOWN
 
 
 @dataclass
@@ -42,14 +77,7 @@ class Crops:
 
 
 class StoreBuild:
-    """A build in progress.
-
-    Attributes:
-        record: what was read and what was met.
-        settings: the build's.
-        names: the classes.
-        splits: names of the splits, in the order of the manifest.
-    """
+    """A build in progress: its record, its settings, the names of its classes, and its splits in order."""
 
     def __init__(self, record: BuildRecord, has_val_folder: bool = False):
         self.record, self.settings = record, record.settings
@@ -57,9 +85,7 @@ class StoreBuild:
         record.expected, record.expected_by = PUBLISHED, "supplement"
         has_val = has_val_folder or self.settings.val_share
         self.splits = ("train", "val", "test") if has_val else ("train", "test")
-        self._instances: dict[str, list[Instance]] = {split: [] for split in self.splits}
-        self._images: dict[str, list[np.ndarray]] = {split: [] for split in self.splits}
-        self._dropped, self._n_clipped = Counter(), 0
+        self._made = {split: Crops() for split in self.splits}
 
     def check_problems(self) -> None:
         """Fail when too many units are bad; see :meth:`BuildRecord.check_problems`."""
@@ -88,9 +114,10 @@ class StoreBuild:
                 )
         self._crop(unit, function, jobs, workers)
         self.check_problems()
-        for split, instances in self._instances.items():
-            if not instances:
-                dropped = ", ".join(f"{n} {reason}" for reason, n in self._dropped.most_common()) or "nothing"
+        for split, made in self._made.items():
+            if not made.instances:
+                counts = self._dropped().most_common()
+                dropped = ", ".join(f"{n} {reason}" for reason, n in counts) or "nothing"
                 raise InputError(
                     f"{record.root}: no instance is left in split '{split}'; loosen the filters or change "
                     f"the split (dropped by the settings: {dropped}; "
@@ -98,9 +125,9 @@ class StoreBuild:
                 )
         labels = self._labels()
         record.note_missing_classes(labels, classes)
-        write_manifest(record.target.manifest, self._instances, classes)
+        self._write_manifest()
         write_report(record.target.report, record.facts("built", **self._facts()))
-        splits = {split: Split(np.stack(images), labels[split]) for split, images in self._images.items()}
+        splits = {split: Split(np.stack(made.images), labels[split]) for split, made in self._made.items()}
         return write_store(record.target.store, splits, **record.description(classes))
 
     def _crop(
@@ -110,34 +137,50 @@ class StoreBuild:
         with progress("cut out instances", len(ordered), unit) as bar:
             results = ordered_map(function, [job for _, job in ordered], workers)
             for (split, _), crops in zip(ordered, results, strict=True):
-                self._instances[split] += crops.instances
-                self._images[split] += crops.images
-                self._dropped += crops.dropped
-                self._n_clipped += crops.n_clipped
+                made = self._made[split]
+                made.instances += crops.instances
+                made.images += crops.images
+                made.dropped += crops.dropped
+                made.n_clipped += crops.n_clipped
                 self.record.problems += crops.problems
                 self.record.files += crops.files
                 bar.advance()
 
+    def _write_manifest(self) -> None:
+        rows = (
+            (
+                *(split, row, self.names.classes[i.label], i.label, i.scene, i.frame, i.image),
+                *(i.box or (None,) * 4),
+                *(i.truncated, i.difficult, i.distance_m, i.visible_fraction, i.iou_3d),
+            )
+            for split, made in self._made.items()
+            for row, i in enumerate(made.instances)
+        )
+        write_rows(self.record.target.manifest, COLUMNS, ([_field(value) for value in row] for row in rows))
+
     def _labels(self) -> dict[str, np.ndarray]:
         return {
-            split: np.array([i.label for i in instances], dtype=np.int64)
-            for split, instances in self._instances.items()
+            split: np.array([i.label for i in made.instances], dtype=np.int64)
+            for split, made in self._made.items()
         }
+
+    def _dropped(self) -> Counter:
+        return sum((made.dropped for made in self._made.values()), Counter())
 
     def _facts(self) -> dict:
         """What the report says beside the record's own facts."""
         return {
             "classes": self.names.classes,
             "labels": self._labels(),
-            "dropped": dict(self._dropped.most_common()),
-            "clipped": self._n_clipped,
+            "dropped": dict(self._dropped().most_common()),
+            "clipped": sum(made.n_clipped for made in self._made.values()),
             "names": self.names.facts(),
             "geometry": self._geometry(),
         }
 
     def _geometry(self) -> dict:
         """By class: the median of each measure over the instances that have it, None where none has."""
-        instances = [instance for group in self._instances.values() for instance in group]
+        instances = [instance for made in self._made.values() for instance in made.instances]
         summary = {}
         for label, name in enumerate(self.names.classes):
             summary[name] = {}
@@ -149,3 +192,27 @@ class StoreBuild:
                     "unknown": len(values) - len(known),
                 }
         return summary
+
+
+def validation_mask(n: int, share: float, blocks: int) -> np.ndarray:
+    """Which of ``n`` consecutive frames validate, bool (n,): neighbouring frames are near-duplicates.
+
+    The sequence is cut into ``blocks`` equal stretches, and the middle ``share`` of each validates. In all,
+    round(n · share) frames do, as evenly spread over the blocks as whole frames allow.
+    """
+    mask = np.zeros(n, dtype=bool)
+    total = round(n * share)
+    for block in range(blocks):
+        start, stop = n * block // blocks, n * (block + 1) // blocks
+        length = total * (block + 1) // blocks - total * block // blocks
+        first = start + (stop - start - length) // 2
+        mask[first : first + length] = True
+    return mask
+
+
+def _field(value: object) -> object:
+    if isinstance(value, bool):
+        return int(value)
+    if isinstance(value, float):
+        return "" if math.isnan(value) else f"{value:.4f}".rstrip("0").rstrip(".")
+    return "" if value is None else value

@@ -30,12 +30,8 @@ def visibility(
     or the depths differ; at a hole it counts as neither.
 
     Args:
-        model: the object.
-        pose: the frame's.
-        calibration: the camera.
         depth: the sensor's (H, W), in ``DEPTH_UNITS_PER_METRE``, 0 = no reading.
         scale: reconstruction units per metre, negative.
-        tolerance_m: metres.
 
     Returns:
         Visible fraction of the object's silhouette (0..1), and its distance in metres; NaN where the sensor
@@ -71,7 +67,6 @@ def on_front(pixels: np.ndarray, z: np.ndarray, spacing: float, calibration: Cal
         pixels: (N, 2), where the points project to.
         z: (N,), their Z, negative before the camera.
         spacing: how far the points are from their neighbours, in reconstruction units as ``z``.
-        calibration: the camera.
     """
     front = z >= 0
     before = np.flatnonzero(~front)
@@ -90,8 +85,7 @@ def box_distance(box: Box, depth: np.ndarray, calibration: Calibration) -> float
 
     Args:
         box: inside the frame, with an area.
-        depth: the sensor's (H, W), in ``DEPTH_UNITS_PER_METRE``, 0 = no reading.
-        calibration: the camera.
+        depth: as of :func:`visibility`.
     """
     rows, columns = (
         np.arange(int(low + (high - low) / 4), int(np.ceil(high - (high - low) / 4)))

@@ -7,7 +7,7 @@ from cld.runtime.errors import InputError
 from data_prep.common.boxes import Box
 from data_prep.common.voc_annotation import AnnotatedBox, Annotation, read_annotation
 from data_prep.kitchen.gmu import layout
-from data_prep.kitchen.gmu.calibration_file import read_calibration
+from data_prep.kitchen.gmu.camera import read_calibration
 from data_prep.kitchen.gmu.pose_file import read_poses, trailing_number
 from data_prep.kitchen.gmu.reader import object_files, read_scene
 
@@ -132,7 +132,7 @@ def test_a_scene_is_read_in_the_frames_order(kitchen):
     scene = read_scene(kitchen, 1)
     assert [frame.number for frame in scene.frames] == list(toy.FRAMES)
     assert (scene.n_images, scene.n_unannotated, scene.n_empty) == (12, 1, 1)
-    assert scene.problems == ()
+    assert scene.problems == []
     frame = scene.frames[-1]
     assert frame.image == layout.image_path(kitchen, 1, 100)
     assert frame.depth == layout.depth_path(kitchen, 1, 100)

@@ -1,12 +1,15 @@
 import numpy as np
 import pytest
 from build_outputs import facts, manifest
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image
 
 from cld.data import read_split
 from cld.runtime.errors import InputError
 from data_prep.common.settings import Settings, settings_from
 from data_prep.kitchen.build_from_folder import build_from_folder
+from data_prep.kitchen.store_build import validation_mask
 
 CLASSES = ["red_bull", "pringles_bbq"]
 TRAIN, TEST = 20, 3  # images of a class
@@ -106,3 +109,12 @@ def test_a_missing_root_or_split_says_what_to_fetch(folder, target, tmp_path):
         message = rf"{root}: no folder '{split}'; fetch a ready-made Kitchen-HC.*data\.paths\.gmu_kitchens"
         with pytest.raises(InputError, match=message):
             build_from_folder(root, settings(), workers=1, target=target)
+
+
+@given(st.integers(0, 500), st.floats(0, 0.9), st.integers(1, 6))
+def test_validation_blocks_are_contiguous_and_hold_the_share(n, share, blocks):
+    mask = validation_mask(n, share, blocks)
+    assert mask.shape == (n,) and mask.sum() == round(n * share)
+    starts = np.count_nonzero(np.diff(np.concatenate([[False], mask]).astype(int)) == 1)
+    assert starts <= blocks
+    assert np.flatnonzero(validation_mask(100, 0.2, 2)).tolist() == [*range(20, 30), *range(70, 80)]

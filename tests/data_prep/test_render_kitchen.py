@@ -17,7 +17,7 @@ from toy_kitchen import back_project
 from data_prep.common.boxes import iou
 from data_prep.common.settings import settings_from
 from data_prep.kitchen.gmu import layout
-from data_prep.kitchen.gmu.calibration_file import read_calibration
+from data_prep.kitchen.gmu.camera import read_calibration
 from data_prep.kitchen.gmu.reader import check_root, object_files, read_poses, read_scene
 from data_prep.kitchen.object_models import projected_box, read_object
 from data_prep.synthetic.generate_command import MARKER

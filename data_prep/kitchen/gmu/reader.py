@@ -47,11 +47,10 @@ class Frame:
 
 @dataclass(frozen=True, eq=False)
 class Scene:
-    """One scene: its frames with objects, by number, and what was left out on the way.
+    """One scene, and what was left out on the way.
 
     Attributes:
-        number: the scene's number.
-        frames: frames with at least one annotated object and no problem.
+        frames: frames with at least one annotated object and no problem, by number.
         n_images: colour frames on disk.
         n_unannotated: of these, the ones without an annotation.
         n_empty: annotated frames without an object.
@@ -60,12 +59,12 @@ class Scene:
     """
 
     number: int
-    frames: tuple[Frame, ...]
+    frames: list[Frame]
     n_images: int
     n_unannotated: int
     n_empty: int
-    problems: tuple[Problem, ...]
-    files: tuple[Path, ...]
+    problems: list[Problem]
+    files: list[Path]
 
 
 def check_root(root: Path, scenes: tuple[int, ...]) -> None:
@@ -85,12 +84,7 @@ def check_root(root: Path, scenes: tuple[int, ...]) -> None:
 
 
 def read_scene(root: Path, scene: int, geometry: bool = True) -> Scene:
-    """Read one scene's annotations and poses, no image.
-
-    Args:
-        root: folder of the dataset.
-        scene: the scene's number.
-        geometry: whether frames need a depth image and a pose.
+    """Read one scene's annotations and poses, no image; with ``geometry``, frames need depth and a pose.
 
     Raises:
         InputError: the poses cannot be read.
@@ -125,15 +119,8 @@ def read_scene(root: Path, scene: int, geometry: bool = True) -> Scene:
             frames.append(
                 Frame(scene, number, images[number], depths.get(number), poses.get(number), annotation)
             )
-    return Scene(
-        number=scene,
-        frames=tuple(frames),
-        n_images=len(images),
-        n_unannotated=len(images.keys() - annotations.keys()),
-        n_empty=n_empty,
-        problems=tuple(problems),
-        files=tuple(files),
-    )
+    n_unannotated = len(images.keys() - annotations.keys())
+    return Scene(scene, frames, len(images), n_unannotated, n_empty, problems, files)
 
 
 def object_files(root: Path, scene: int) -> list[Path]:
