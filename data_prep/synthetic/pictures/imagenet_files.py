@@ -16,14 +16,13 @@ from cld.runtime.progress import progress
 from data_prep.common.parallel import ordered_map
 from data_prep.common.settings import Settings
 from data_prep.imagenet.chosen_synsets import listed_synsets
-from data_prep.synthetic.pictures.class_looks import Look, class_looks
+from data_prep.synthetic.pictures.class_looks import OUTLINES, Look, class_looks
 from data_prep.synthetic.pictures.drawing import draw_picture
 from data_prep.synthetic.pictures.random_numbers import Stream, balanced_labels, generator
-from data_prep.synthetic.pictures.silhouettes import SILHOUETTES
 
 OTHERS = ("n01440764", "n01443537", "n01484850", "n02119789")
 """Synsets of ImageNet that are not in ImageNet-100's list."""
-TRAIN, VAL = 0, 1
+TRAIN, VAL, LONG_TAIL = 0, 1, 2
 SIDES = (120, 260)
 """Pixels of a picture's sides."""
 EXIF_ORIENTATION, TURNED_LEFT = 0x0112, 6
@@ -43,57 +42,47 @@ class _Picture:
 
 def write_imagenet(root: Path, settings: Settings, workers: int = 1) -> None:
     """Write ``train/``, ``val/``, ``LOC_synset_mapping.txt`` and ImageNet-LT's lists into ``root``."""
-    synsets = sorted(
-        (*listed_synsets("imagenet100")[: settings.listed_synsets], *OTHERS[: settings.other_synsets])
-    )
-    looks = class_looks(len(synsets), settings.seed, -(-len(synsets) // len(SILHOUETTES)))
-    train = _train_pictures(synsets, looks, settings)
-    val = _val_pictures(synsets, looks, settings)
-    for picture in (*train, *val):
-        (root / picture.path).parent.mkdir(parents=True, exist_ok=True)
+    listed = listed_synsets("imagenet100")[: settings.listed_synsets]
+    synsets = sorted((*listed, *OTHERS[: settings.other_synsets]))
+    looks = class_looks(len(synsets), settings.seed, -(-len(synsets) // len(OUTLINES)))
+    # a synset's training pictures stand together and their numbers have gaps, as the published ones do
+    gaps = generator(settings.seed, Stream.FILES).integers(1, 30, (len(synsets), settings.train_per_synset))
+    train_names = [
+        f"train/{synset}/{synset}_{number}.JPEG"
+        for synset, numbers in zip(synsets, gaps.cumsum(axis=1), strict=True)
+        for number in numbers
+    ]
+    train_labels = np.arange(len(synsets)).repeat(settings.train_per_synset)
+    n_val = settings.val_per_synset * len(synsets)
+    val_labels = balanced_labels(n_val, len(synsets), settings.seed, VAL)
+    val_names = [f"val/{synsets[k]}/ILSVRC2012_val_{i + 1:08d}.JPEG" for i, k in enumerate(val_labels)]
+    train = _pictures(train_names, train_labels, looks, settings.seed, TRAIN)
+    val = _pictures(val_names, val_labels, looks, settings.seed, VAL)
     pictures = [*train, *val]
     with progress("imagenet", len(pictures), "pictures") as bar:
         for picture, content in zip(pictures, ordered_map(_encoded, pictures, workers), strict=True):
-            (root / picture.path).write_bytes(content)
+            path = root / picture.path
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)
             bar.advance()
     lines = [f"{synset} {look.name}\n" for synset, look in zip(synsets, looks, strict=True)]
     (root / "LOC_synset_mapping.txt").write_text("".join(lines), encoding="utf-8")
     _write_long_tail(root / "ImageNet_LT", len(synsets), train, val, settings)
 
 
-def _train_pictures(synsets: list[str], looks: tuple[Look, ...], settings: Settings) -> list[_Picture]:
-    """The training pictures, synset by synset; their numbers have gaps, as the published ones have."""
-    rng = generator(settings.seed, Stream.FILES, TRAIN)
-    oddities = _oddities(settings.train_per_synset * len(synsets), rng)
-    pictures = []
-    for label, synset in enumerate(synsets):
-        for number in np.cumsum(rng.integers(1, 30, settings.train_per_synset)):
-            numbers = (settings.seed, Stream.PICTURE, TRAIN, len(pictures))
-            path = f"train/{synset}/{synset}_{number}.JPEG"
-            pictures.append(_Picture(path, label, looks[label], numbers, oddities[len(pictures)]))
-    return pictures
-
-
-def _val_pictures(synsets: list[str], looks: tuple[Look, ...], settings: Settings) -> list[_Picture]:
-    """The validation pictures, numbered through; neighbours are of different synsets."""
-    n = settings.val_per_synset * len(synsets)
-    oddities = _oddities(n, generator(settings.seed, Stream.FILES, VAL))
-    pictures = []
-    for index, label in enumerate(balanced_labels(n, len(synsets), settings.seed, VAL).tolist()):
-        path = f"val/{synsets[label]}/ILSVRC2012_val_{index + 1:08d}.JPEG"
-        numbers = (settings.seed, Stream.PICTURE, VAL, index)
-        pictures.append(_Picture(path, label, looks[label], numbers, oddities[index]))
-    return pictures
-
-
-def _oddities(n: int, rng: np.random.Generator) -> list[str]:
-    """What is odd about each of ``n`` files; of most, nothing."""
+def _pictures(
+    paths: list[str], labels: np.ndarray, looks: tuple[Look, ...], seed: int, split: int
+) -> list[_Picture]:
+    """The pictures of a split. Of most, nothing is odd."""
+    n = len(paths)
     kinds = ["cmyk", "png", "tiny", *["grey"] * (1 + n // 40), *["turned"] * (1 + n // 50)]
-    kinds = [*kinds, *["progressive"] * (n // 10)][:n]
-    oddities = [""] * n
-    for index, kind in zip(rng.permutation(n), kinds, strict=False):
-        oddities[index] = kind
-    return oddities
+    kinds += ["progressive"] * (n // 10)
+    order = generator(seed, Stream.FILES, split).permutation(n).tolist()
+    oddities = dict(zip(order, kinds, strict=False))
+    return [
+        _Picture(path, label, looks[label], (seed, Stream.PICTURE, split, i), oddities.get(i, ""))
+        for i, (path, label) in enumerate(zip(paths, labels.tolist(), strict=True))
+    ]
 
 
 def _encoded(picture: _Picture) -> bytes:
@@ -126,7 +115,7 @@ def _write_long_tail(
 ) -> None:
     """Write ImageNet-LT's lists; which synsets are rare is drawn."""
     folder.mkdir()
-    rng = generator(settings.seed, Stream.FILES)
+    rng = generator(settings.seed, Stream.FILES, LONG_TAIL)
     falling = np.geomspace(settings.lt_most, settings.lt_least, n_synsets).round().astype(int)
     lists: dict[str, list[_Picture]] = {"train": [], "val": [], "test": val}
     n = settings.train_per_synset

@@ -19,14 +19,7 @@ def draw_set(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Draw ``n`` pictures of classes that look like ``looks``, about as many of each.
 
-    Args:
-        looks: of each class.
-        n: number of pictures.
-        side: of a picture, in pixels.
-        seed: of all random numbers.
-        split: sets of another number show other pictures.
-        workers: processes that draw.
-        title: the set's name in the progress report.
+    Splits of another number show other pictures; ``title`` is the set's name in the progress report.
 
     Returns:
         Pictures uint8 (n, side, side, 3) and labels int64 (n,).

@@ -37,10 +37,11 @@ SMALL = 1200
 def write_voc(root: Path, settings: Settings, workers: int = 1) -> None:
     """Write ``VOCdevkit/VOC2007/`` and, without a test set, ``VOCdevkit/VOC2012/`` into ``root``."""
     looks = class_looks(len(CLASSES), settings.seed)
-    for year, sets in ((2007, _sets_2007(settings)), (2012, _sets_2012(settings))):
+    for year in (2007, 2012):
         folder = root / "VOCdevkit" / f"VOC{year}"
         for name in ("JPEGImages", "Annotations", "ImageSets/Main"):
             (folder / name).mkdir(parents=True)
+        sets = _image_sets(settings, year)
         for name, members in sets.items():
             lines = "".join(f"{member}\n" for member in members)
             (folder / "ImageSets" / "Main" / f"{name}.txt").write_text(lines, encoding="utf-8")
@@ -54,39 +55,29 @@ def write_voc(root: Path, settings: Settings, workers: int = 1) -> None:
                 bar.advance()
 
 
-def _sets_2007(settings: Settings) -> dict[str, list[str]]:
-    """Names of VOC2007's pictures, by set."""
-    n = settings.trainval_2007 + settings.test_2007
-    names = [f"{i + 1:06d}" for i in generator(settings.seed, Stream.FILES, 2007).permutation(n)]
-    test = sorted(names[settings.trainval_2007 :])
-    return _halves(names[: settings.trainval_2007]) | {"test": test}
-
-
-def _sets_2012(settings: Settings) -> dict[str, list[str]]:
-    """Names of VOC2012's pictures, by set."""
-    n = settings.trainval_2012
-    rng = generator(settings.seed, Stream.FILES, 2012)
-    years, numbers = np.sort(rng.integers(2008, 2012, n)), np.cumsum(rng.integers(1, 9, n))
-    names = [f"{year}_{number:06d}" for year, number in zip(years, numbers, strict=True)]
-    return _halves([names[i] for i in rng.permutation(n)])
-
-
-def _halves(names: list[str]) -> dict[str, list[str]]:
-    middle = len(names) // 2
-    return {"train": sorted(names[:middle]), "val": sorted(names[middle:]), "trainval": sorted(names)}
+def _image_sets(settings: Settings, year: int) -> dict[str, list[str]]:
+    """Names of a year's pictures, by set; 2012 has no test set."""
+    rng = generator(settings.seed, Stream.FILES, year)
+    if year == 2007:
+        n = settings.trainval_2007
+        names = [f"{i + 1:06d}" for i in range(n + settings.test_2007)]
+    else:
+        n = settings.trainval_2012
+        years, numbers = np.sort(rng.integers(2008, 2012, n)), np.cumsum(rng.integers(1, 9, n))
+        names = [f"{taken}_{number:06d}" for taken, number in zip(years, numbers, strict=True)]
+    names = rng.permutation(names).tolist()
+    sets = {"train": names[: n // 2], "val": names[n // 2 : n], "trainval": names[:n]}
+    if year == 2007:
+        sets["test"] = names[n:]
+    return {name: sorted(members) for name, members in sets.items()}
 
 
 def _write_picture(
     folder: Path, year: int, looks: tuple[Look, ...], seed: int, job: tuple[int, str, int]
 ) -> None:
-    """Draw a scene, and write it with its annotation, the nearest objects first.
+    """Draw a scene and write it with its annotation, the nearest objects first.
 
-    Args:
-        folder: of the year.
-        year: 2007 or 2012.
-        looks: of the classes.
-        seed: of all random numbers.
-        job: the picture's index and name, and the class of one object in it.
+    ``job`` is the picture's index and name, and the class of one object in it.
     """
     index, name, first_label = job
     rng = generator(seed, Stream.PICTURE, year, index)
@@ -97,16 +88,12 @@ def _write_picture(
         image, found = draw_scene(looks, labels, width, height, rng)
     path = folder / "JPEGImages" / f"{name}.jpg"
     Image.fromarray(image).save(path, quality=int(rng.integers(75, 93)))
-    challenge = 2007 if year == 2007 else 2008
-    source = [
-        ("database", f"The VOC{challenge} Database"),
-        ("annotation", f"PASCAL VOC{challenge}"),
-        ("image", "drawn"),
-    ]
+    challenge = f"VOC{min(year, 2008)}"
+    source = [("database", f"The {challenge} Database"), ("annotation", f"PASCAL {challenge}")]
     content = [
         ("folder", f"VOC{year}"),
         ("filename", path.name),
-        ("source", source),
+        ("source", [*source, ("image", "drawn")]),
         size_tag(width, height),
         ("segmented", 0),
         *(("object", _object_tags(drawn, year, rng)) for drawn in reversed(found)),
