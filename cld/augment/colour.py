@@ -75,4 +75,4 @@ def shift_hue_(images: Tensor, shift: Tensor) -> Tensor:
     channels = torch.tensor([[3.0, 2.0, 4.0], [-1.0, 1.0, 1.0], [2.0, -1.0, -1.0]])
     at, sign, offset = to_device(images.device, channels)[..., None, None]
     below = (sixths[:, None] - at).abs_().mul_(sign).add_(offset).clamp_(0, 1)
-    return torch.sub(high[:, None], below.mul_(chroma[:, None]), out=images)
+    return torch.addcmul(high[:, None], below, chroma[:, None], value=-1, out=images)

@@ -81,11 +81,12 @@ class Augment:
         Returns:
             As a call.
         """
-        flip = to_device(crops.device, _chosen(self.settings["flip_p"], len(crops), generator))
+        flip = _chosen(self.settings["flip_p"], len(crops), generator)
 
         def start(part: slice) -> Tensor:
-            views, mirrored = crops[part], flip[part, None, None, None]
-            return _to_float(torch.where(mirrored, views.flip(2), views))
+            views = _to_float(crops[part])
+            blend_where_(views, flip[part], lambda each: each.flip(3))  # exactly one or the other
+            return views
 
         return self._views(start, len(crops), crops.device, generator)
 
@@ -94,10 +95,13 @@ class Augment:
     ) -> Tensor:
         """Views of what ``start`` makes of each part of the ``n`` images."""
         changes = self._draw(n, generator)
-        size = n if device.type != "cpu" else max(1, CACHED // (3 * self.image_size**2))
-        parts = [slice(at, at + size) for at in range(0, n, size)]
-        views = [self._changed(start(part), {key: c[part] for key, c in changes.items()}) for part in parts]
-        return views[0] if len(views) == 1 else torch.cat(views)
+        if device.type != "cpu":
+            return self._changed(start(slice(n)), changes)
+        views = torch.empty(n, 3, self.image_size, self.image_size)
+        size = max(1, CACHED // views.shape[1:].numel())
+        for part in (slice(at, at + size) for at in range(0, n, size)):
+            views[part] = self._changed(start(part), {key: each[part] for key, each in changes.items()})
+        return views
 
     def _draw(self, n: int, generator: Generator) -> dict[str, Tensor]:
         """What follows cropping and flipping, for each of ``n`` views, on the CPU."""
