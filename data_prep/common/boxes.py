@@ -46,9 +46,7 @@ def crop_region(box: Box, width: int, height: int, context: float, fit: str) -> 
     """The region of the frame that becomes a crop: inside the frame, and holding the box's part there.
 
     Args:
-        box: the annotated box; it must overlap the frame.
-        width: the frame's, in pixels.
-        height: the frame's, in pixels.
+        box: the annotated box; it must overlap the frame of ``width`` × ``height`` pixels.
         context: margin added on each side, as a share of the box's side.
         fit: ``"stretch"`` takes the box as it is; ``"square"`` widens its shorter side to the longer one, so
             that resizing keeps the proportions; at the frame's border the square moves inwards, and it is cut

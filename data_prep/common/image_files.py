@@ -21,12 +21,9 @@ _MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
 
 
 class EncodedImage:
-    """An image whose header has been read and whose pixels have not.
+    """An image, ``content``, whose header has been read and whose pixels have not.
 
-    Attributes:
-        path: the file, for messages.
-        content: its bytes.
-        conversions: what decoding changed, in words; empty before.
+    ``conversions`` says in words what decoding changed.
     """
 
     def __init__(self, path: Path, content: bytes | None = None):

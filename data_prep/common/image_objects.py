@@ -11,15 +11,10 @@ from cld.data import Objects
 def moved(objects: Objects, before: tuple[int, int], orientation: int, after: tuple[int, int]) -> Objects:
     """The objects of one image, with boxes of the upstream pixels, as they lie in the stored image.
 
-    Args:
-        objects: upstream.
-        before: (width, height) of the image upstream.
-        orientation: EXIF's, by which it is turned.
-        after: (width, height) as stored.
+    ``before`` and ``after`` are (width, height) upstream and as stored, ``orientation`` is EXIF's.
     """
-    boxes = np.asarray(objects.boxes, dtype=np.float64).reshape(-1, 4)
     width, height = before
-    boxes = turned(boxes, width, height, orientation)
+    boxes = turned(np.asarray(objects.boxes, dtype=np.float64).reshape(-1, 4), width, height, orientation)
     if orientation >= 5:  # these lay the image on its side
         width, height = height, width
     scale = np.array([after[0] / width, after[1] / height] * 2)

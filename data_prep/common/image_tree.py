@@ -32,20 +32,12 @@ def class_folders(folder: Path) -> list[Path]:
 
 
 def loose_files(folder: Path) -> int:
-    """How many files lie in ``folder`` itself.
-
-    Raises:
-        InputError: as :func:`class_folders`.
-    """
+    """How many files lie in ``folder`` itself."""
     return sum(not entry.is_dir() for entry in _listed(folder))
 
 
 def image_paths(folder: Path) -> tuple[list[Path], list[Path]]:
-    """The images in ``folder`` and the folders in it, and the other files, both in natural order.
-
-    Raises:
-        InputError: as :func:`class_folders`.
-    """
+    """The images in ``folder`` and the folders in it, and the other files, both in natural order."""
     files = sorted(files_below(folder), key=natural)
     images = [path for path in files if path.suffix.lower() in SUFFIXES]
     return images, [path for path in files if path.suffix.lower() not in SUFFIXES]
@@ -58,12 +50,7 @@ def by_suffix(paths: Sequence[Path]) -> str:
 
 
 def left_out(root: Path, others: Mapping[str, Sequence[Path]]) -> list[str]:
-    """What to say of files that are no images by their suffix: a line for each suffix.
-
-    Args:
-        root: what the paths are shown relative to.
-        others: such files by class.
-    """
+    """What to say of files that are no images by their suffix, given by class: a line for each suffix."""
     classes: dict[str, dict[str, list[Path]]] = defaultdict(dict)
     for name, paths in others.items():
         for path in paths:
@@ -79,32 +66,24 @@ def left_out(root: Path, others: Mapping[str, Sequence[Path]]) -> list[str]:
     return lines
 
 
-def files_below(folder: Path) -> Iterator[Path]:
-    """The files in ``folder`` and the folders in it; links to folders are followed, but not in circles.
+def files_below(folder: Path, above: frozenset[str] = frozenset()) -> Iterator[Path]:
+    """The files in ``folder`` and the folders in it; links to folders are followed, but not to one ``above``.
 
     Raises:
         InputError: as :func:`class_folders`.
     """
-    yield from _files_below(folder, frozenset())
-
-
-def _files_below(folder: Path, above: frozenset[str]) -> Iterator[Path]:
     place = os.path.realpath(folder)
     if place in above:  # a link to a folder that it lies in
         return
     for entry in _listed(folder):
         if entry.is_dir():
-            yield from _files_below(Path(entry.path), above | {place})
+            yield from files_below(Path(entry.path), above | {place})
         elif entry.is_file() or entry.is_symlink():  # a broken link is an image that cannot be read
             yield Path(entry.path)
 
 
 def fingerprint(folder: Path) -> str:
-    """Changes when a file below is added, removed, renamed or written: SHA-256 of names, sizes and times.
-
-    Raises:
-        InputError: as :func:`class_folders`.
-    """
+    """Changes when a file below is added, removed, renamed or written: SHA-256 of names, sizes and times."""
     digest = hashlib.sha256()
     for path in files_below(folder):
         facts = path.lstat()

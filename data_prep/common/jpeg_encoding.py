@@ -15,36 +15,21 @@ LARGEST_SIDE = 65_500
 
 @dataclass(frozen=True)
 class Encoding:
-    """How a store's JPEGs are made; part of the settings of every builder of such stores.
+    """How a store's JPEGs are made; part of the settings of every builder of such stores."""
 
-    Attributes:
-        short_side: images whose shorter side is longer than this, in pixels, are shrunk to it. None: all
-            sizes are kept.
-        quality: of the JPEGs that are encoded again, 1..100.
-        upright: images are turned as EXIF says.
-    """
-
-    short_side: int | None = None
-    quality: int = 90
-    upright: bool = True
+    short_side: int | None = None  # in pixels: longer shorter sides are shrunk to it; None: none is
+    quality: int = 90  # of the JPEGs that are encoded again, 1..100
+    upright: bool = True  # images are turned as EXIF says
 
 
 class Jpeg(NamedTuple):
-    """An image as it is stored, and what became of it.
+    """An image as it is stored, and what became of it; sizes are (width, height) in pixels."""
 
-    Attributes:
-        content: the JPEG's bytes, grey or RGB.
-        size_before: (width, height) in pixels upstream.
-        orientation: EXIF's, where the image was turned by it; else 1.
-        size: (width, height) as stored.
-        conversions: what was changed, in words; empty where ``content`` are the upstream bytes.
-    """
-
-    content: bytes
+    content: bytes  # grey or RGB
     size_before: tuple[int, int]
-    orientation: int
+    orientation: int  # EXIF's, where the image was turned by it; else 1
     size: tuple[int, int]
-    conversions: list[str]
+    conversions: list[str]  # in words; empty where ``content`` are the upstream bytes
 
 
 def as_jpeg(image: EncodedImage, encoding: Encoding) -> Jpeg:

@@ -74,22 +74,14 @@ class SourceImage:
 
 
 class StoredImage(NamedTuple):
-    """What a part's index says of an image that is kept.
+    """What a part's index says of an image that is kept: bytes and checksum, as stored and upstream."""
 
-    Attributes:
-        row: of the part's images.
-        length: bytes of its JPEG.
-        sha256: of its JPEG.
-        source_length: bytes upstream.
-        source_sha256: of the bytes upstream.
-        turn: where it has objects: (width, height) before, EXIF's orientation, (width, height) as stored.
-    """
-
-    row: int
+    row: int  # of the part's images
     length: int
     sha256: str
     source_length: int
     source_sha256: str
+    #: Where it has objects: (width, height) before, EXIF's orientation, (width, height) as stored.
     turn: tuple[tuple[int, int], int, tuple[int, int]] | None
 
 
@@ -104,12 +96,10 @@ class Part:
 
     @property
     def jpegs(self) -> Path:
-        """The file of the JPEGs, end to end."""
         return self.path.with_suffix(".jpegs")
 
     @property
     def index(self) -> Path:
-        """The file of the part's index."""
         return self.path.with_suffix(".json")
 
     def fingerprint(self) -> str:
@@ -144,8 +134,6 @@ def build_jpeg_store(
             is set, counts what the caller has left out already.
         images: by split, in the store's order; all or none of a split's have ``objects``.
         classes: names, in the order of the labels.
-        encoding: how images are stored.
-        workers: processes.
 
     Raises:
         InputError: a split is empty, or there are more bad images than the settings' ``max_bad_share``: after
@@ -193,9 +181,9 @@ def make_part(part: Part) -> Index:
                 problems.append((row, str(error)))
                 continue
             file.write(jpeg.content)
-            upstream = hashlib.sha256(content).hexdigest()
-            is_verbatim = jpeg.content is content
-            stored = upstream if is_verbatim else hashlib.sha256(jpeg.content).hexdigest()
+            upstream = stored = hashlib.sha256(content).hexdigest()
+            if jpeg.content is not content:
+                stored = hashlib.sha256(jpeg.content).hexdigest()
             turn = (jpeg.size_before, jpeg.orientation, jpeg.size) if source.objects else None
             images.append(StoredImage(row, len(jpeg.content), stored, len(content), upstream, turn))
             converted.update(jpeg.conversions)
@@ -226,10 +214,7 @@ def _state(path: Path | str) -> tuple[int, int] | None:
 
 
 def _join(
-    record: BuildRecord,
-    parts: Sequence[Part],
-    indices: Sequence[Index],
-    classes: Sequence[str],
+    record: BuildRecord, parts: Sequence[Part], indices: Sequence[Index], classes: Sequence[str]
 ) -> StoreInfo:
     """Write manifest, report and store from the parts."""
     names, labels, splits = {}, {}, {}

@@ -28,21 +28,13 @@ def write_manifest(
     """Write one row an image: ``row`` indexes its split; an image without a label (-1) has no class.
 
     Args:
-        path: CSV file.
         images: by split, each image's name upstream.
         labels: by split, int64 (N,).
         classes: names, in the order of the labels.
     """
-
-    def place(split: str, row: int, label: int, image: str) -> tuple[object, ...]:
-        return (split, row, *((classes[label], label) if label >= 0 else ("", "")), image)
-
-    write_rows(
-        path,
-        COLUMNS,
-        (
-            place(split, row, label, image)
-            for split, names in images.items()
-            for row, (label, image) in enumerate(zip(labels[split].tolist(), names, strict=True))
-        ),
+    rows = (
+        (split, row, *((classes[label], label) if label >= 0 else ("", "")), image)
+        for split, names in images.items()
+        for row, (label, image) in enumerate(zip(labels[split].tolist(), names, strict=True))
     )
+    write_rows(path, COLUMNS, rows)

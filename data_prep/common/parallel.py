@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
 
-from cld.runtime.errors import InputError
 from cld.runtime.worker_pool import call, worker_pool
 
 Job = TypeVar("Job")
@@ -21,10 +20,8 @@ def ordered_map(
     A worker takes ``chunk`` jobs at a time: 1 where a job is long.
 
     Raises:
-        InputError: ``workers`` is not positive, or a worker process died.
+        InputError: a worker process died.
     """
-    if workers < 1:
-        raise InputError(f"workers is {workers}; it must be 1 or more")
     if workers == 1 or len(jobs) <= 1:
         yield from map(function, jobs)
         return

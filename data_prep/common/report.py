@@ -1,7 +1,7 @@
 """The build report: what a store holds, beside the supplement's counts, and what was left out and why."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from cld.runtime.files import write_json, write_text
@@ -11,18 +11,13 @@ PATHS_SHOWN = 20
 
 
 def write_report(path: str | Path, facts: dict) -> None:
-    """Write ``facts`` as Markdown to ``path`` and, whole, as JSON beside it (suffix ``.json``)."""
+    """Write ``facts`` as Markdown to ``path`` and, with every bad path, as JSON beside it (``.json``)."""
     write_json(Path(path).with_suffix(".json"), facts)
-    write_text(path, markdown(facts))
-
-
-def markdown(facts: dict) -> str:
-    """The report's text. A reason's first paths are listed; the JSON has all of them."""
     sections = [
         _heading(facts),
         _counts(facts["counts"]),
         _left_out(facts),
-        _names(facts.get("names", {})),
+        _names(facts.get("names")),
         _problems(facts["problems"]),
         _converted(facts["converted"]),
         _geometry(facts.get("geometry", {})),
@@ -30,19 +25,18 @@ def markdown(facts: dict) -> str:
         _notes(facts["notes"]),
         _settings(facts["settings"]),
     ]
-    return "\n".join(section for section in sections if section)
+    write_text(path, "\n".join(section for section in sections if section))
 
 
 def _heading(facts: dict) -> str:
     source = facts["source"]
-    lines = [f"# Build of {facts['dataset']} ({facts['preset']}): {facts['status']}", ""]
+    text = f"# Build of {facts['dataset']} ({facts['preset']}): {facts['status']}\n\n"
     if facts["status"] == "failed":
-        lines += ["No store was written: too much of the source is bad. What was read until then:", ""]
-    lines += [
+        text += "No store was written: too much of the source is bad. What was read until then:\n\n"
+    return text + (
         f"- source: {source['root']}, {source['files']} files, {source['bytes'] / 1e6:.1f} MB, "
-        f"SHA-256 {source['sha256']}",
-    ]
-    return "\n".join(lines) + "\n"
+        f"SHA-256 {source['sha256']}\n"
+    )
 
 
 def _counts(counts: dict) -> str:
@@ -76,8 +70,8 @@ def _converted(converted: dict) -> str:
     return "## Converted\n\n" + table(("what", "images"), converted.items()) if converted else ""
 
 
-def _names(names: dict) -> str:
-    if not names:
+def _names(names: dict | None) -> str:
+    if names is None:
         return ""
     rows = [
         (spelling, f"read as {entry['class']}", entry["count"])
@@ -98,7 +92,7 @@ def _problems(problems: dict) -> str:
         lines += [f"- {reason}: {len(entries)}"]
         lines += [
             f"  - `{path}`" + (f" ({n} times)" if n > 1 else "") + (f": {why[path]}" if why[path] else "")
-            for path, n in _first(paths.items())
+            for path, n in list(paths.items())[:PATHS_SHOWN]
         ]
         if len(paths) > PATHS_SHOWN:
             lines += [f"  - and {len(paths) - PATHS_SHOWN} more, listed in the JSON report"]
@@ -134,7 +128,3 @@ def _settings(settings: dict) -> str:
         for key, value in settings.items()
     ]
     return "## Settings\n\n" + table(("setting", "value"), rows)
-
-
-def _first(items: Iterable) -> list:
-    return list(items)[:PATHS_SHOWN]

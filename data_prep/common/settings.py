@@ -80,12 +80,7 @@ def generator_settings(preset: str, source: str, overrides: Mapping[str, object]
 
 
 def settings_from(schema: str, values: Mapping[str, object], where: str) -> Settings:
-    """Settings from a configuration file's keys, the others by default.
-
-    Args:
-        schema: ``cld/schemas/<schema>.schema.yaml``.
-        values: by key.
-        where: the section, for messages.
+    """Settings from a configuration file's keys, the others by default of the schema.
 
     Raises:
         InputError: an unknown key, a missing one, or a value that does not fit.

@@ -50,11 +50,7 @@ def published_md5s(preset: str, source: str) -> dict[str, PublishedMd5]:
 
 
 def require_folder(root: Path, name: str) -> Path:
-    """The publisher's folder ``name`` under ``root``.
-
-    Raises:
-        InputError: it is not there; says how to get it.
-    """
+    """The publisher's folder ``name`` under ``root``; an InputError says how to get it."""
     folder = root / name
     if not is_folder(folder):
         raise InputError(
@@ -65,11 +61,7 @@ def require_folder(root: Path, name: str) -> Path:
 
 
 def is_folder(path: Path) -> bool:
-    """Whether ``path`` is a folder.
-
-    Raises:
-        InputError: a folder above it cannot be looked into.
-    """
+    """Whether ``path`` is a folder; an InputError where a folder above it cannot be looked into."""
     with reading(path):
         return path.is_dir()
 
@@ -88,21 +80,13 @@ def read_file(path: Path, root: Path, published: PublishedMd5 | None = None) -> 
 
 
 def read_lines(path: Path) -> list[str]:
-    """The lines of a text file (UTF-8); bytes that are no text become U+FFFD.
-
-    Raises:
-        InputError: the file is missing or cannot be read.
-    """
+    """The lines of a text file (UTF-8); bytes that are no text become U+FFFD."""
     with reading(path):
         return path.read_text(encoding="utf-8-sig", errors="replace").splitlines()
 
 
 def require_md5(path: Path, found: str, published: PublishedMd5 | None) -> None:
-    """Compare a file's MD5 with the published one; None: there is none to compare with.
-
-    Raises:
-        InputError: they differ.
-    """
+    """Refuse a file whose MD5 is not the published one; None: there is none to compare with."""
     if published is not None and published.md5 != found:
         raise InputError(
             f"{path}: its MD5 is {found}, the publisher's is {published.md5}; remove it and fetch it "
@@ -113,11 +97,7 @@ def require_md5(path: Path, found: str, published: PublishedMd5 | None) -> None:
 
 @contextmanager
 def reading(path: Path) -> Iterator[None]:
-    """Turn a file or folder that is missing or cannot be read into one line that names it.
-
-    Raises:
-        InputError: instead of the system's error.
-    """
+    """Turn a file or folder that is missing or cannot be read into an InputError that names it."""
     try:
         yield
     except FileNotFoundError as error:

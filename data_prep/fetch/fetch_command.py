@@ -23,15 +23,11 @@ from data_prep.fetch.unpack import unpack, unpacking
 
 
 def fetch_source(name: str, source: Mapping, root: str | Path, mirror: str | None = None) -> dict:
-    """Bring the files of a source to ``root`` where they are missing, and verify them.
+    """Bring the files of a source to ``root`` where they are missing, verify them, and return the receipt.
 
     Args:
-        name: the source's name: a file of config/sources, and its key in ``data.paths``.
         source: its settings, as :func:`cld.config.load_source` gives them.
         mirror: an address that replaces what stands before the archives' names.
-
-    Returns:
-        The receipt, see :meth:`SourceFolder.receipt`.
 
     Raises:
         InputError: files must be got by hand, cannot be got, or have a wrong checksum; no room.

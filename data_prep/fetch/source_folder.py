@@ -14,7 +14,7 @@ Alternative = Mapping[str, str | None]
 
 
 def md5_of(path: Path) -> str:
-    """The MD5 of a file, in hexadecimal digits."""
+    """In hexadecimal digits."""
     with open(path, "rb") as file:
         # not for security: the published sums are MD5, which systems that forbid it otherwise allow
         return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
@@ -35,11 +35,7 @@ class SourceFolder:
     source: Mapping
 
     def complete_alternative(self) -> Alternative | None:
-        """The first alternative of which every path is there, its checksums verified; None: there is none.
-
-        Raises:
-            InputError: a file has not its published checksum, or cannot be read.
-        """
+        """The first alternative of which every path is there, its checksums verified; None: there is none."""
         for alternative in self.source["expects"]:
             if not self.missing_paths(alternative):
                 for path, md5 in alternative.items():
@@ -58,11 +54,7 @@ class SourceFolder:
         return missing
 
     def verify(self, path: str, md5: str) -> None:
-        """Compare a file's MD5 with the published one, unless the source says ``check_md5: false``.
-
-        Raises:
-            InputError: they differ, or the file cannot be read.
-        """
+        """Refuse a file whose MD5 is not the published one, unless the source says ``check_md5: false``."""
         if self.source["check_md5"]:
             with reading(self.root / path):
                 found = md5_of(self.root / path)

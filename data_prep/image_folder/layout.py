@@ -16,26 +16,16 @@ SPLIT_WORDS = {"train", "training", "val", "valid", "validation", "dev", "test",
 
 @dataclass
 class Tree:
-    """The images of a folder.
+    """The images of a folder."""
 
-    Attributes:
-        classes: names, in the order of the labels.
-        images: by split, then by label: the images in natural order. What is not split yet has the key None.
-        notes: what was left alone.
-        others: files of another suffix, by class.
-    """
-
-    classes: list[str]
-    images: dict[str | None, list[list[Path]]]
-    notes: list[str] = field(default_factory=list)
-    others: dict[str, list[Path]] = field(default_factory=dict)
+    classes: list[str]  # names, in the order of the labels
+    images: dict[str | None, list[list[Path]]]  # by split (None: not split yet), then by label
+    notes: list[str] = field(default_factory=list)  # what was left alone
+    others: dict[str, list[Path]] = field(default_factory=dict)  # files of another suffix, by class
 
 
 def read_tree(root: Path, key: str) -> Tree:
-    """List the images under ``root``.
-
-    Args:
-        key: what names it in the configuration, for messages.
+    """List the images under ``root``, which the configuration names by ``key``.
 
     Raises:
         InputError: there is no such folder, or it is laid out otherwise; names what is expected.
@@ -61,11 +51,7 @@ def read_tree(root: Path, key: str) -> Tree:
 
 
 def _by_class(folder: Path) -> dict[str, Path]:
-    """The folders in ``folder`` by class. Unicode can write é in two ways, and systems differ in theirs.
-
-    Raises:
-        InputError: two folders have the same name but for that.
-    """
+    """The folders in ``folder`` by class. Unicode can write é in two ways, and systems differ in theirs."""
     by_class: dict[str, Path] = {}
     for path in class_folders(folder):
         name = unicodedata.normalize("NFC", path.name)

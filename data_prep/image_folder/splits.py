@@ -57,17 +57,12 @@ def divided(
 ) -> tuple[list[Path], list[Path]]:
     """Take ``share`` of the paths away at random, at least ``at_least`` and never all; both keep their order.
 
-    Args:
-        stream: choices of another stream are independent of these.
+    Choices of another ``stream`` are independent of these.
     """
     n = min(max(round(len(paths) * share), at_least), max(len(paths) - 1, 0))
     entropy = int.from_bytes(hashlib.sha256(stream.encode()).digest()[:8])
-    taken = np.zeros(len(paths), dtype=bool)
-    taken[np.random.default_rng((seed, entropy)).permutation(len(paths))[:n]] = True
-    return (
-        [path for path, is_taken in zip(paths, taken, strict=True) if not is_taken],
-        [path for path, is_taken in zip(paths, taken, strict=True) if is_taken],
-    )
+    order = np.random.default_rng((seed, entropy)).permutation(len(paths)).tolist()
+    return [paths[i] for i in sorted(order[n:])], [paths[i] for i in sorted(order[:n])]
 
 
 def leaks(root: Path, splits: Mapping[str, Sequence[tuple[Path, int]]]) -> list[str]:
@@ -132,12 +127,11 @@ def _check(root: Path, tree: Tree, settings: Settings) -> None:
             f"Images end in {', '.join(sorted(SUFFIXES))}"
         )
     for split, by_class in tree.images.items():
+        learnt = tree.images.get("train", by_class)
         unlearnt = [
             f"'{name}'"
-            for name, learnt, paths in zip(
-                tree.classes, tree.images.get("train", by_class), by_class, strict=True
-            )
-            if paths and not learnt
+            for name, own, paths in zip(tree.classes, learnt, by_class, strict=True)
+            if paths and not own
         ]
         if unlearnt:
             raise InputError(

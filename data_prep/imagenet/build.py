@@ -88,7 +88,15 @@ def _val(root: Path, synsets: Sequence[str], settings: Settings) -> tuple[list[S
                 if synset not in label_of and not (is_flat and settings.lists):
                     if synset and settings.synsets is not None:
                         continue
-                    raise _unknown(root, place, synset)
+                    if synset:
+                        raise InputError(
+                            f"{root}: validation image {place.name} is of {synset}, which has no training "
+                            "images; fetch all training images, or choose synsets in the build settings"
+                        )
+                    raise InputError(
+                        f"{root}: nothing says what validation image {place.name} shows; fetch it and the "
+                        "development kit again"
+                    )
                 images.append(_image("val", synset, label_of.get(synset, -1), place))
     return sorted(images, key=lambda image: (image.label, image.name)), others
 
@@ -96,15 +104,3 @@ def _val(root: Path, synsets: Sequence[str], settings: Settings) -> tuple[list[S
 def _image(folder: str, synset: str, label: int, place: Place) -> SourceImage:
     name = f"{folder}/{synset}/{place.name}" if synset else f"{folder}/{place.name}"
     return SourceImage(name, label, place.path, place.offset, place.size)
-
-
-def _unknown(root: Path, place: Place, synset: str) -> InputError:
-    if synset:
-        return InputError(
-            f"{root}: validation image {place.name} is of {synset}, which has no training images; fetch all "
-            "training images, or choose synsets in the build settings"
-        )
-    return InputError(
-        f"{root}: nothing says what validation image {place.name} shows; fetch it and the development kit "
-        f"again"
-    )

@@ -22,8 +22,6 @@ def chosen_synsets(
     Args:
         there: those that have a folder of training images.
         name: of a list; None: all that are there.
-        skip_missing: leave out what the list has and ``there`` has not.
-        where: the source, for messages.
 
     Raises:
         InputError: synsets of the list are missing, and are not to be skipped; or all are.

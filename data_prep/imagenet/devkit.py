@@ -5,9 +5,9 @@ Kaggle's edition (``LOC_synset_mapping.txt``, ``LOC_val_solution.csv``); the lat
 table (``val/val_annotations.txt``).
 """
 
-import csv
 import gzip
 import io
+import re
 import tarfile
 import zlib
 from collections.abc import Sequence
@@ -36,7 +36,7 @@ def class_names(root: Path, synsets: Sequence[str]) -> list[str]:
     """
     words = {}
     if (root / MAPPING).is_file():
-        words = _mapping(root / MAPPING)
+        words = _table(root / MAPPING, r"(\S*) (.+)", "synset words")
     elif (root / ARCHIVE).is_file():
         words = dict(_meta(root).values())
     first = [words.get(synset, synset).split(",")[0].strip() or synset for synset in synsets]
@@ -54,9 +54,10 @@ def validation_synsets(root: Path) -> dict[str, str]:
     """
     if not (root / ARCHIVE).is_file():
         if (root / SOLUTION).is_file():
-            return _solution(root / SOLUTION)
+            # the header is a pair as well, of no image
+            return _table(root / SOLUTION, r"([^,]+),\s*([^\s,]+)[^,]*$", "image,synset and boxes")
         if (root / TINY).is_file():
-            return _tiny(root / TINY)
+            return _table(root / TINY, r"\s*(\S+?)(?:\.\w+)?\s+(\S+)", "image synset and box")
         raise InputError(
             f"{root}: the validation images lie in one folder, and nothing says what they show; "
             f"add {ARCHIVE}, or {SOLUTION}, or Tiny-ImageNet's {TINY}"
@@ -71,38 +72,19 @@ def validation_synsets(root: Path) -> dict[str, str]:
     return truth
 
 
-def _solution(path: Path) -> dict[str, str]:
-    """The synset of each validation image, from a table of ``image,synset and boxes``."""
-    truth = {}
-    for number, row in enumerate(csv.reader(read_lines(path)), start=1):
-        if row == ["ImageId", "PredictionString"]:
-            continue
-        if len(row) != 2 or not row[1].split():
-            raise InputError(f"{path}, line {number}: is not 'image,synset and boxes'; fetch it again")
-        truth[row[0]] = row[1].split()[0]
-    return truth
+def _table(path: Path, pattern: str, form: str) -> dict[str, str]:
+    """The pairs of a table of one a line: what the two groups of ``pattern`` match.
 
-
-def _tiny(path: Path) -> dict[str, str]:
-    """The synset of each validation image, from a table of names, synsets and boxes."""
-    truth = {}
+    Raises:
+        InputError: names a line that is not of the ``form``.
+    """
+    pairs = {}
     for number, line in enumerate(read_lines(path), start=1):
-        fields = line.split()
-        if len(fields) < 2:
-            raise InputError(f"{path}, line {number}: is not 'image synset and box'; fetch it again")
-        truth[Path(fields[0]).stem] = fields[1]
-    return truth
-
-
-def _mapping(path: Path) -> dict[str, str]:
-    """The words of each synset, one a line."""
-    words = {}
-    for number, line in enumerate(read_lines(path), start=1):
-        synset, _, text = line.partition(" ")
-        if not text:
-            raise InputError(f"{path}, line {number}: '{line}' is not 'synset words'; fetch it again")
-        words[synset] = text
-    return words
+        match = re.match(pattern, line)
+        if match is None:
+            raise InputError(f"{path}, line {number}: '{line[:80]}' is not '{form}'; fetch it again")
+        pairs[match[1]] = match[2]
+    return pairs
 
 
 def _kit_file(root: Path, name: str) -> tuple[str, bytes]:

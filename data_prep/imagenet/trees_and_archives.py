@@ -91,12 +91,8 @@ def _folder_images(folder: Path) -> tuple[list[Place], int]:
 
 def _archive_images(path: Path, start: int = 0) -> tuple[list[Place], int]:
     """The images of the uncompressed archive that begins at ``start`` of a file."""
-    return _images(
-        [
-            Place(os.path.basename(member.name), str(path), member.offset_data, member.size)
-            for member in _members(path, start)
-        ]
-    )
+    members = _members(path, start)
+    return _images([Place(os.path.basename(m.name), str(path), m.offset_data, m.size) for m in members])
 
 
 def _images(files: list[Place]) -> tuple[list[Place], int]:
@@ -105,11 +101,7 @@ def _images(files: list[Place]) -> tuple[list[Place], int]:
 
 
 def _members(path: Path, start: int = 0) -> list[tarfile.TarInfo]:
-    """The files of the archive that begins at a place of a file.
-
-    Raises:
-        InputError: it is no archive, or is cut short.
-    """
+    """The files of the archive that begins at ``start`` of a file; an InputError where it is none."""
     try:
         with open(path, "rb") as file:
             file.seek(start)

@@ -15,7 +15,7 @@ from data_prep.common.build_record import Problem, problem
 from data_prep.common.image_files import EncodedImage
 from data_prep.common.jpeg_store import SourceImage
 from data_prep.common.source_files import FileDigest, digest
-from data_prep.common.voc_annotation import AnnotatedBox, Annotation, read_annotation
+from data_prep.common.voc_annotation import Annotation, read_annotation
 from data_prep.voc.devkit import CLASSES, DevkitImage, ImageSet, check_year, read_image_set
 
 LABELS = {name: label for label, name in enumerate(CLASSES)}
@@ -23,19 +23,12 @@ LABELS = {name: label for label, name in enumerate(CLASSES)}
 
 @dataclass
 class Reading:
-    """What reading one image's annotation gave.
+    """What reading one image's annotation gave."""
 
-    Attributes:
-        image: None where there is a problem.
-        annotation: the file read, if it could be.
-        problems: what is bad.
-        boxes: boxes that were not taken as they are, by what became of them.
-    """
-
-    image: SourceImage | None = None
-    annotation: FileDigest | None = None
+    image: SourceImage | None = None  # none where there is a problem
+    annotation: FileDigest | None = None  # the file read, if it could be
     problems: list[Problem] = field(default_factory=list)
-    boxes: Counter = field(default_factory=Counter)
+    boxes: Counter = field(default_factory=Counter)  # those not taken as they are, by what became of them
 
 
 def list_splits(root: Path, splits: Mapping[str, Sequence[ImageSet]]) -> dict[str, list[DevkitImage]]:
@@ -102,8 +95,7 @@ def read_annotated(image: DevkitImage) -> Reading:
 
 def _objects(annotation: Annotation, size: tuple[int, int], changed: Counter) -> Objects:
     """The objects as a store has them; counts what is dropped or clipped in ``changed``."""
-    kept: list[AnnotatedBox] = []
-    edges = []
+    kept, edges = [], []
     for annotated in annotation.boxes:
         box = annotated.box
         inside = clip(box, *size)

@@ -42,7 +42,6 @@ class ImageSet(NamedTuple):
         return f"VOC{self.year} {self.name}"
 
     def path(self, root: Path) -> Path:
-        """Its file."""
         return _year(root, self.year) / "ImageSets" / "Main" / f"{self.name}.txt"
 
 
@@ -55,12 +54,10 @@ class DevkitImage(NamedTuple):
 
     @property
     def path(self) -> Path:
-        """The image's file."""
         return _year(self.root, self.year) / "JPEGImages" / f"{self.image}.jpg"
 
     @property
     def annotation(self) -> Path:
-        """Its annotation's file."""
         return _year(self.root, self.year) / "Annotations" / f"{self.image}.xml"
 
     @property
@@ -70,11 +67,7 @@ class DevkitImage(NamedTuple):
 
 
 def check_year(root: Path, year: int) -> None:
-    """Check that a year's folders are there.
-
-    Raises:
-        InputError: one is not; says what to fetch.
-    """
+    """Check that a year's folders are there; an InputError says what to fetch."""
     for name in ("", "Annotations", "JPEGImages", "ImageSets/Main"):
         require_folder(root, (_year(Path(), year) / name).as_posix())
 

@@ -18,8 +18,3 @@ def test_no_jobs_are_no_results():
 def test_a_worker_that_dies_is_an_input_error():
     with pytest.raises(InputError, match=r"a worker process died.*fewer than 2 workers"):
         list(ordered_map(os._exit, [1] * 20, 2))
-
-
-def test_workers_must_be_positive():
-    with pytest.raises(InputError, match="workers is 0; it must be 1 or more"):
-        list(ordered_map(abs, [1, 2], 0))
