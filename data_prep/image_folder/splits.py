@@ -128,11 +128,8 @@ def _check(root: Path, tree: Tree, settings: Settings) -> None:
         )
     for split, by_class in tree.images.items():
         learnt = tree.images.get("train", by_class)
-        unlearnt = [
-            f"'{name}'"
-            for name, own, paths in zip(tree.classes, learnt, by_class, strict=True)
-            if paths and not own
-        ]
+        pairs = zip(tree.classes, learnt, by_class, strict=True)
+        unlearnt = [f"'{name}'" for name, own, paths in pairs if paths and not own]
         if unlearnt:
             raise InputError(
                 f"{root}: split '{split}' has images of class {some(unlearnt, CLASSES_SHOWN)} and train has "
