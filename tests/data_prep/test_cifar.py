@@ -60,22 +60,7 @@ def test_a_store_holds_what_torchvision_reads(tmp_path, target, monkeypatch, var
     assert info.image_size == 32
 
 
-def test_the_manifest_names_batch_row_and_file(root, target):
-    build_cifar(root, settings(), target)
-    rows = manifest(target)
-    assert list(rows[23].values()) == [
-        "train", "23", "class_3", "3", "data_batch_2/3 data_batch_2_000003.png",
-    ]  # fmt: skip
-    assert [row["image"].split("/")[0] for row in rows[::20]] == [*toy_cifar.TRAIN["cifar10"], "test_batch"]
-
-
-def test_a_batch_without_file_names_has_rows(folder, root, target):
-    spoil(folder, filenames=None)
-    build_cifar(root, settings(), target)
-    assert manifest(target)[23]["image"] == "data_batch_2/3"
-
-
-def test_the_report_has_files_batches_and_measured_statistics(root, target):
+def test_manifest_and_report_name_batch_row_and_file(folder, root, target):
     info = build_cifar(root, settings(expect={"train": 100, "test": 10}), target)
     report = facts(target)
     assert report["source"]["files"] == 7 and report["status"] == "built"
@@ -84,6 +69,14 @@ def test_the_report_has_files_batches_and_measured_statistics(root, target):
     pixels = read_split(target.store, "train").images / 255
     np.testing.assert_allclose(info.mean, pixels.mean(axis=(0, 1, 2)))
     np.testing.assert_allclose(info.std, pixels.std(axis=(0, 1, 2)))
+    rows = manifest(target)
+    assert list(rows[23].values()) == [
+        "train", "23", "class_3", "3", "data_batch_2/3 data_batch_2_000003.png",
+    ]  # fmt: skip
+    assert [row["image"].split("/")[0] for row in rows[::20]] == [*toy_cifar.TRAIN["cifar10"], "test_batch"]
+    spoil(folder, filenames=None)
+    build_cifar(root, settings(), target)
+    assert manifest(target)[23]["image"] == "data_batch_2/3"
 
 
 def test_a_long_tail_is_cut_out_of_the_training_images(root, target):

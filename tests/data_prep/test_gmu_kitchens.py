@@ -23,19 +23,15 @@ from data_prep.kitchen.gmu.reader import object_files, read_scene
         ("b", "c", "d", "e"),
     ],
 )
-def test_poses_are_found_by_name_or_shape(tmp_path, fields):
-    toy.write_poses(tmp_path / "poses.mat", scene=1, fields=fields)
+@pytest.mark.parametrize("frames", [toy.FRAMES, (7,)])
+def test_poses_are_found_by_name_or_shape(tmp_path, fields, frames):
+    toy.write_poses(tmp_path / "poses.mat", 1, frames, fields)
     poses = read_poses(tmp_path / "poses.mat")
-    assert list(poses) == list(toy.FRAMES)
+    assert list(poses) == list(frames)
     for number, pose in poses.items():
         rotation, translation = toy.pose(1, number)
         np.testing.assert_allclose(pose.rotation, rotation)
         np.testing.assert_allclose(pose.translation, translation)
-
-
-def test_a_scene_of_one_frame_has_its_pose(tmp_path):
-    toy.write_poses(tmp_path / "poses.mat", 1, (7,))
-    assert list(read_poses(tmp_path / "poses.mat")) == [7]
 
 
 @pytest.mark.parametrize(
@@ -46,7 +42,6 @@ def test_a_scene_of_one_frame_has_its_pose(tmp_path):
         ("gmu_scene_001/Images/rgb_12.png", 12),
         ("C:\\kitchen\\2\\rgb_12.PNG", 12),
         (" rgb_12.png ", 12),
-        ("rgb.png", None),
         ("", None),
         ("scene_3/rgb.png", None),
     ],
@@ -97,16 +92,11 @@ def test_a_missing_mat_and_one_without_frames_are_input_errors(tmp_path):
 def test_annotations_may_have_floats_and_flags(tmp_path, flags, expected):
     sides = ("1.0", "2.25", " 10.5 ", "2e1")
     toy.write_voc(tmp_path / "rgb_1.xml", [("red_bull", sides)], size=("320.0", "240"), flags=flags)
-    annotation = read_annotation(tmp_path / "rgb_1.xml")
-    assert annotation == Annotation(
-        (320, 240), (AnnotatedBox("red_bull", Box(0, 1.25, 10.5, 20), *expected),)
-    )
-
-
-@pytest.mark.parametrize("size", ["", "<size><width>0</width><height>0</height><depth>3</depth></size>"])
-def test_annotation_without_size_or_objects(tmp_path, size):
-    (tmp_path / "rgb_1.xml").write_text(f"<annotation><filename>rgb_1.png</filename>{size}</annotation>")
-    assert read_annotation(tmp_path / "rgb_1.xml") == Annotation(None, ())
+    boxes = (AnnotatedBox("red_bull", Box(0, 1.25, 10.5, 20), *expected),)
+    assert read_annotation(tmp_path / "rgb_1.xml") == Annotation((320, 240), boxes)
+    for size in ("", "<size><width>0</width><height>0</height><depth>3</depth></size>"):
+        (tmp_path / "rgb_1.xml").write_text(f"<annotation><filename>rgb_1.png</filename>{size}</annotation>")
+        assert read_annotation(tmp_path / "rgb_1.xml") == Annotation(None, ())
 
 
 @pytest.mark.parametrize(
@@ -138,12 +128,8 @@ def test_a_scene_is_read_in_the_frames_order(kitchen):
     assert frame.depth == layout.depth_path(kitchen, 1, 100)
     np.testing.assert_allclose(frame.pose.rotation, toy.pose(1, 100)[0])
     assert [box.name for box in frame.annotation.boxes] == list(toy.OBJECTS)
-
-
-def test_object_files_are_in_numerical_order(kitchen):
-    folder = layout.objects_folder(kitchen, 1)
     for name in ("object11.ply", "object2.ply", "readme.txt"):
-        (folder / name).touch()
+        (layout.objects_folder(kitchen, 1) / name).touch()
     names = [path.name for path in object_files(kitchen, 1)]
     assert names == ["object2.ply", "object4.ply", "object7.ply", "object11.ply"]
     assert object_files(kitchen, 9) == []

@@ -12,7 +12,6 @@ from cld.data import read_labels, read_split
 from cld.runtime.errors import InputError
 from data_prep.common.settings import settings_from
 from data_prep.image_folder.build import build_image_folder
-from data_prep.image_folder.layout import read_tree
 
 CLASSES = ("apple", "Pear", "fig")  # capitals sort before small letters, as in torchvision
 
@@ -96,25 +95,22 @@ def test_a_large_photograph_gives_nearly_the_same_square_though_it_is_decoded_sm
     assert np.abs(difference).mean() < 2
 
 
+def test_validation_is_its_folder_or_taken_from_the_training_images_of_each_class(split_folder, target):
+    info = build_image_folder(split_folder, settings(val_share=0.34), target, workers=1)
+    assert info.sizes == {"train": 12, "val": 6, "test": 6}
+    assert np.bincount(read_labels(target.store, "val")).tolist() == [2, 2, 2]
+    assert all(image.startswith("train/") for image in images_of(target, "val"))
+    write_classes(split_folder / "val", 1, seed=2000)
+    info = build_image_folder(split_folder, settings(val_share=0.5), target, workers=1)
+    assert info.sizes == {"train": 18, "val": 3, "test": 6}
+
+
 def test_val_without_test_tests(split_folder, target):
     (split_folder / "test").rename(split_folder / "val")
     info = build_image_folder(split_folder, settings(), target, workers=1)
     assert info.sizes == {"train": 18, "test": 6}
     assert images_of(target, "test")[0] == "val/Pear/img_0.png"
     assert facts(target)["notes"] == ["the images of folder val are split test: there is no folder test"]
-
-
-def test_a_val_folder_beside_test_is_the_split_val(split_folder, target):
-    write_classes(split_folder / "val", 1, seed=2000)
-    info = build_image_folder(split_folder, settings(val_share=0.5), target, workers=1)
-    assert info.sizes == {"train": 18, "val": 3, "test": 6}
-
-
-def test_validation_is_taken_from_the_training_images_of_each_class(split_folder, target):
-    info = build_image_folder(split_folder, settings(val_share=0.34), target, workers=1)
-    assert info.sizes == {"train": 12, "val": 6, "test": 6}
-    assert np.bincount(read_labels(target.store, "val")).tolist() == [2, 2, 2]
-    assert all(image.startswith("train/") for image in images_of(target, "val"))
 
 
 def test_an_unsplit_folder_is_split_by_class_and_seed(plain_folder, target):
@@ -270,11 +266,6 @@ def test_a_validation_share_of_less_than_an_image_is_named(split_folder, target)
         build_image_folder(split_folder, settings(val_share=0.05), target, workers=1)
 
 
-def test_mean_and_std_are_those_of_the_settings(split_folder, target):
-    info = build_image_folder(split_folder, settings(mean=[0.5] * 3, std=[0.25] * 3), target, workers=1)
-    assert (info.mean, info.std) == ((0.5,) * 3, (0.25,) * 3)
-
-
 def test_images_that_do_not_fit_into_memory_are_refused_before_they_are_read(
     split_folder, target, tmp_path, monkeypatch
 ):
@@ -285,8 +276,3 @@ def test_images_that_do_not_fit_into_memory_are_refused_before_they_are_read(
     ):
         build_image_folder(split_folder, settings(image_size=300), target, workers=1)
     assert build_image_folder(split_folder, settings(image_size=30), target, workers=1).image_size == 30
-
-
-def test_a_second_folder_is_named_by_its_own_key(tmp_path):
-    with pytest.raises(InputError, match=r"point data\.paths\.birds of config/config\.yaml at the folder"):
-        read_tree(tmp_path / "none", "data.paths.birds of config/config.yaml")

@@ -143,13 +143,9 @@ def test_the_kit_is_read_as_torchvision_reads_it(archives, build, monkeypatch):
     assert words["n01440764"][0] == read_info(build.store).classes[0]
 
 
-def test_the_published_list_of_a_hundred_classes():
-    synsets = listed_synsets("imagenet100")
-    assert len(synsets) == len(set(synsets)) == 100
-    assert synsets[0] == "n02869837" and synsets[-1] == "n02090622"
-
-
 def test_imagenet100_of_a_tree_that_has_few_of_its_classes(trees, build):
+    listed = listed_synsets("imagenet100")  # as published
+    assert len(set(listed)) == 100 and (listed[0], listed[-1]) == ("n02869837", "n02090622")
     with pytest.raises(
         InputError, match=r"no training images of 99 of the 100 synsets of imagenet100 \(n02869837, "
     ):
@@ -218,7 +214,6 @@ def kit_with(**changes):
         (remove(f"{toy_imagenet.KIT}.tar.gz"), r"nothing says what they show; add ILSVRC2012_devkit_t12.tar"),
         (cut("ILSVRC2012_img_train.tar", 20000), r"img_train.tar: damaged or cut short"),
         (cut("ILSVRC2012_img_val.tar", 3000), r"img_val.tar: damaged or cut short"),
-        (cut("ILSVRC2012_img_val.tar", 0), r"img_val.tar: damaged or cut short"),
         (write("ILSVRC2012_img_train.tar", "<html>" * 1000), r"img_train.tar: damaged or cut short"),
         (cut(f"{toy_imagenet.KIT}.tar.gz", -100), r"devkit_t12.tar.gz: damaged or cut short"),
         (flip_in_kit, r"devkit_t12.tar.gz: damaged or cut short"),
@@ -241,9 +236,6 @@ def test_damaged_trees_are_named(trees, build):
     (trees / "val" / SYNSETS[0]).rename(trees / "val" / "n09999999")
     with pytest.raises(InputError, match=r"val_00000001.JPEG is of n09999999, which has no training images"):
         build(trees)
-    with pytest.raises(InputError, match=r"20 images in split 'train', expected 21"):
-        (trees / "val" / "n09999999").rename(trees / "val" / SYNSETS[0])
-        build(trees, expect={"train": 21})
     (trees / "train").rename(trees / "training")
     (trees / "train").mkdir()
     with pytest.raises(InputError, match=r"train: no folder is named as a synset is"):

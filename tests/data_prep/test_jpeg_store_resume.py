@@ -10,7 +10,7 @@ from pathlib import Path
 
 import jpeg_sources
 import pytest
-from jpeg_sources import build, objects
+from jpeg_sources import build
 
 from cld.data import EncodedImages
 from cld.runtime.errors import InputError
@@ -137,16 +137,6 @@ def test_other_settings_and_other_code_make_every_part_again(small, store, made,
         monkeypatch.setattr(jpeg_store, "VERSION", -1)
     build(small, store, encoding=Encoding(short_side=20) if change == "settings" else None)
     assert len(made) == 3
-
-
-def test_other_objects_are_those_of_the_store(small, store, made, monkeypatch):
-    def images(side):
-        return {"train": jpeg_sources.sources(small, objects=objects([[0, 0, side, side]]))}
-
-    interrupted(small, store, monkeypatch, images=images(10))
-    build(small, store, images=images(12))
-    assert len(made) == 3
-    assert EncodedImages(store, "train").objects.boxes[:, 2].tolist() == [12] * 6
 
 
 def test_a_fixed_image_is_found_though_its_size_and_time_are_the_same(small, store, made):

@@ -36,7 +36,7 @@ def seen(model: ObjectModel, depth: np.ndarray, pose: Pose) -> tuple[float, floa
     return visibility(model, pose, CALIBRATION, depth, toy.SCALES[1], tolerance_m=0.05)
 
 
-@pytest.mark.parametrize("frame", [3, 12, 100])
+@pytest.mark.parametrize("frame", [3, 100])
 @pytest.mark.parametrize("name", toy.OBJECTS)
 def test_a_free_object_is_projected_seen_and_at_its_distance(models, name, frame):
     model, view, block = models[name], toy.view(1, frame), toy.OBJECTS[name]
@@ -56,7 +56,7 @@ def test_an_object_behind_the_camera_has_no_box(models):
     np.testing.assert_equal(seen(models[toy.COLA], millimetres(3), turned), (0, np.nan))
 
 
-@pytest.mark.parametrize("hidden", [0.0, 0.25, 0.5, 0.9, 1.0])
+@pytest.mark.parametrize("hidden", [0.0, 0.25, 0.9, 1.0])
 def test_what_stands_before_an_object_hides_its_share(models, hidden):
     xmin, _, xmax, _ = toy.view(1, 12).voc_box(toy.OBJECTS[toy.COLA])
     depth = millimetres(12)
@@ -102,12 +102,8 @@ def test_objects_are_identified_by_where_they_project_to(models):
         found = identify([models[toy.BULL], models[toy.COLA]], shown, CALIBRATION, SIZE)
         assert [label for label, _ in found] == [2, 5]
         assert min(score for _, score in found) > 0.9
-
-
-def test_an_object_that_meets_no_box_stays_unidentified(models):
-    views = [(pose(3), [(0, Box(0, 0, 20, 20))])]
-    assert identify([models[toy.COLA]], views, CALIBRATION, SIZE) == [(None, 0.0)]
-    assert identify([models[toy.COLA]], [], CALIBRATION, SIZE) == [(None, 0.0)]
+    for shown in ([(pose(3), [(0, Box(0, 0, 20, 20))])], []):  # it meets no box
+        assert identify([models[toy.COLA]], shown, CALIBRATION, SIZE) == [(None, 0.0)]
 
 
 def test_stray_points_do_not_widen_an_object(models, tmp_path):

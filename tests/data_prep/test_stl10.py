@@ -53,28 +53,20 @@ def test_a_store_holds_what_torchvision_reads(root, target, monkeypatch, block_i
 
 
 def test_unlabelled_images_have_no_label_and_no_class(root, target):
-    info = build_stl10(root, settings(), target)
+    info = build_stl10(root, settings(expect=toy_stl10.COUNTS), target)
+    assert info.mean == info.std == (0.5, 0.5, 0.5)
     assert (read_split(target.store, "unlabelled").labels == -1).all()
     rows = manifest(target)
     assert [row["split"] for row in rows] == ["train"] * 12 + ["unlabelled"] * 7 + ["test"] * 5
     assert list(rows[14].values()) == ["unlabelled", "2", "", "", "unlabeled_X.bin/2"]
     assert rows[1]["class"] == info.classes[1] == "bird"
-    assert facts(target)["counts"]["unlabelled"] == {"train": 0, "unlabelled": 7, "test": 0}
-
-
-def test_views_are_normalised_with_one_half_unless_told(root, target):
-    info = build_stl10(root, settings(), target)
-    assert info.mean == info.std == (0.5, 0.5, 0.5)
+    report = facts(target)
+    assert report["counts"]["unlabelled"] == {"train": 0, "unlabelled": 7, "test": 0}
+    assert report["counts"]["expected"] == toy_stl10.COUNTS
+    assert report["source"]["files"] == 7
+    assert report["notes"] == [f"split test has no image of {', '.join(toy_stl10.CLASSES[5:])}"]
     info = build_stl10(root, settings(mean=None, std=None), target)
     np.testing.assert_allclose(info.mean, (toy_stl10.images("train") / 255).mean(axis=(0, 1, 2)))
-
-
-def test_the_report_has_the_files_and_the_counts(root, target):
-    build_stl10(root, settings(expect=toy_stl10.COUNTS), target)
-    report = facts(target)
-    assert report["source"]["files"] == 7
-    assert report["counts"]["expected"] == toy_stl10.COUNTS
-    assert report["notes"] == [f"split test has no image of {', '.join(toy_stl10.CLASSES[5:])}"]
 
 
 def test_a_file_of_no_whole_number_of_images_is_named(folder, root, target):
@@ -104,11 +96,8 @@ def test_bad_class_names_are_named(folder, root, target, content):
     refused(root, target, "class_names.txt: ")
 
 
-def test_a_wrong_number_of_images_is_named_before_images_are_read(root, target, monkeypatch):
+def test_a_wrong_number_of_images_is_named_before_images_are_read(folder, root, target, monkeypatch):
     monkeypatch.setattr("data_prep.stl10.build.read_images", lambda *_: pytest.fail("images were read"))
     refused(root, target, "7 images in split 'unlabelled', expected 100000", expect={"unlabelled": 100_000})
-
-
-def test_an_empty_file_is_an_empty_split(folder, root, target):
     (folder / "unlabeled_X.bin").write_bytes(b"")
     refused(root, target, "split 'unlabelled' is empty; fetch the files again")

@@ -45,18 +45,8 @@ def store_changes(kind):
     images = "images" if kind == "cifar10" else "jpeg"
     for name in ("train", "test", f"train/{images}", "test/labels", "train/offsets", "train/boxes"):
         yield lambda store, name=name: store.pop(name, None)
-    for name in (
-        "format",
-        "version",
-        "kind",
-        "classes",
-        "mean",
-        "preset",
-        "dataset",
-        "config",
-        "sources",
-        "checksum",
-    ):
+    described = ("format", "version", "kind", "classes", "mean", "preset", "dataset", "config")
+    for name in (*described, "sources", "checksum"):
         yield lambda store, name=name: store.attrs.pop(name)
         for value in (3, "é", "[", b"\xff", np.nan, [1.0, 2.0]):
             yield lambda store, name=name, value=value: store.attrs.__setitem__(name, value)
@@ -70,14 +60,8 @@ def store_changes(kind):
         return change
 
     odd = (np.zeros(0, np.int64), np.arange(5.0), np.full((3, 2), 2**40), np.full(200, 99), np.full(200, -7))
-    for name in (
-        f"train/{images}",
-        "train/labels",
-        "test/labels",
-        "train/offsets",
-        "train/boxes",
-        "train/sha256",
-    ):
+    arrays = (images, "labels", "offsets", "boxes", "sha256")
+    for name in ("test/labels", *(f"train/{name}" for name in arrays)):
         yield from (replaced(name, value) for value in odd)
     yield replaced("train/labels", 3)
     yield replaced("train", 3)
@@ -99,9 +83,8 @@ def test_a_damaged_store(world, tried, dataset):
     tried_on(tried, world, path, damaged(path.read_bytes(), rng, 20), doors)
     score, picture = world.out / "s.json", ["--card", world.out / "c.md", "--figure", world.out / "c.png"]
     doors += [["cld", *world.evaluate_arguments("knn", score, dataset)]]
-    doors += [
-        ["cld", *world.train_arguments("npid", world.out / "run", "optimiser.epochs=0", dataset=dataset)]
-    ]
+    train = world.train_arguments("npid", world.out / "run", "optimiser.epochs=0", dataset=dataset)
+    doors += [["cld", *train]]
     contents = [hdf5_with(path, change) for change in store_changes(dataset)]
     tried_on(tried, world, path, contents, doors)
     doors = [
@@ -126,9 +109,8 @@ def test_a_damaged_checkpoint(world, tried):
         if part is None:
             other["config"] = changed(content["config"], rng)
         else:
-            other[part] = rng.choice(
-                [None, 3, "x", {}, [1], {"a": torch.zeros(2)}, torch.full((2,), torch.nan)]
-            )
+            odd = [None, 3, "x", {}, [1], {"a": torch.zeros(2)}, torch.full((2,), torch.nan)]
+            other[part] = rng.choice(odd)
         torch.save(other, file := io.BytesIO())
         contents.append(file.getvalue())
     tried_on(tried, world, path, contents, [evaluate, export, train])
@@ -145,10 +127,7 @@ def test_an_odd_file_to_import(world, tried):
         "another shape": good | {name: torch.zeros(2, 2)},
         "no numbers": good | {name: "text"},
         "one is missing": {key: value for key, value in good.items() if key != name},
-        "NaN": {
-            key: torch.full_like(value, torch.nan) if value.is_floating_point() else value
-            for key, value in good.items()
-        },
+        "NaN": good | {name: torch.full_like(good[name], torch.nan)},
         "keys that are none": {3: good[name], None: 4},
         "nested": {"state_dict": {"model": {"state_dict": good}}},
         "sparse": good | {name: good[name].to_sparse()},
@@ -165,12 +144,8 @@ def test_an_odd_file_to_import(world, tried):
     tried_on(tried, world, path, saved, doors)
     tensors = path.with_suffix(".safetensors")
     tensors.touch()
-    odd = [
-        b"",
-        b"\xff" * 8 + b"{}",
-        (2).to_bytes(8, "little") + b"{}",
-        (9).to_bytes(8, "little") + b'{"a": 1}x',
-    ]
+    heads = (b"\xff" * 8 + b"{}", (2).to_bytes(8, "little") + b"{}", (9).to_bytes(8, "little") + b'{"a": 1}x')
+    odd = [b"", *heads]
     tried_on(tried, world, tensors, odd, [["cld", "import", tensors, *arguments]])
 
 
@@ -180,32 +155,16 @@ def test_a_file_of_results_that_is_another(world, tried, file):
     rng, results = random.Random(file), world.folder / "results"
     score, store = world.path(f"scores/{world.run}/knn.json"), world.path("stores/cifar10.h5")
     other = next(world.path("scores").glob("r2/knn.json"))
-    cell = [
-        "--table",
-        "table_a1",
-        "--row",
-        "8",
-        "--column",
-        "kmeans",
-        "--scores",
-        score,
-        "--out",
-        world.path("cells/table_a1/8/kmeans.json"),
-    ]
-    world.made("cld", "cell", *world.tiny(*cell))
-    now = [["cld", "tables", "--now", "--tables", "table_a1", "--results", results]]
-    look = [
-        *now,
-        ["cld", "page", "--now", "--tables", "table_a1"],
-        ["cld", "status"],
-        ["cld", "plan", "--tables", "table_a1"],
-    ]
+    place = ["--table", "table_a1", "--row", "8", "--column", "kmeans"]
+    cell = ["cld", "cell"]
+    cell += world.tiny(*place, "--scores", score, "--out", world.path("cells/table_a1/8/kmeans.json"))
+    world.made(*cell)
+    now = ["--now", "--tables", "table_a1"]
+    look = [["cld", "tables", *now, "--results", results], ["cld", "page", *now], ["cld", "status"]]
+    look += [["cld", "plan", "--tables", "table_a1"]]
     trial = ["--trials", world.path("trial.json"), "--score", world.out / "s.json"]
     path, doors = {
-        "score": (
-            score,
-            [*look, ["cld", "compare", "--a", score, "--b", other], ["cld", "cell", *world.tiny(*cell)]],
-        ),
+        "score": (score, [*look, ["cld", "compare", "--a", score, "--b", other], cell]),
         "trial": (
             world.path("trial.json"),
             [["cld", "semisup", "choose", *world.tiny("--store", store), *trial]],
@@ -219,17 +178,8 @@ def test_a_file_of_results_that_is_another(world, tried, file):
         "config": (world.path(f"runs/{world.run}/config.yaml"), look[1:]),
     }[file]
     content = path.read_bytes()
-    contents = [
-        *damaged(content, rng, 3),
-        b"null",
-        b"[]",
-        b"{}",
-        b"3",
-        b"\xff",
-        b"NaN",
-        b"[" * 3000,
-        b"a,b\n1",
-    ]
+    contents = [*damaged(content, rng, 3)]
+    contents += [b"null", b"[]", b"{}", b"3", b"\xff", b"NaN", b"[" * 3000, b"a,b\n1"]
     if path.suffix == ".json":
         contents += [json.dumps(changed(json.loads(content), rng)).encode() for _ in range(15)]
     tried_on(tried, world, path, contents, doors)
@@ -259,16 +209,14 @@ def test_odd_images_of_ones_own(world, tried):
     odd = [encoded(mode, (9, 9), "PNG") for mode in ("1", "L", "LA", "P", "RGBA", "I;16")]
     odd += [encoded("CMYK", (9, 9), "JPEG"), encoded("RGB", (1, 1), "PNG"), encoded("RGB", (3000, 2), "PNG")]
     odd += [encoded("RGB", (9, 9), "GIF"), encoded("F", (9, 9), "TIFF"), b"", b"text", b"\x89PNG\r\n\x1a\n"]
-    odd += [
-        *damaged(good, random.Random(4), 20),
-        *damaged(encoded("RGB", (40, 40), "JPEG"), random.Random(5), 20),
-    ]
+    odd += damaged(good, random.Random(4), 20)
+    odd += damaged(encoded("RGB", (40, 40), "JPEG"), random.Random(5), 20)
     path, arguments = world.folder / "photos/a/0.png", world.build_arguments("folder", "", world.out / "s")
     arguments[arguments.index("--root") + 1] = world.folder / "photos"
-    for kind in ("arrays", "jpeg"):
-        tried_on(
-            tried, world, path, odd, [["data_prep", "build", *arguments, f"kind={kind}", "max_bad_share=0.5"]]
-        )
+    doors = [
+        ["data_prep", "build", *arguments, f"kind={kind}", "max_bad_share=0.5"] for kind in ("arrays", "jpeg")
+    ]
+    tried_on(tried, world, path, odd, doors)
 
 
 def test_in_processes_of_their_own(world, tried):
@@ -279,17 +227,9 @@ def test_in_processes_of_their_own(world, tried):
         ["cld", "config", *world.tiny("--dataset", "cifar10", "--method", "npid", value)]
         for value in ("=", "x", "cld=[", "queue.size=é\n")
     ]
-    cases += [
-        ["cld", "verify", store],
-        ["cld", "verify", world.folder / "odd/bytes"],
-        ["cld"],
-        ["cld", "--help"],
-    ]
-    cases += [
-        ["cld", "export", store, "--out", world.out / "e"],
-        ["data_prep"],
-        ["data_prep", "build", "--x"],
-    ]
+    cases += [["cld", "verify", file] for file in (store, world.folder / "odd/bytes")]
+    cases += [["cld", "export", store, "--out", world.out / "e"], ["cld"], ["cld", "--help"]]
+    cases += [["data_prep"], ["data_prep", "build", "--x"]]
     cases += [["data_prep", "fetch", *world.tiny("--source", "x", "--root", "r", "--receipt", "r")]]
     for program, *argv in cases:
         tried.fresh()
