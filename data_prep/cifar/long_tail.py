@@ -9,10 +9,7 @@ def class_sizes(largest: int, n_classes: int, imbalance: float) -> np.ndarray:
     Class c of C has ``largest * (1 / imbalance) ** (c / (C - 1))`` images, rounded down as in the
     implementation of Cao et al. (NeurIPS 2019) that the published numbers were made with, and at least one.
 
-    Args:
-        largest: images of the first class.
-        n_classes: C.
-        imbalance: images of the first class over those of the last, 1 or more.
+    ``imbalance`` is 1 or more.
     """
     positions = np.arange(n_classes) / max(n_classes - 1, 1)
     # 49 * (1 / 49) is a little less than 1 in floating point
@@ -28,7 +25,6 @@ def long_tail_rows(labels: np.ndarray, sizes: np.ndarray, seed: int) -> np.ndarr
     Args:
         labels: int64 (N,), 0 or more.
         sizes: int64 (C,), as from :func:`class_sizes`.
-        seed: of the choice.
 
     Returns:
         int64 (M,), indices into ``labels``, ascending: what is kept stays in its order.

@@ -56,34 +56,19 @@ def without_root(text: str, root: Path) -> str:
 
 @dataclass
 class BuildRecord:
-    """The record of one build.
+    """The record of one build."""
 
-    Attributes:
-        root: folder of the source.
-        target: where the build writes.
-        settings: as from :func:`data_prep.common.settings.build_settings`.
-        unit: what problems are counted in, in the plural ("images").
-        expected: images by split that the publication states; None: any number.
-        expected_by: who states them, for the report.
-        total: units that the build sets out with, bad ones included.
-        files: the files read.
-        problems: bad input.
-        converted: images stored otherwise than they came, by what was done.
-        details: further tables of the report: rows by title.
-        notes: what else a reader of the report should know.
-    """
-
-    root: Path
+    root: Path  # folder of the source
     target: Target
     settings: Settings
-    unit: str
-    expected: Mapping[str, int | None] = field(default_factory=dict)
+    unit: str  # what problems are counted in, in the plural ("images")
+    expected: Mapping[str, int | None] = field(default_factory=dict)  # images by split; None: any number
     expected_by: str = "published"
-    total: int = 0
+    total: int = 0  # units that the build sets out with, bad ones included
     files: list[FileDigest] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
-    converted: Counter = field(default_factory=Counter)
-    details: dict[str, list[dict]] = field(default_factory=dict)
+    converted: Counter = field(default_factory=Counter)  # images, by what was done to them
+    details: dict[str, list[dict]] = field(default_factory=dict)  # tables of the report
     notes: list[str] = field(default_factory=list)
 
     @property
@@ -162,10 +147,7 @@ class BuildRecord:
     ) -> StoreInfo:
         """Write manifest, report and a store of images of one size, with the settings' ``mean`` and ``std``.
 
-        Args:
-            splits: by name, in the order of the manifest.
-            names: by split, each image's name upstream.
-            classes: names, in the order of the labels.
+        ``splits`` are in the order of the manifest; ``names`` are the images' upstream.
         """
         self.write_manifest_and_report(
             names, {split: group.labels for split, group in splits.items()}, classes

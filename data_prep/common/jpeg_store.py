@@ -38,23 +38,14 @@ VERSION = (5, Image.__version__, features.version("jpg"))
 
 @dataclass(frozen=True, slots=True)
 class SourceImage:
-    """An image upstream: a file, or a piece of one.
+    """An image upstream: a file, or a piece of one (a member of an uncompressed tar)."""
 
-    Attributes:
-        name: its path upstream, with slashes, for the manifest and for messages.
-        label: index of its class; -1: it has none.
-        path: the file that holds its bytes; text does as well, and is smaller where there are a million.
-        offset: where in the file it begins (a member of an uncompressed tar).
-        size: its bytes; None: the whole file.
-        objects: its annotated objects, boxes in upstream pixels (offsets [0, K]).
-    """
-
-    name: str
-    label: int
-    path: Path | str
-    offset: int = 0
-    size: int | None = None
-    objects: Objects | None = None
+    name: str  # its path upstream, with slashes, for the manifest and for messages
+    label: int  # index of its class; -1: it has none
+    path: Path | str  # of the file that holds its bytes; text is smaller where there are a million
+    offset: int = 0  # where in the file it begins
+    size: int | None = None  # its bytes; None: the whole file
+    objects: Objects | None = None  # annotated, boxes in upstream pixels (offsets [0, K])
 
     def content(self) -> bytes:
         """Read its bytes.
@@ -112,11 +103,11 @@ class Part:
 
 @dataclass(frozen=True)
 class Index:
-    """A part's index: its fingerprint, the images kept, (row, detail) of the others, conversions by count."""
+    """A part's index."""
 
     fingerprint: str
     images: list[StoredImage]
-    problems: list[tuple[int, str]]
+    problems: list[tuple[int, str]]  # (row, detail)
     converted: dict[str, int]
 
 

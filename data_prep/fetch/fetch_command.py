@@ -9,6 +9,8 @@ checkouts and users.
 
 import os
 import sys
+import tarfile
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -19,7 +21,6 @@ from cld.runtime.files import write_json, writing
 from cld.runtime.lock import locked
 from data_prep.fetch.download import download
 from data_prep.fetch.source_folder import Alternative, SourceFolder, md5_of
-from data_prep.fetch.unpack import unpack, unpacking
 
 
 def fetch_source(name: str, source: Mapping, root: str | Path, mirror: str | None = None) -> dict:
@@ -53,7 +54,7 @@ def fetch_source(name: str, source: Mapping, root: str | Path, mirror: str | Non
 
 def _complete(folder: SourceFolder) -> Alternative | None:
     """The alternative that is complete; None also where an archive is half unpacked."""
-    half = any(unpacking(folder.root / archive["file"]).exists() for archive in folder.source["archives"])
+    half = any(_unpacking(folder.root / archive["file"]).exists() for archive in folder.source["archives"])
     return None if half else folder.complete_alternative()
 
 
@@ -64,7 +65,7 @@ def _fetch_archives(folder: SourceFolder, mirror: str | None) -> Alternative | N
             return alternative
         file = archive["file"]
         missing = folder.missing_paths(dict.fromkeys(archive.get("holds", folder.source["expects"][0])))
-        if not missing and not unpacking(folder.root / file).exists():
+        if not missing and not _unpacking(folder.root / file).exists():
             continue
         if (folder.root / file).exists():
             folder.verify(file, archive["md5"])
@@ -72,7 +73,7 @@ def _fetch_archives(folder: SourceFolder, mirror: str | None) -> Alternative | N
             print(f"{folder.root}: fetching {file} for {', '.join(missing)}", file=sys.stderr, flush=True)
             url = archive["url"] if mirror is None else f"{mirror.rstrip('/')}/{file}"
             _download_archive(folder, url, file, archive["md5"])
-        unpack(folder.root / file, folder.root)
+        _unpack(folder.root / file, folder.root)
     return _complete(folder)
 
 
@@ -88,6 +89,32 @@ def _download_archive(folder: SourceFolder, url: str, file: str, md5: str) -> No
         )
     with writing(part):
         os.replace(part, folder.root / file)
+
+
+def _unpack(archive: Path, root: Path) -> None:
+    """Unpack ``archive`` (tar, compressed or not) into ``root``, beside what other archives have put there.
+
+    Nothing is written outside ``root``: tarfile's filter "data" refuses such members, devices and links that
+    lead out. Files of the same names are replaced. After a kill, the next run unpacks again.
+    """
+    print(f"unpack {archive.name}", file=sys.stderr, flush=True)
+    try:
+        with writing(root):
+            _unpacking(archive).touch()
+            with tarfile.open(archive) as tar:
+                tar.extractall(root, filter="data")
+            os.sync()  # the files before the marker goes, should the power fail
+            _unpacking(archive).unlink()
+    except (tarfile.TarError, zlib.error, EOFError, OSError, ValueError, OverflowError) as error:
+        raise InputError(
+            f"{archive}: cannot be unpacked ({' '.join(str(error).split())}); remove it, so that it is "
+            "fetched again, or get it from its publisher"
+        ) from error
+
+
+def _unpacking(archive: Path) -> Path:
+    """An empty file that is there until all of ``archive`` has been unpacked."""
+    return archive.with_name(f".{archive.name}.unpacking")
 
 
 def main() -> None:

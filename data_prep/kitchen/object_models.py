@@ -27,20 +27,13 @@ _PLY_TYPES |= {"float": "f4", "double": "f8"}
 
 @dataclass(frozen=True, eq=False)
 class ObjectModel:
-    """One object of a scene, in world coordinates.
-
-    Attributes:
-        surface: points (N, 3) spread evenly over its surface.
-        normals: unit normals (N, 3) of these points, outward or inward.
-        spacing: how far these points are from their neighbours, in reconstruction units.
-        outline: corners (M, 3) of its convex hull: they span the same projected box as all its points.
-    """
+    """One object of a scene, in world coordinates."""
 
     path: Path
-    surface: np.ndarray
-    normals: np.ndarray
-    spacing: float
-    outline: np.ndarray
+    surface: np.ndarray  # points (N, 3) spread evenly over its surface
+    normals: np.ndarray  # of these points, (N, 3), of length 1, outward or inward
+    spacing: float  # how far these points are from their neighbours, in reconstruction units
+    outline: np.ndarray  # corners (M, 3) of its convex hull: they project into the same box as all its points
 
 
 def read_object(path: Path, n_points: int) -> ObjectModel:

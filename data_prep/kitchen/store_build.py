@@ -30,48 +30,28 @@ UNKNOWN = float("nan")
 
 @dataclass(frozen=True)
 class Instance:
-    """One object in one image.
+    """One object in one image; what the source does not say is None or, of measures, NaN."""
 
-    Attributes:
-        image: path relative to the source's root.
-        label: index of its class.
-        scene, frame: their numbers; None where the source has no scenes.
-        box: the annotated box inside the frame; None for a whole image.
-        truncated, difficult: as annotated.
-        distance_m: metres from the camera, NaN = unknown.
-        visible_fraction: 0..1, NaN = unknown.
-        iou_3d: IoU of the box with the projected 3D object's, NaN = unknown.
-    """
-
-    image: str
+    image: str  # path relative to the source's root
     label: int
     scene: int | None = None
     frame: int | None = None
-    box: Box | None = None
+    box: Box | None = None  # the annotated one inside the frame; None: the whole image
     truncated: bool | None = None
     difficult: bool | None = None
-    distance_m: float = UNKNOWN
+    distance_m: float = UNKNOWN  # from the camera
     visible_fraction: float = UNKNOWN
-    iou_3d: float = UNKNOWN
+    iou_3d: float = UNKNOWN  # of the box with the projected 3D object's
 
 
 @dataclass
 class Crops:
-    """What became of a frame's boxes, or of an image.
+    """What became of a frame's boxes, or of an image."""
 
-    Attributes:
-        instances: kept.
-        images: their crops, uint8 (S, S, 3) each.
-        dropped: boxes that the settings drop, by reason.
-        n_clipped: boxes that reached beyond their frame and were cut at its border.
-        problems: bad input.
-        files: the files read.
-    """
-
-    instances: list[Instance] = field(default_factory=list)
-    images: list[np.ndarray] = field(default_factory=list)
-    dropped: Counter = field(default_factory=Counter)
-    n_clipped: int = 0
+    instances: list[Instance] = field(default_factory=list)  # those kept
+    images: list[np.ndarray] = field(default_factory=list)  # their crops, uint8 (S, S, 3) each
+    dropped: Counter = field(default_factory=Counter)  # boxes that the settings drop, by reason
+    n_clipped: int = 0  # boxes cut at their frame's border
     problems: list[Problem] = field(default_factory=list)
     files: list[FileDigest] = field(default_factory=list)
 

@@ -75,33 +75,30 @@ FRAME_SIZE = (1920, 1080)
 """Width and height of the published frames, in pixels."""
 
 
+# A scene's colour frames, depth frames and annotations.
+
+
 def images_folder(root: Path, scene: int) -> Path:
-    """Folder of one scene's colour frames."""
     return root / _scene_name(scene) / "Images"
 
 
 def image_path(root: Path, scene: int, frame: int) -> Path:
-    """Colour frame."""
     return images_folder(root, scene) / f"rgb_{frame}.png"
 
 
 def depths_folder(root: Path, scene: int) -> Path:
-    """Folder of one scene's depth frames."""
     return root / _scene_name(scene) / "Depths"
 
 
 def depth_path(root: Path, scene: int, frame: int) -> Path:
-    """Depth frame, registered to the colour frame."""
     return depths_folder(root, scene) / f"depth_{frame}.png"
 
 
 def annotations_folder(root: Path, scene: int) -> Path:
-    """Folder of one scene's annotations."""
     return root / _scene_name(scene) / "Annotations"
 
 
 def annotation_path(root: Path, scene: int, frame: int) -> Path:
-    """Pascal-VOC annotation of one frame."""
     return annotations_folder(root, scene) / f"rgb_{frame}.xml"
 
 

@@ -47,24 +47,15 @@ class Frame:
 
 @dataclass(frozen=True, eq=False)
 class Scene:
-    """One scene, and what was left out on the way.
-
-    Attributes:
-        frames: frames with at least one annotated object and no problem, by number.
-        n_images: colour frames on disk.
-        n_unannotated: of these, the ones without an annotation.
-        n_empty: annotated frames without an object.
-        problems: what could not be read or is missing; the frames concerned are not in ``frames``.
-        files: the annotation and pose files read.
-    """
+    """One scene, and what was left out on the way."""
 
     number: int
-    frames: list[Frame]
-    n_images: int
-    n_unannotated: int
-    n_empty: int
-    problems: list[Problem]
-    files: list[Path]
+    frames: list[Frame]  # with at least one annotated object and no problem, by number
+    n_images: int  # colour frames on disk
+    n_unannotated: int  # of these
+    n_empty: int  # annotated frames without an object
+    problems: list[Problem]  # the frames concerned are not in ``frames``
+    files: list[Path]  # the annotation and pose files read
 
 
 def check_root(root: Path, scenes: tuple[int, ...]) -> None:
