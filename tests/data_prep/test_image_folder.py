@@ -100,6 +100,8 @@ def test_validation_is_its_folder_or_taken_from_the_training_images_of_each_clas
     assert info.sizes == {"train": 12, "val": 6, "test": 6}
     assert np.bincount(read_labels(target.store, "val")).tolist() == [2, 2, 2]
     assert all(image.startswith("train/") for image in images_of(target, "val"))
+    with pytest.raises(InputError, match=r"split 'val' is empty: val_share 0\.05"):
+        build_image_folder(split_folder, settings(val_share=0.05), target, workers=1)
     write_classes(split_folder / "val", 1, seed=2000)
     info = build_image_folder(split_folder, settings(val_share=0.5), target, workers=1)
     assert info.sizes == {"train": 18, "val": 3, "test": 6}
@@ -158,7 +160,8 @@ def test_what_is_left_out_is_noted_and_printed(split_folder, target, capsys):
         (split_folder / "train" / name).touch()
     (split_folder / "licences").mkdir()
     write(split_folder / "train" / "stray.png")
-    build_image_folder(split_folder, settings(), target, workers=1)
+    (split_folder / "test" / "fig" / "img_0.png").write_bytes(b"no image")
+    build_image_folder(split_folder, settings(max_bad_share=0.1), target, workers=1)
     assert facts(target)["notes"] == [
         "folders beside the splits were left alone: licences",
         "files in train itself, in no class, were left alone: 1",
@@ -166,13 +169,8 @@ def test_what_is_left_out_is_noted_and_printed(split_folder, target, capsys):
         "left out, since no image has their suffix: 1 without suffix of class 'fig', as train/fig/README",
     ]
     printed = capsys.readouterr().err
+    assert "note: photos: left out: 1 × image unreadable: test/fig/img_0.png\n" in printed
     assert all(f"note: photos: {note}\n" in printed for note in facts(target)["notes"])
-
-
-def test_unreadable_images_that_are_left_out_are_named_on_the_terminal(split_folder, target, capsys):
-    (split_folder / "test" / "fig" / "img_0.png").write_bytes(b"no image")
-    build_image_folder(split_folder, settings(max_bad_share=0.1), target, workers=1)
-    assert "note: photos: left out: 1 × image unreadable: test/fig/img_0.png\n" in capsys.readouterr().err
 
 
 def test_jpegs_as_browsers_save_them_are_images_and_thumbnails_of_systems_are_not(split_folder, target):
@@ -183,12 +181,6 @@ def test_jpegs_as_browsers_save_them_are_images_and_thumbnails_of_systems_are_no
     info = build_image_folder(split_folder, settings(), target, workers=1)
     assert info.classes == ["Pear", "apple", "fig"] and info.sizes == {"train": 19, "test": 6}
     assert "train/fig/saved.jfif" in images_of(target, "train")
-
-
-def test_a_class_of_other_files_alone_says_which(split_folder, target):
-    write(split_folder / "train" / "quince" / "a.gif")
-    with pytest.raises(InputError, match=r"class 'quince' \(0; left out: 1 \.gif\); .* Images end in \.bmp"):
-        build_image_folder(split_folder, settings(), target, workers=1)
 
 
 def test_a_name_with_accents_is_one_class_however_it_is_written(split_folder, target):
@@ -215,6 +207,14 @@ def _rename(old, new):
         (_rename("train", "more"), "holds test, which look like splits"),
         (_rename("train/fig", "train/figs"), "split 'test' has images of class 'fig' and train has none"),
         (lambda root: (root / "train/quince").mkdir(), r"too few images of class 'quince' \(0\)"),
+        (
+            lambda root: write(root / "train/quince/a.gif"),
+            r"class 'quince' \(0; left out: 1 \.gif\); .* Images end in \.bmp",
+        ),
+        (
+            lambda root: open(bytes(root / "train/fig") + b"/\xff.png", "wb").close(),
+            "is not UTF-8; rename it",
+        ),
     ],
 )
 def test_a_folder_laid_out_otherwise_is_named(split_folder, target, spoil, message):
@@ -252,18 +252,6 @@ def test_a_folder_that_cannot_be_listed_is_named(plain_folder, target, monkeypat
     monkeypatch.setattr("data_prep.common.image_tree.os.scandir", denied)
     with pytest.raises(InputError, match=r"fig: cannot be read \(Permission denied\)"):
         build_image_folder(plain_folder, settings(), target, workers=1)
-
-
-def test_a_name_that_is_not_utf8_is_named(plain_folder, target):
-    with open(bytes(plain_folder / "fig") + b"/\xff.png", "wb"):
-        pass
-    with pytest.raises(InputError, match=r"is not UTF-8; rename it"):
-        build_image_folder(plain_folder, settings(), target, workers=1)
-
-
-def test_a_validation_share_of_less_than_an_image_is_named(split_folder, target):
-    with pytest.raises(InputError, match=r"split 'val' is empty: val_share 0\.05"):
-        build_image_folder(split_folder, settings(val_share=0.05), target, workers=1)
 
 
 def test_images_that_do_not_fit_into_memory_are_refused_before_they_are_read(

@@ -3,7 +3,6 @@ import json
 import os
 from pathlib import Path
 
-import h5py
 import numpy as np
 import pytest
 import toy_imagenet
@@ -42,11 +41,6 @@ def build(tmp_path):
 
     run.store = tmp_path / "out" / "imagenet.h5"
     return run
-
-
-def content(store):
-    with h5py.File(store) as file:
-        return {f"{s}/{d}": file[s][d][:].tobytes() for s in file for d in file[s]}
 
 
 def report(store):
@@ -121,7 +115,6 @@ def test_every_layout_makes_the_same_store(tmp_path, build, layout):
     from_archives = build(tmp_path / "imagenet", "imagenet", workers=2)
     layout(tmp_path / "other" / "imagenet")
     other = build(tmp_path / "other" / "imagenet", "other")
-    assert content(build.store.with_stem("other")) == content(build.store)
     assert other.checksum == from_archives.checksum
     assert other.sources == from_archives.sources
     assert other.classes == ["tench", "crane (n02012849)", "crane (n03126707)", "gyromitra"]
