@@ -49,15 +49,13 @@ def annotate(
     rng: np.random.Generator,
     fractional: bool,
 ) -> tuple[AnnotatedBox, ...]:
-    """Annotate one frame.
+    """Annotate one frame, as inaccurately as ``rng`` says.
 
     Args:
         names: of the objects to annotate.
         silhouettes: theirs.
         seen: index of the object each pixel shows, int (H, W); others than 0 … len(names) - 1 are ignored.
         pose: kitchen to camera, in metres.
-        calibration: the camera's.
-        rng: source of the annotator's inaccuracy.
         fractional: whether the annotator's tool keeps fractions of pixels.
     """
     height, width = seen.shape

@@ -18,12 +18,11 @@ BLIND_SHARE = 0.004
 
 
 def sense(depth: np.ndarray, facing: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Simulate the sensor.
+    """Simulate the sensor, with noise from ``rng``.
 
     Args:
         depth: exact depth along the optical axis in metres (H, W), inf where there is nothing.
         facing: cosine between ray and surface normal (H, W), in 0..1.
-        rng: source of the noise.
 
     Returns:
         Millimetres, uint16 (H, W); 0 where there is no reading.

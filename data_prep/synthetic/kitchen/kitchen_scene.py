@@ -45,8 +45,7 @@ class Posture(NamedTuple):
     turn: float
 
 
-@dataclass(frozen=True)
-class Thing:
+class Thing(NamedTuple):
     """A package where it stands: ``name`` is an instance's, or of another brand."""
 
     name: str
@@ -127,8 +126,10 @@ def _arranged(models: Sequence[tuple[str, Mesh]], rng: np.random.Generator) -> t
     for i in order:
         name, model = models[i]
         radius = float(np.abs(model.corners[..., :2]).max(axis=(0, 1)) @ (0.75, 0.25))
+        back = min(heights[i] / 0.25, 1.0) * 0.6  # the taller, the nearer to the wall
+        nearest = PLACED_Y[0] + back * (PLACED_Y[1] - PLACED_Y[0])
         crowding = 1.0
-        while (place := _free_place(radius, heights[i], placed, PLACED_X * crowding, rng)) is None:
+        while (place := _free_place(radius, nearest, placed, PLACED_X * crowding, rng)) is None:
             crowding *= 1.2
         placed.append((place, radius))
         things[i] = Thing(name, model.moved((*place, 0.0)))
@@ -137,14 +138,12 @@ def _arranged(models: Sequence[tuple[str, Mesh]], rng: np.random.Generator) -> t
 
 def _free_place(
     radius: float,
-    height: float,
+    nearest: float,
     placed: list[tuple[np.ndarray, float]],
     reach: float,
     rng: np.random.Generator,
 ) -> np.ndarray | None:
     """The least crowded, seen from the room, of some free places in ``reach``; None where none is free."""
-    back = min(height / 0.25, 1.0) * 0.6  # the taller, the nearer to the wall
-    nearest = PLACED_Y[0] + back * (PLACED_Y[1] - PLACED_Y[0])
     choices = []
     for _ in range(PLACEMENT_TRIES):
         place = np.array([rng.uniform(-reach, reach), rng.uniform(nearest, PLACED_Y[1])])
@@ -159,17 +158,13 @@ def _free_place(
 def _room(rng: np.random.Generator) -> Mesh:
     """Counter, cupboards below it, wall and floor, each of a material of its own."""
     x, right = -HALF_LENGTH, (2 * HALF_LENGTH, 0, 0)
+    counter, front = _material(rng, tiled=False), _material(rng, tiled=False)
+    wall, floor = _material(rng, tiled=rng.random() < 0.6), _material(rng, tiled=True)
     return merged(
-        quad((x, WALL_Y, 0), right, (0, FRONT_Y - WALL_Y, 0), _material(rng, tiled=False), TILE_M),
-        quad((x, FRONT_Y, 0), right, (0, 0, FLOOR_Z), _material(rng, tiled=False), TILE_M),
-        quad(
-            (x, WALL_Y, CEILING_Z),
-            right,
-            (0, 0, -CEILING_Z),
-            _material(rng, tiled=rng.random() < 0.6),
-            TILE_M,
-        ),
-        quad((x, 1.0, FLOOR_Z), right, (0, -4.0, 0), _material(rng, tiled=True), TILE_M),
+        quad((x, WALL_Y, 0), right, (0, FRONT_Y - WALL_Y, 0), counter, TILE_M),
+        quad((x, FRONT_Y, 0), right, (0, 0, FLOOR_Z), front, TILE_M),
+        quad((x, WALL_Y, CEILING_Z), right, (0, 0, -CEILING_Z), wall, TILE_M),
+        quad((x, 1.0, FLOOR_Z), right, (0, -4.0, 0), floor, TILE_M),
     )
 
 
@@ -177,9 +172,8 @@ def _material(rng: np.random.Generator, tiled: bool) -> np.ndarray:
     """Stone, wood or paint, uint8 (TILE_TEXELS, TILE_TEXELS, 3): a colour, a grain, joints between tiles."""
     base = 255 * np.array(colorsys.hsv_to_rgb(rng.random(), rng.uniform(0.05, 0.4), rng.uniform(0.45, 0.9)))
     image = np.broadcast_to(base, (TILE_TEXELS, TILE_TEXELS, 3)).copy()
-    for cells in rng.choice(
-        [3, 6, 12, 24, 48, 96], (2, 2)
-    ):  # of both sides: equal for stone, unequal for wood
+    # cells of both sides: equal for stone, unequal for wood
+    for cells in rng.choice([3, 6, 12, 24, 48, 96], (2, 2)):
         grid = np.pad(rng.standard_normal(cells).astype(np.float32), ((0, 1), (0, 1)), mode="wrap")
         grain = Image.fromarray(grid).resize((TILE_TEXELS, TILE_TEXELS), Image.Resampling.BICUBIC)
         image += rng.uniform(5, 20) * np.asarray(grain)[..., None]

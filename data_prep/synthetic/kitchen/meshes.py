@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-IDENTITY = np.eye(3)
 SEGMENTS = 36
 """Flat pieces of a full turn."""
 
@@ -26,9 +25,10 @@ class Mesh:
     image_ids: np.ndarray
     images: tuple[np.ndarray, ...]
 
-    def moved(self, translation: Sequence[float], rotation: np.ndarray = IDENTITY) -> "Mesh":
-        """Return the mesh rotated about the origin by a 3×3 matrix, then translated."""
-        return replace(self, corners=self.corners @ rotation.T + np.asarray(translation, float))
+    def moved(self, translation: Sequence[float], rotation: np.ndarray | None = None) -> "Mesh":
+        """The mesh rotated about the origin by a 3×3 matrix, then translated."""
+        corners = self.corners if rotation is None else self.corners @ rotation.T
+        return replace(self, corners=corners + np.asarray(translation, float))
 
     def cross_products(self) -> np.ndarray:
         """Outward normal of each triangle, as long as twice its area in square metres (T, 3)."""
@@ -63,11 +63,7 @@ def surface_points(mesh: Mesh, n: int, rng: np.random.Generator) -> tuple[np.nda
 
 
 def quad(
-    corner: Sequence[float],
-    right: Sequence[float],
-    down: Sequence[float],
-    image: np.ndarray,
-    tile: float | None = None,
+    corner: Sequence[float], right: Sequence[float], down: Sequence[float], image: np.ndarray, tile: float = 0
 ) -> Mesh:
     """Rectangle from its upper left ``corner`` and two edges, seen from the side where they look so.
 
@@ -114,11 +110,7 @@ def revolution(profile: Sequence[tuple[float, float]], image: np.ndarray, flatte
     index = np.arange(points[..., 0].size).reshape(points.shape[:2])
     a, b, c, d = (q.ravel() for q in (index[:-1, :-1], index[:-1, 1:], index[1:, 1:], index[1:, :-1]))
     triangles = np.concatenate([np.stack([a, b, c], 1), np.stack([a, c, d], 1)])
-    mesh = Mesh(
-        points.reshape(-1, 3)[triangles],
-        uvs.reshape(-1, 2)[triangles],
-        np.zeros(len(triangles), int),
-        (image,),
-    )
+    corners, uvs = points.reshape(-1, 3)[triangles], uvs.reshape(-1, 2)[triangles]
+    mesh = Mesh(corners, uvs, np.zeros(len(triangles), int), (image,))
     solid = np.linalg.norm(mesh.cross_products(), axis=1) > 1e-12  # none at a pole
-    return Mesh(mesh.corners[solid], mesh.uvs[solid], mesh.image_ids[solid], mesh.images)
+    return Mesh(corners[solid], uvs[solid], mesh.image_ids[solid], mesh.images)

@@ -21,21 +21,15 @@ TEXELS_PER_M = 500
 
 SUPERSAMPLING = 4
 
-RED, DARK_RED, YELLOW, GREEN, BLUE = (
-    (200, 22, 30),
-    (120, 18, 22),
-    (250, 205, 50),
-    (70, 140, 62),
-    (25, 60, 150),
-)
-BROWN, ORANGE, CREAM, COLA, WHITE = (
+RED, DARK_RED, TOMATO, ORANGE = (200, 22, 30), (120, 18, 22), (236, 90, 50), (240, 140, 30)
+YELLOW, GREEN, BLUE, CREAM = (250, 205, 50), (70, 140, 62), (25, 60, 150), (243, 230, 196)
+BROWN, COLA, OAT, SILVER, WHITE = (
     (110, 62, 30),
-    (240, 140, 30),
-    (243, 230, 196),
     (50, 22, 16),
+    (206, 150, 84),
+    (196, 200, 208),
     (245, 245, 240),
 )
-OAT, SILVER, TOMATO = (206, 150, 84), (196, 200, 208), (236, 90, 50)
 
 # Shapes other than a carton's: radius and height along a profile, as shares of half the width and the height.
 CAN: Profile = ((0, 0), (0.92, 0), (1, 0.03), (1, 0.97), (0.92, 1), (0, 1))
@@ -109,9 +103,8 @@ def other_brand(rng: np.random.Generator) -> Package:
     width, height = rng.uniform(0.05, 0.12), rng.uniform(0.08, 0.24)
     pattern = str(rng.choice(["plain", "dots", "stripes", "rows", "checks"]))
     brand = str(rng.choice(["TEA", "Soup", "MILK", "jam", "SALT"]))
-    return Package(
-        shape, (width, width * rng.uniform(0.6, 1), height), ground, pattern, ink, band, brand, 0.06
-    )
+    size = width, width * rng.uniform(0.6, 1), height
+    return Package(shape, size, ground, pattern, ink, band, brand, 0.06)
 
 
 @cache
@@ -137,21 +130,19 @@ def _label(package: Package, width: float, height: float, n_brands: int) -> np.n
     for row in range(rows):
         for column in range(columns):
             x, y = column * dx, row * dy
-            odd = (row + column) % 2
             match package.pattern:
                 case "dots":
                     x += dx * 0.5 * (row % 2)
                     draw.ellipse((x + 0.1 * dx, y + 0.1 * dy, x + 0.8 * dx, y + 0.8 * dy), package.ink)
-                case "checks" if odd:
+                case "checks" if (row + column) % 2:
                     draw.rectangle((x, y, x + dx, y + dy), package.ink)
                 case "stripes" if column % 2:
                     draw.rectangle((x, y, x + dx, y + dy), package.ink)
                 case "rows":
                     draw.rectangle((x, y, x + dx, y + 0.5 * dy), package.ink)
                 case "diagonals":
-                    draw.polygon(
-                        [(x, y + dy), (x + 0.5 * dx, y + dy), (x + dx, y), (x + 0.5 * dx, y)], package.ink
-                    )
+                    corners = (x, y + dy), (x + 0.5 * dx, y + dy), (x + dx, y), (x + 0.5 * dx, y)
+                    draw.polygon(corners, package.ink)
     for i in range(n_brands):  # of a wrap: half in front, which is its middle, and half behind, at its ends
         middle = w / 2 + i * w / 2
         reach = w * (0.42 if n_brands == 1 else 0.18)

@@ -1,10 +1,7 @@
 """Render the demo's kitchens, in the layout of the published multi-view RGB-D kitchen dataset.
 
-    python -m data_prep generate --preset demo --source gmu_kitchens --out KITCHENS [--workers 2]
-
 Nine counters with 10 of the 11 products and unlabelled packages, each seen along a densely sampled camera
-path. The same settings give the same bytes on one machine, for any number of workers: all random numbers
-come from generators seeded by (seed, scene) and (seed, scene, frame).
+path. All random numbers come from generators seeded by (seed, scene) and (seed, scene, frame).
 """
 
 from functools import partial
