@@ -1,8 +1,13 @@
 """Trainings in processes of their own, and what they leave in a run's folder."""
 
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
 import torch
+from torch.optim import SGD
 
 from cld.config import format_overrides
 from cld.training.checkpoint import load_checkpoint
@@ -48,3 +53,31 @@ def assert_same_run(run: Path, expected: Path) -> None:
     assert ours["step"] == theirs["step"]
     assert untimed(run) == untimed(expected)
     assert {path.name for path in run.iterdir()} == FILES
+
+
+class Crash(BaseException):
+    """As if the process was killed: nothing is saved on the way out."""
+
+
+@contextmanager
+def interrupted(after: int, number: int | None = None) -> Iterator[None]:
+    """The block trains until the ``after``-th step of SGD has been taken.
+
+    Then this process sends itself the signal ``number``, and is to end with status 128 + the number; where it
+    is None, it crashes within that step.
+    """
+    n_steps, original = 0, SGD.step
+
+    def step(*args: object, **options: object) -> None:
+        nonlocal n_steps
+        n_steps += 1
+        if n_steps == after and number is None:
+            raise Crash
+        original(*args, **options)
+        if n_steps == after:
+            os.kill(os.getpid(), number)
+
+    with pytest.MonkeyPatch.context() as patch, pytest.raises((Crash, SystemExit)) as ended:
+        patch.setattr(SGD, "step", step)
+        yield
+    assert ended.type is Crash if number is None else ended.value.code == 128 + number

@@ -1,7 +1,5 @@
 """Fine-tuning a detector: what it is made of, that it learns, that it can be stopped, what it refuses."""
 
-import json
-import signal
 from functools import partial
 
 import numpy as np
@@ -18,7 +16,6 @@ from cld.evaluation.detection.average_precision import Detections
 from cld.evaluation.detection.data import AnnotatedImages, flipped
 from cld.evaluation.detection.model import build_detector
 from cld.evaluation.detection.scoring import count, detect, score_detection
-from cld.evaluation.protocol_names import partial_path
 from cld.methods.encoder import build_encoder
 from cld.models.backbones import build_backbone
 from cld.runtime import distributed
@@ -160,34 +157,6 @@ def test_what_is_detected_depends_neither_on_neighbours_nor_on_processes(store, 
     assert set(ours.label) <= {0, 1, 2} and len(ours.score)
     sizes = np.array([images.pixels(row).shape[1::-1] for row in range(len(images))])
     assert (ours.box >= 0).all() and (ours.box.reshape(-1, 2, 2) <= sizes[ours.image][:, None] + 1e-3).all()
-
-
-def test_stopped_and_crashed_ends_with_the_same_bits(store, checkpoint, tmp_path, interrupted):
-    scores = [tmp_path / name / "detection.json" for name in ("undisturbed", "disturbed")]
-
-    def work(score):
-        result = score_detection(store, tiny_settings(), checkpoint, "cpu", score=score)
-        score.write_text(json.dumps(result))
-
-    work(scores[0])
-    kept, done = partial_path(scores[1]), 0
-    # a crash loses its second iteration
-    for after, number in ((2, None), (1, signal.SIGTERM), (2, signal.SIGUSR1), (1, signal.SIGURG)):
-        interrupted(lambda: work(scores[1]), after, number)
-        done += after if number else after - 1
-        assert load_checkpoint(kept)["iteration"] == done
-        assert not scores[1].exists()
-    (kept.parent / ".detection.partial.killed.tmp.pt").touch()  # as of a process killed while it wrote
-    work(scores[1])
-    theirs, ours = (load_checkpoint(partial_path(score)) for score in scores)
-    assert ours["iteration"] == theirs["iteration"] == 6
-    assert all(torch.equal(ours["detector"][name], values) for name, values in theirs["detector"].items())
-    for weights, state in theirs["optimiser"]["state"].items():
-        assert torch.equal(state["momentum_buffer"], ours["optimiser"]["state"][weights]["momentum_buffer"])
-    assert scores[0].read_bytes() == scores[1].read_bytes()
-    files = ("detection.json", "detection.png", "detection.partial.pt")
-    assert {path.name for path in kept.parent.iterdir()} == set(files)
-    assert (kept.parent / files[1]).read_bytes() == scores[0].with_suffix(".png").read_bytes()
 
 
 def all_difficult():

@@ -13,6 +13,7 @@ from detection_stores import pictures, write_pictures
 from processes import ENVIRONMENT, torchrun
 from test_detection import tiny_settings
 from test_semisup import SETTINGS
+from trainings import interrupted
 
 from cld.evaluation import evaluate_command as evaluation
 from cld.evaluation.protocol_names import partial_path
@@ -131,15 +132,14 @@ def trial(subject, checkpoint, out):
     return ["trial", *files, "--lr", LR, "--head-multiplier", MULTIPLIER]
 
 
-def test_a_trial_stopped_in_one_process_resumes_in_two_as_one_does(
-    photographed, checkpoint, tmp_path, interrupted
-):
+def test_a_trial_stopped_in_one_process_resumes_in_two_as_one_does(photographed, checkpoint, tmp_path):
     outs = [tmp_path / "1.json", tmp_path / "2.json"]
 
     def alone(out):
         return run_trial(checkpoint, *photographed, NINES, LR, MULTIPLIER, out, "cpu")
 
-    interrupted(lambda: alone(outs[1]), 5, signal.SIGURG)
+    with interrupted(5, signal.SIGURG):
+        alone(outs[1])
     report = alone(outs[0])
     done = finished_in_two(tmp_path, semisup, NINES, trial(photographed, checkpoint, outs[1]))
     assert done.stderr.count(f"resumed from step 5 of {partial_path(outs[1])}") == 1

@@ -5,7 +5,7 @@ from contextlib import nullcontext
 import pytest
 import torch
 from torch import nn
-from torch.optim import SGD
+from trainings import interrupted
 
 from cld.config import load_run
 from cld.methods import METHODS, build_method
@@ -54,21 +54,6 @@ def cpu(monkeypatch):
     return set_native
 
 
-def kill_after(steps, config, store, run):
-    """Leave a run as a process does that is killed after some steps."""
-    count, step = [], SGD.step
-
-    def failing(*args, **options):
-        count.append(None)
-        if len(count) > steps:
-            raise KeyboardInterrupt
-        return step(*args, **options)
-
-    with pytest.MonkeyPatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(SGD, "step", failing)
-        loop.train(config, store, run, "cpu")
-
-
 def test_what_it_was_is_recorded_and_the_identity_has_what_was_asked(
     tiny_run, tiny_store, tmp_path, cpu, capsys
 ):
@@ -88,14 +73,16 @@ def test_a_run_keeps_its_precision_or_is_refused(tiny_run, tiny_store, tmp_path,
     config = tiny_run("npid", {"precision": "auto"})
     cpu("fp32")
     whole = load_checkpoint(loop.train(config, tiny_store, tmp_path / "whole", "cpu"))
-    kill_after(5, config, tiny_store, tmp_path / "begun_in_fp32")
+    with interrupted(6):
+        loop.train(config, tiny_store, tmp_path / "begun_in_fp32", "cpu")
     cpu("bf16")
     capsys.readouterr()
     resumed = load_checkpoint(loop.train(config, tiny_store, tmp_path / "begun_in_fp32", "cpu"))
     assert capsys.readouterr().err.splitlines()[0].endswith("in fp32")
     assert all(torch.equal(value, whole["method"][name]) for name, value in resumed["method"].items())
 
-    kill_after(5, config, tiny_store, tmp_path / "begun_in_bf16")
+    with interrupted(6):
+        loop.train(config, tiny_store, tmp_path / "begun_in_bf16", "cpu")
     cpu("fp32")
     with pytest.raises(
         InputError, match=r"partial\.pt: this run began in bf16 .*start afresh in fp32"

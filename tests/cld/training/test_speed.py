@@ -5,8 +5,7 @@ import shutil
 
 import pytest
 import torch
-from torch.optim import SGD
-from trainings import same_weights
+from trainings import interrupted, same_weights
 
 from cld.methods import build_method
 from cld.runtime.errors import InputError
@@ -64,20 +63,11 @@ def test_compiling_without_a_compiler_is_refused_before_training(tiny_run, monke
         )
 
 
-def test_fp16_resumes_with_its_scale(tiny_run, tiny_store, tmp_path, monkeypatch):
+def test_fp16_resumes_with_its_scale(tiny_run, tiny_store, tmp_path):
     config = tiny_run("npid", {"precision": "fp16"})
     whole = train(config, tiny_store, tmp_path / "whole", "cpu")
     assert load_checkpoint(whole)["scaler"]["scale"] > 1
-    count, step = [], SGD.step
-
-    def failing(*args, **options):
-        count.append(None)
-        if len(count) == 5:
-            raise KeyboardInterrupt
-        return step(*args, **options)
-
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(SGD, "step", failing)
+    with interrupted(5):
         train(config, tiny_store, tmp_path / "killed", "cpu")
     assert same_weights(train(config, tiny_store, tmp_path / "killed", "cpu"), whole)
 

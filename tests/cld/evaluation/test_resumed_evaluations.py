@@ -1,4 +1,4 @@
-"""Trials and linear classifiers that stop or crash and are started again: the bits of one that did not."""
+"""Evaluations that train, stopped or crashed and started again: the bits of one that was not."""
 
 import json
 import signal
@@ -6,9 +6,13 @@ import signal
 import pytest
 import torch
 from classifier_stores import write_checkpoint, write_colours
+from detection_stores import pictures, write_pictures
+from test_detection import tiny_settings
 from test_linear import PUBLISHED
 from test_semisup import SETTINGS
+from trainings import interrupted
 
+from cld.evaluation.detection.scoring import score_detection
 from cld.evaluation.linear import score_linear_published
 from cld.evaluation.protocol_names import partial_path
 from cld.evaluation.semisup.subset import draw_subset
@@ -22,27 +26,44 @@ pytestmark = pytest.mark.faults
 
 @pytest.fixture(scope="module")
 def subject(tmp_path_factory, tiny_run):
-    """A store, a subset, and a checkpoint whose run is saved at every step."""
+    """A folder with stores, a subset, and a checkpoint whose run is saved at every step."""
     folder = tmp_path_factory.mktemp("subject")
     store = write_colours(folder / "s.h5", (30, 25, 20), (2, 2, 2))
     write_json(folder / "subset.json", draw_subset(store, 0.3, 0.3, seed=0))
-    always = write_checkpoint(folder / "always.pt", tiny_run(overrides={"checkpoint_every_s": 0}))
-    return store, folder / "subset.json", always
+    splits = {"train": pictures(40, seed=0), "test": pictures(9, seed=1)}
+    write_pictures(folder / "pictures.h5", splits)
+    always = tiny_run(overrides={"checkpoint_every_s": 0, "backbone.width": 8, "workers": 0})
+    write_checkpoint(folder / "always.pt", always)
+    return folder
 
 
 def trial(subject, out, lr=0.1):
-    store, subset, checkpoint = subject
-    run_trial(checkpoint, store, subset, SETTINGS, lr, 10, out, "cpu")
+    files = (subject / "always.pt", subject / "s.h5", subject / "subset.json")
+    run_trial(*files, SETTINGS, lr, 10, out, "cpu")
 
 
 def linear_published(subject, out, **changes):
-    store, _, checkpoint = subject
     settings = {**PUBLISHED, "epochs": 5, "milestones": [3, 4], **changes}
-    out.write_text(json.dumps(score_linear_published(store, settings, checkpoint, "cpu", score=out)))
+    score = score_linear_published(subject / "s.h5", settings, subject / "always.pt", "cpu", score=out)
+    write_json(out, score)
 
 
-@pytest.mark.parametrize("work", [trial, linear_published])
-def test_stopped_and_crashed_ends_with_the_same_bits(work, subject, tmp_path, interrupted):
+def detection(subject, out):
+    settings = tiny_settings(16)
+    score = score_detection(subject / "pictures.h5", settings, subject / "always.pt", "cpu", score=out)
+    write_json(out, score)
+
+
+#: By work, what is left in the folder (the commands remove the state), and what has the trained weights.
+LEFT = {
+    trial: {"out.json", "out.pt"},
+    linear_published: {"out.json", "out.partial.pt"},
+    detection: {"out.json", "out.partial.pt", "out.png"},
+}
+
+
+@pytest.mark.parametrize("work", LEFT)
+def test_stopped_and_crashed_ends_with_the_same_bits(work, subject, tmp_path):
     outs = [tmp_path / name / "out.json" for name in ("undisturbed", "disturbed")]
     for out in outs:
         out.parent.mkdir()
@@ -50,19 +71,20 @@ def test_stopped_and_crashed_ends_with_the_same_bits(work, subject, tmp_path, in
     partial, done = partial_path(outs[1]), 0
     # a crash loses its second step; the last stop is within a later epoch
     for after, number in ((2, None), (3, signal.SIGTERM), (5, signal.SIGUSR1), (4, signal.SIGURG)):
-        interrupted(lambda: work(subject, outs[1]), after, number)
+        with interrupted(after, number):
+            work(subject, outs[1])
         done += after if number else after - 1
-        assert load_checkpoint(partial)["step"] == done
+        assert load_checkpoint(partial)["iteration" if work is detection else "step"] == done
         assert not outs[1].exists()
     (partial.parent / ".out.partial.killed.tmp.pt").touch()  # as of a process killed while it wrote
     work(subject, outs[1])
-    assert outs[0].read_bytes() == outs[1].read_bytes()
-    if work is trial:
-        networks = [load_checkpoint(weights_path(out))["network"] for out in outs]
-        assert {path.name for path in partial.parent.iterdir()} == {"out.json", "out.pt"}
-    else:  # the command removes it
-        networks = [load_checkpoint(partial_path(out))["trained"] for out in outs]
-    assert all(torch.equal(values, networks[1][name]) for name, values in networks[0].items())
+    assert {path.name for path in partial.parent.iterdir()} == LEFT[work]
+    for name in LEFT[work] - {"out.pt", "out.partial.pt"}:
+        assert outs[0].with_name(name).read_bytes() == outs[1].with_name(name).read_bytes()
+    kept = weights_path if work is trial else partial_path
+    ours, theirs = (load_checkpoint(kept(out)) for out in outs)
+    for part in {"network", "trained", "detector", "optimiser"} & theirs.keys():
+        torch.testing.assert_close(ours[part], theirs[part], rtol=0, atol=0)
 
 
 def test_a_trial_that_has_diverged_before_it_was_killed_stays_so(subject, tmp_path, monkeypatch):
@@ -79,9 +101,10 @@ def test_a_trial_that_has_diverged_before_it_was_killed_stays_so(subject, tmp_pa
     assert json.loads(out.read_text())["diverged"]
 
 
-def test_the_state_of_another_trial_is_refused(subject, tmp_path, interrupted):
+def test_the_state_of_another_trial_is_refused(subject, tmp_path):
     out = tmp_path / "out.json"
-    interrupted(lambda: trial(subject, out), 2, signal.SIGTERM)
+    with interrupted(2, signal.SIGTERM):
+        trial(subject, out)
     with pytest.raises(
         InputError, match=r"out\.partial\.pt: belongs to another training \(lr 0\.1 there, 0\.2"
     ):
