@@ -85,6 +85,11 @@ def test_layers_apply_in_order():
         ),
         ("optimiser.cosine_at", "epoch", "it is step, epoch_start or epoch_end"),
         ("augment.erasing_p", 1.5, "it is a probability, between 0 and 1"),
+        ("train_on", ["trian"], "train_on.0: 'trian' is not one of"),
+        ("cld.weight", float("nan"), "cld.weight: nan is not of type 'number'; it is lambda"),
+        ("cld.weight", float("inf"), "cld.weight: inf is not of type 'number'; it is lambda"),
+        ("queue.size", 2000.5, "queue.size: 2000.5 is not of type 'integer'"),
+        ("queue.size", 2000.0, "queue.size: 2000.0 is not of type 'integer'"),
         ("optimiser.parts", 3, "optimiser.batch_size 128 cannot be cut into 3 equal parts"),
         ("optimiser.parts", 128, "optimiser.batch_size 128 cannot be cut into 128 equal parts of two images"),
         ("optimiser.parts", 64, "exceeds optimiser.batch_size 128, of which a part has 2"),
@@ -124,14 +129,10 @@ def test_numbers_on_the_command_line_are_numbers(number):
         assert value == float(written)
 
 
-def test_whole_numbers_may_have_exponents_and_fractions_are_refused_by_name():
+def test_whole_numbers_may_have_exponents():
     overrides = config.parse_overrides(["queue.size=2e3", "optimiser.batch_size=1e2", "optimiser.lr=2e-1"])
     assert overrides == {"queue.size": 2000, "optimiser.batch_size": 100, "optimiser.lr": 0.2}
     assert {*map(type, overrides.values())} == {int, float}
-    with pytest.raises(InputError, match=r"queue\.size: 2000\.5 is not of type 'integer'"):
-        config.load_run("demo", "cifar10", "moco", 0, {"queue.size": 2000.5})
-    with pytest.raises(InputError, match=r"queue\.size: 2000\.0 is not of type 'integer'"):
-        config.load_run("demo", "cifar10", "moco", 0, {"queue.size": 2000.0})
 
 
 def test_what_another_reader_gave_is_read_as_here():
@@ -169,11 +170,6 @@ def test_a_dataset_of_ones_own_may_say_what_its_own_comment_proposes(own_config)
     first, second = (config.load_run("demo", name, "moco") for name in ("folder", "photos"))
     assert first == {**second, "dataset": "folder"}
     assert first["queue"]["size"] == 256  # the demo's, of small folders
-
-
-def test_reading_a_file_twice_gives_independent_dictionaries():
-    config.read_yaml(config.CONFIG / "run.yaml")["cld"]["weight"] = "changed"
-    assert config.read_yaml(config.CONFIG / "run.yaml")["cld"]["weight"] != "changed"
 
 
 def test_runs_are_the_same_when_their_results_must_be():
@@ -266,18 +262,8 @@ def test_methods_with_keys_see_three_views_with_cld():
 @pytest.mark.parametrize(
     ("method", "views", "weight", "message"),
     [
-        (
-            "npid",
-            1,
-            1,
-            "npid with CLD takes 2, of which 0 for keys; set views=2 or more, or cld.weight=0",
-        ),
-        (
-            "moco",
-            2,
-            1,
-            "moco with CLD takes 3, of which 1 for keys; set views=3 or more, or cld.weight=0",
-        ),
+        ("npid", 1, 1, "npid with CLD takes 2, of which 0 for keys; set views=2 or more, or cld.weight=0"),
+        ("moco", 2, 1, "moco with CLD takes 3, of which 1 for keys; set views=3 or more, or cld.weight=0"),
         ("infomin", 1, 0, "views 1: infomin takes 2, of which 1 for keys; set views=2 or more"),
     ],
 )
@@ -300,67 +286,37 @@ def test_the_published_recipe_lies_over_the_supplements():
 
 
 #: What the authors' scripts set: scripts/cifar and scripts/imagenet of their repository.
-SCRIPTS = {
-    ("cifar10", "npid"): {
-        "optimiser.lr": 0.06,
-        "optimiser.weight_decay": 7e-4,
-        "cld.n_groups": 128,
-        "cld.weight": 1.0,
-    },
-    ("cifar10", "moco"): {
-        "optimiser.lr": 0.06,
-        "optimiser.weight_decay": 8e-4,
-        "head.kind": "norm_linear",
-        "cld.n_groups": 200,
-        "cld.weight": 0.8,
-        "augment.jitter": [0.4, 0.4, 0.4, 0.1],
-        "augment.jitter_p": 0.8,
-        "augment.blur_p": 0.5,
-        "augment.erasing_p": 1.0,
-    },
-    ("cifar100", "moco"): {
-        "optimiser.lr": 0.03,
-        "optimiser.batch_size": 128,
-        "optimiser.weight_decay": 7e-4,
-        "head.kind": "norm_linear",
-        "cld.n_groups": 100,
-        "cld.weight": 0.25,
-        "augment.jitter": [0.4, 0.4, 0.4, 0.4],
-        "augment.blur_p": 0.0,
-        "augment.erasing_p": 0.0,
-    },
-    ("imagenet", "moco_v2"): {
-        "optimiser.lr": 0.2,
-        "optimiser.batch_size": 512,
-        "optimiser.cosine_at": "epoch_start",
-        "optimiser.warmup_epochs": 0,
-        "head.kind": "norm_mlp",
-        "head.shared_hidden": True,
-        "cld.n_groups": 120,
-        "cld.temperature": 0.4,
-        "cld.weight": 0.25,
-        "temperature": 0.2,
-    },
-    ("imagenet", "infomin"): {
-        "optimiser.lr": 0.2,
-        "optimiser.batch_size": 512,
-        "optimiser.epochs": 100,
-        "optimiser.cosine_from": "start",
-        "optimiser.cosine_at": "epoch_end",
-        "head.kind": "norm_mlp",
-        "head.shared_hidden": True,
-        "cld.n_groups": 120,
-        "cld.temperature": 0.8,
-        "cld.weight": 0.25,
-        "temperature": 0.15,
-    },
-}
+SCRIPTS = config.parse_yaml("""
+cifar10 npid:
+  optimiser: {lr: 0.06, weight_decay: 7e-4}
+  cld: {n_groups: 128, weight: 1.0}
+cifar10 moco:
+  optimiser: {lr: 0.06, weight_decay: 8e-4}
+  head: {kind: norm_linear}
+  cld: {n_groups: 200, weight: 0.8}
+  augment: {jitter: [0.4, 0.4, 0.4, 0.1], jitter_p: 0.8, blur_p: 0.5, erasing_p: 1.0}
+cifar100 moco:
+  optimiser: {lr: 0.03, batch_size: 128, weight_decay: 7e-4}
+  head: {kind: norm_linear}
+  cld: {n_groups: 100, weight: 0.25}
+  augment: {jitter: [0.4, 0.4, 0.4, 0.4], blur_p: 0.0, erasing_p: 0.0}
+imagenet moco_v2:
+  temperature: 0.2
+  optimiser: {lr: 0.2, batch_size: 512, cosine_at: epoch_start, warmup_epochs: 0}
+  head: {kind: norm_mlp, shared_hidden: true}
+  cld: {n_groups: 120, temperature: 0.4, weight: 0.25}
+imagenet infomin:
+  temperature: 0.15
+  optimiser: {lr: 0.2, batch_size: 512, epochs: 100, cosine_from: start, cosine_at: epoch_end}
+  head: {kind: norm_mlp, shared_hidden: true}
+  cld: {n_groups: 120, temperature: 0.8, weight: 0.25}
+""")
 
 
-@pytest.mark.parametrize(("dataset", "method"), SCRIPTS)
-def test_the_published_recipe_is_the_authors_scripts(dataset, method):
-    scripts = SCRIPTS[dataset, method]
-    run = config.flat(config.load_run("paper", dataset, method, 0, {"recipe": "published"}))
+@pytest.mark.parametrize("which", SCRIPTS)
+def test_the_published_recipe_is_the_authors_scripts(which):
+    scripts = config.flat(SCRIPTS[which])
+    run = config.flat(config.load_run("paper", *which.split(), 0, {"recipe": "published"}))
     assert {key: run[key] for key in scripts} == scripts
 
 
@@ -423,25 +379,10 @@ def test_a_folder_without_configuration_is_one_line(tmp_path, monkeypatch):
         config.load_preset("demo")
 
 
-@pytest.mark.parametrize("value", [float("nan"), float("inf")])
-def test_what_is_no_number_is_within_no_range(value):
-    with pytest.raises(
-        InputError, match=r"here: cld\.weight: (nan|inf) is not of type 'number'; it is lambda"
-    ):
-        config.load_run("demo", "cifar10", "npid", overrides={"cld.weight": value}, where="here")
-    with pytest.raises(InputError, match=r"here: optimiser\.lr: "):
-        config.load_run("demo", "cifar10", "npid", overrides={"optimiser.lr": value}, where="here")
-
-
 @pytest.mark.parametrize("seed", [1.0, 10**20, -1])
 def test_a_seed_that_none_can_take_is_refused(seed):
     with pytest.raises(InputError, match=r"here: seed: "):
         config.load_run("demo", "cifar10", "npid", seed, where="here")
-
-
-def test_a_split_that_no_store_has_is_refused():
-    with pytest.raises(InputError, match=r"train_on\.0: 'trian' is not one of"):
-        config.load_run("demo", "cifar10", "npid", overrides={"train_on": ["trian"]})
 
 
 @pytest.mark.parametrize("key", ["gpu_model", "gres"])

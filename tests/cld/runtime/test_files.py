@@ -1,4 +1,4 @@
-"""Atomic writes, one-line errors and progress in a log file."""
+"""Atomic writes and one-line errors."""
 
 import errno
 import json
@@ -11,7 +11,6 @@ import pytest
 
 from cld.runtime.errors import InputError, run_command
 from cld.runtime.files import atomic_path, write_json, write_text
-from cld.runtime.progress import progress
 
 
 def test_a_failed_write_leaves_the_old_file_and_no_other(tmp_path):
@@ -60,18 +59,6 @@ def test_a_bug_keeps_its_traceback():
         run_command(lambda: 1 / 0)
 
 
-def test_progress_in_a_log_file_is_plain_lines(capsys, monkeypatch):
-    monkeypatch.setattr("cld.runtime.progress.INTERVAL_S", 0)
-    with progress("frames", 4, "frames", done=1) as bar:
-        bar.advance()
-        bar.advance(2, note="scene 3")
-    lines = capsys.readouterr().err.splitlines()
-    counts = [line.split(" (")[0] for line in lines]
-    assert counts == ["frames: 2/4 frames", "frames: 4/4 frames", "frames: 4/4 frames"]
-    assert lines[-1].endswith("scene 3")
-    assert "\r" not in "".join(lines)
-
-
 @pytest.mark.parametrize(
     ("code", "fix"), [(errno.ENOSPC, "free some space"), (errno.EACCES, "make its folder writable")]
 )
@@ -95,23 +82,20 @@ def test_other_errors_of_the_system_stay_what_they_are(tmp_path):
         raise RuntimeError("a bug")
 
 
-def test_a_name_that_is_too_long_is_one_line(tmp_path):
-    with pytest.raises(InputError, match=r"cannot be written \(File name too long\); shorten its name"):
-        write_text(tmp_path / f"{'a' * 250}.txt", "")
-
-
-def test_what_is_no_file_is_not_replaced(tmp_path):
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        (f"{'a' * 250}.txt", r"cannot be written \(File name too long\); shorten its name"),
+        ("pipe", "pipe: is there and is no file; move it, or name another file"),
+        ("file/a.txt", r"file/a\.txt: cannot be written .*move what lies in its place"),
+    ],
+)
+def test_a_place_where_no_file_can_be_is_one_line(tmp_path, name, message):
     os.mkfifo(tmp_path / "pipe")  # stands for a device, such as /dev/null
-    with pytest.raises(InputError, match="pipe: is there and is no file; move it, or name another file"):
-        write_text(tmp_path / "pipe", "")
-    assert (tmp_path / "pipe").is_fifo()
-    assert len(list(tmp_path.iterdir())) == 1
-
-
-def test_a_folder_that_cannot_be_made_is_named(tmp_path):
-    (tmp_path / "file").write_text("")
-    with pytest.raises(InputError, match=r"file/a\.txt: cannot be written .*move what lies in its place"):
-        write_text(tmp_path / "file" / "a.txt", "")
+    (tmp_path / "file").touch()
+    with pytest.raises(InputError, match=message):
+        write_text(tmp_path / name, "")
+    assert (tmp_path / "pipe").is_fifo() and len(list(tmp_path.iterdir())) == 2
 
 
 def test_what_an_error_quotes_does_not_break_its_line(capsys):

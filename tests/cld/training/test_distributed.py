@@ -50,7 +50,7 @@ def assert_same_run(ours: Path, theirs: Path) -> None:
 def test_collectives_synchronised_norm_and_shuffled_keys():
     done = two_processes(str(HERE / "two_processes.py"))
     assert done.returncode == 0, done.stderr
-    assert done.stdout.count(" passed in process ") == 10
+    assert done.stdout.count(" passed in process ") == 8
 
 
 @pytest.mark.parametrize("method", ["npid", "moco", "infomin", "byol"])

@@ -1,46 +1,22 @@
-"""Score files: what every protocol writes fits the closed schema, and what does not fit is not written."""
+"""The command: what every protocol writes fits the closed schema, and what does not fit is not written."""
 
-import copy
 import json
-import sys
 
 import pytest
-from classifier_stores import write_colours
 
 from cld.config import load_protocol, validate
-from cld.evaluation import evaluate_command as command
 from cld.evaluation.protocol_names import STORE_PROTOCOLS
 from cld.evaluation.protocols import PROTOCOLS
-from cld.runtime.errors import InputError, run_command
+from cld.runtime.errors import InputError
 
 #: Those whose own tests score them: they train for long, or take stores of their own.
 ELSEWHERE = {"detection", "linear_published"}
 
 
-@pytest.fixture(scope="module")
-def store(tmp_path_factory):
-    return write_colours(tmp_path_factory.mktemp("schema") / "s.h5", (24, 24, 24), (6, 6, 6))
-
-
-@pytest.fixture
-def evaluate(store, tiny_checkpoint, tmp_path, monkeypatch):
-    """Run the command in this process; gives the score it wrote."""
-
-    def run(protocol):
-        score = tmp_path / "score.json"
-        arguments = ["--preset", "demo", "--store", str(store), "--score", str(score), "--device", "cpu"]
-        if protocol not in STORE_PROTOCOLS:
-            arguments += ["--checkpoint", tiny_checkpoint]
-        monkeypatch.setattr(sys, "argv", ["cld.evaluation", protocol, *arguments])
-        run_command(command.main)
-        return json.loads(score.read_text())
-
-    return run
-
-
 @pytest.mark.parametrize("protocol", sorted(PROTOCOLS.keys() - ELSEWHERE))
-def test_every_protocol_writes_what_the_schema_says(evaluate, protocol):
-    score = evaluate(protocol)
+def test_every_protocol_writes_what_the_schema_says(evaluate, protocol, tiny_checkpoint):
+    subject = [] if protocol in STORE_PROTOCOLS else ["--checkpoint", tiny_checkpoint, "--device", "cpu"]
+    score = json.loads(evaluate(protocol, *subject).read_text())
     validate(score, "score", "here")
     assert score["protocol"] == protocol
     assert set(score["settings"]) == set(load_protocol("demo", protocol))
@@ -60,7 +36,7 @@ def test_every_protocol_writes_what_the_schema_says(evaluate, protocol):
     ],
 )
 def test_what_is_no_score_is_refused(evaluate, change, message):
-    score = copy.deepcopy(evaluate("knn"))
+    score = json.loads(evaluate("pixel_knn").read_text())
     change(score)
     with pytest.raises(InputError) as told:
         validate(score, "score", "x.json")
@@ -77,4 +53,21 @@ def test_a_score_that_does_not_fit_is_not_written(evaluate, tmp_path, monkeypatc
     with pytest.raises(SystemExit):
         evaluate("chance")
     assert "metrics.top1: nan is not of type 'number'; look into the run's log.csv" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["knn"], "error: knn: scores a run; name its checkpoint with --checkpoint"),
+        (["knn", "--checkpoint", "none.pt"], "error: none.pt: no such checkpoint"),
+        (["knn", "--checkpoint", "none.pt", "--device", "abacus"], "error: device 'abacus' cannot be used"),
+    ],
+)
+def test_bad_input_is_one_line(evaluate, tmp_path, capsys, arguments, message):
+    with pytest.raises(SystemExit) as ended:
+        evaluate(*arguments)
+    printed = capsys.readouterr().err
+    assert ended.value.code == 2
+    assert printed.startswith(message) and printed.count("\n") == 1
     assert not list(tmp_path.iterdir())
