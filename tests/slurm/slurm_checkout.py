@@ -14,6 +14,8 @@ import torch
 import yaml
 from checkouts import Checkout
 
+POLLING = Path(__file__).parent / "polling_snakemake.py"
+
 
 def fit(resources: dict) -> None:
     """Have jobs ask for what the tests' nodes have."""
@@ -46,7 +48,7 @@ class SlurmCheckout(Checkout):
         environment = os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
         with self.output.open("ab") as output:
             return subprocess.Popen(
-                [sys.executable, "-m", "snakemake", "--profile", "slurm", *arguments],
+                [sys.executable, POLLING, "--profile", "slurm", *arguments],
                 cwd=self.folder,
                 env=environment,
                 stdout=output,

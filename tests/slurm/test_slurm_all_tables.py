@@ -16,11 +16,12 @@ from slurm_cluster import NODES
 
 SUPPLEMENT = ("table_a1", "table_a2", "table_a3", "table_a4")
 KINDS = ("csv", "md", "tex", "html", "png")
+BASELINES = ("pixel_knn", "chance")
 TIMEOUT_S = 1800
 
-#: What the rows of each table set: here the same in all of them, so that they share their runs. A run is a
-#: job, and a job two starts of Snakemake. That each cell asks for its own run is tested without Slurm.
-ROWS = {
+#: What all runs of a table set here, so that they are one for each dataset and method. A run is two jobs, and
+#: a job two starts of Snakemake. That each cell asks for its own run is tested without Slurm.
+SETTINGS = {
     "table_a1": {"cld.n_groups": 8},
     "table_a2": {"cld.weight": 1.0, "cld.subspace": "separate", "cld.cross_augmentation": True},
     "table_a3": {"cld.weight": 0.25},
@@ -42,9 +43,11 @@ def override_sizes(checkout: SlurmCheckout) -> None:
         preset["run"]["bank"] = {"negatives": None}
         preset["run"]["queue"] = {"size": 32}
         preset["evaluation"]["linear_published"] = {"batch_size": 32, "epochs": 1, "milestones": []}
-    for name, same in ROWS.items():
+    for name, same in SETTINGS.items():
         with edited(checkout.folder / f"config/tables/{name}.yaml") as table:
-            table["presets"]["tiny"] = {"rows": {row["key"]: {"set": same} for row in table["rows"]}}
+            for entry in (*table["rows"], *table["columns"], *table["references"]):
+                if entry.get("protocol") not in BASELINES:
+                    entry["set"] = same
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +60,7 @@ def made(cluster, tmp_path_factory):
         f"results/tiny/cells/{table}/reference/{reference['key']}.json"
         for table in SUPPLEMENT
         for reference in spec_of(table)["references"]
-        if reference.get("protocol") in ("pixel_knn", "chance")
+        if reference.get("protocol") in BASELINES
     ]
     checkout.make(*baselines)  # what needs no run, stores among it, is made sooner without Slurm
     snakemake = checkout.start("all_tables")

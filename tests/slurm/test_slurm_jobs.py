@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from slurm_checkout import POLLING
 from slurm_cluster import wait_until
 
 ROOT = Path(__file__).parents[2]
@@ -66,7 +67,7 @@ def snakemake(cluster, tmp_path):
     environment = os.environ | {"PYTHONPATH": str(ROOT), "PATH": path}
     with open(tmp_path / "snakemake.out", "wb") as output:
         process = subprocess.Popen(
-            [sys.executable, "-m", "snakemake", *OPTIONS.split()],
+            [sys.executable, POLLING, *OPTIONS.split()],
             cwd=tmp_path,
             env=environment,
             stdout=output,
