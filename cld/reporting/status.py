@@ -101,9 +101,9 @@ def needed_jobs(folder: Path, wanted: Needed) -> dict[str, list[Job]]:
     datasets = _datasets(wanted)
     for source in dict.fromkeys(load_dataset(preset, dataset)["source"] for dataset in datasets):
         is_generated = load_source(preset, source)["generate"] is not None
-        files = folder / "data" / (source if is_generated else f"{source}.json")
+        made = folder / "data" / (source if is_generated else f"{source}.json")
         rule = "generate" if is_generated else "fetch"
-        jobs["sources"].append(Job(f"data/{source}", files, logs / f"{rule}/{source}.log"))
+        jobs["sources"].append(Job(f"data/{source}", made, logs / f"{rule}/{source}.log"))
     for dataset in datasets:
         jobs["stores"].append(Job(dataset, folder / f"stores/{dataset}.h5", logs / f"store/{dataset}.log"))
     for score in (folder.parent / score for score in wanted.scores):
