@@ -2,8 +2,9 @@
 
 import textwrap
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from matplotlib.textpath import text_to_path
 from cld.reporting.markup import HEAD
 from cld.reporting.style import TEXT_WIDTH, plt, save
 
-GREY, PALE, WARNING, GAP = "#666666", "#999999", "#b04a00", "#b04a00"
+GREY, PALE, WARNING = "#666666", "#999999", "#b04a00"
 #: In points.
 SIZE, SMALL, LEADING = 7.0, 6.0, 1.5
 PAD_PT, MARGIN_PT = 5.0, 6.0
@@ -42,32 +43,57 @@ def draw(shown: Mapping, path: str | Path) -> None:
 
 def drawn(shown: Mapping) -> Figure:
     """The picture as a figure."""
-    # Columns of the picture to a column of the table.
-    step = len(shown["heads"])
+    step = len(shown["heads"])  # columns of the picture to a column of the table
     n_columns = 1 + step * len(shown["columns"])
-    names, head, grid, references = (list(part(shown, step)) for part in (_names, _head, _grid, _references))
+    starts = range(1, n_columns, step)
+    others = PALE if shown["generated"] else GREY  # paler still where it is but a target
+    corner = Piece(shown["row_header"], 0, 1, "left")
+
+    def numbers(cell: Mapping, start: int) -> list[Piece]:
+        """Our number, and what stands beside it."""
+        colour, weight = WARNING if cell["missing"] else "black", "bold" if cell["best"] else "normal"
+        beside = enumerate(cell["others"], start + 1)
+        return [
+            Piece(cell["ours"], start, start + 1, colour=colour, weight=weight),
+            *(Piece(text, column, column + 1, colour=others) for column, text in beside),
+        ]
+
+    names = _names(shown["columns"], starts, "right" if step == 1 else "center")
+    head = []
+    if step == 1:
+        names[-1].append(corner)
+    else:  # what stands in the columns below their names
+        ours, *rest = shown["heads"]
+        titles = {"ours": ours, "others": rest, "missing": False, "best": False}
+        head = [[corner, *(piece for start in starts for piece in numbers(titles, start))]]
+    grid = []
+    for group in shown["groups"]:
+        if group["label"]:
+            grid.append([Piece(group["label"], 0, n_columns, "left", style="italic")])
+        for row in group["rows"]:
+            pieces = [numbers(cell, start) for start, cell in zip(starts, row["cells"], strict=True)]
+            grid.append([Piece(row["label"], 0, 1, "left"), *chain(*pieces)])
+    references = [
+        [Piece(reference["label"], 0, 1, "left"), numbers(reference, 1)[0]]
+        for reference in shown["references"]
+    ]
     widths = _widths([*names, *head, *grid, *references], n_columns)
     width = max(sum(widths), TEXT_WIDTH * 72 - 2 * MARGIN_PT)
     lefts = [sum(widths[:n]) * width / sum(widths) for n in range(n_columns + 1)]
 
-    page = _Page(width)
+    page = _Page(width, lefts)
     page.paragraph(shown["title"], SIZE + 1, weight="bold")
     page.paragraph(shown["caption"], SIZE)
     page.rule(0, width, 1.0)
-    for line in names:
-        page.line(line, lefts)
-    if head and step > 1:
-        for start in range(1, n_columns, step):
-            page.rule(lefts[start] + PAD_PT, lefts[start + step], 0.4, gap=0)
-    for line in head:
-        page.line(line, lefts)
+    page.lines(names)
+    for start in starts if step > 1 else ():
+        page.rule(lefts[start] + PAD_PT, lefts[start + step], 0.4, gap=0)
+    page.lines(head)
     page.rule(0, width, 0.6)
-    for line in grid:
-        page.line(line, lefts)
+    page.lines(grid)
     if references:
         page.rule(0, width, 0.6)
-    for line in references:
-        page.line(line, lefts)
+    page.lines(references)
     page.rule(0, width, 1.0)
     if shown["checks"]:
         page.paragraph(shown["checks_title"], SMALL, weight="bold")
@@ -80,56 +106,15 @@ def drawn(shown: Mapping) -> Figure:
     return page.finished()
 
 
-def _names(shown: Mapping, step: int) -> Iterator[list[Piece]]:
+def _names(columns: Sequence[str], starts: range, align: str) -> list[list[Piece]]:
     """The columns' names, in as many lines as the longest needs; the last lines are level."""
-    wrapped = [textwrap.wrap(name, HEAD) or [""] for name in shown["columns"]]
+    wrapped = [textwrap.wrap(name, HEAD) or [""] for name in columns]
     n_lines = max(map(len, wrapped))
-    for n in range(n_lines):
-        pieces = [Piece(shown["row_header"], 0, 1, "left")] * (step == 1 and n == n_lines - 1)
-        for start, lines in zip(range(1, 1 + step * len(wrapped), step), wrapped, strict=True):
-            line = n - n_lines + len(lines)
-            if line >= 0:
-                align = "right" if step == 1 else "center"
-                pieces.append(Piece(lines[line], start, start + step, align))
-        yield pieces
-
-
-def _head(shown: Mapping, step: int) -> Iterator[list[Piece]]:
-    """What stands in the columns below their names, where it is more than our number."""
-    if step > 1:
-        ours, *others = shown["heads"]
-        pieces = [Piece(shown["row_header"], 0, 1, "left")]
-        for start in range(1, 1 + step * len(shown["columns"]), step):
-            pieces += [Piece(ours, start, start + 1), *_others(shown, others, start + 1)]
-        yield pieces
-
-
-def _grid(shown: Mapping, step: int) -> Iterator[list[Piece]]:
-    for group in shown["groups"]:
-        if group["label"]:
-            yield [Piece(group["label"], 0, 1 + step * len(shown["columns"]), "left", style="italic")]
-        for row in group["rows"]:
-            pieces = [Piece(row["label"], 0, 1, "left")]
-            for n, cell in enumerate(row["cells"]):
-                start = 1 + step * n
-                pieces += [_ours(cell, start), *_others(shown, cell["others"], start + 1)]
-            yield pieces
-
-
-def _references(shown: Mapping, step: int) -> Iterator[list[Piece]]:
-    for reference in shown["references"]:
-        yield [Piece(reference["label"], 0, 1, "left"), _ours(reference, 1)]
-
-
-def _ours(cell: Mapping, column: int) -> Piece:
-    colour, weight = GAP if cell["missing"] else "black", "bold" if cell["best"] else "normal"
-    return Piece(cell["ours"], column, column + 1, colour=colour, weight=weight)
-
-
-def _others(shown: Mapping, texts: list[str], first: int) -> list[Piece]:
-    """What stands beside our number, from a column on: paler still where it is but a target."""
-    colour = PALE if shown["generated"] else GREY
-    return [Piece(text, column, column + 1, colour=colour) for column, text in enumerate(texts, first)]
+    lines: list[list[Piece]] = [[] for _ in range(n_lines)]
+    for start, texts in zip(starts, wrapped, strict=True):
+        for line, text in zip(lines[n_lines - len(texts) :], texts, strict=True):
+            line.append(Piece(text, start, start + starts.step, align))
+    return lines
 
 
 def _text_width(text: str, size: float, weight: str = "normal", style: Any = "normal") -> float:
@@ -156,8 +141,8 @@ def _widths(lines: list[list[Piece]], n_columns: int) -> list[float]:
 class _Page:
     """A figure that grows downwards, line by line; ``down`` is how far, in points as all lengths."""
 
-    def __init__(self, width: float):
-        self.width, self.down = width, MARGIN_PT
+    def __init__(self, width: float, lefts: Sequence[float]):
+        self.width, self.lefts, self.down = width, lefts, MARGIN_PT
         self._axis = plt.figure().add_axes((0, 0, 1, 1))
         self._axis.axis("off")
 
@@ -166,13 +151,15 @@ class _Page:
         self._axis.plot([start, end], [self.down, self.down], color="black", linewidth=thickness)
         self.down += gap
 
-    def line(self, pieces: list[Piece], lefts: list[float]) -> None:
-        self.down += SIZE * LEADING
-        for piece in pieces:
-            left, right = lefts[piece.column], lefts[piece.until]
-            x = {"left": left, "center": (left + PAD_PT + right) / 2, "right": right}[piece.align]
-            look = {"color": piece.colour, "weight": piece.weight, "style": piece.style}
-            self._text(x, piece.text, SIZE, ha=piece.align, **look)
+    def lines(self, lines: Sequence[Sequence[Piece]]) -> None:
+        """Set lines of the grid; ``lefts`` is where its columns begin, and the last one ends."""
+        for line in lines:
+            self.down += SIZE * LEADING
+            for piece in line:
+                left, right = self.lefts[piece.column], self.lefts[piece.until]
+                x = {"left": left, "center": (left + PAD_PT + right) / 2, "right": right}[piece.align]
+                look = {"color": piece.colour, "weight": piece.weight, "style": piece.style}
+                self._text(x, piece.text, SIZE, ha=piece.align, **look)
 
     def paragraph(self, text: str, size: float, **look: str) -> None:
         """Set a text in lines that are no wider than the page."""
