@@ -113,21 +113,17 @@ def expected_images(preset: str, dataset: str) -> Images:
 
 def run_macs(run: Mapping, images: Images) -> float | None:
     """Multiply-accumulate operations of a whole pre-training; None where they are not known."""
-    per_view, n = forward_macs(run, images), images.count(*run["train_on"])
-    return per_view and n and per_view * passes(run) * n * run["optimiser"]["epochs"]
+    per_view, n = _forward_macs(run, images), images.count(*run["train_on"])
+    about, _ = load_method(run["method"])
+    key_views = about["key_views"]
+    passes = (run["views"] - key_views) * about["passes_per_view"] + key_views + about["passes_per_image"]
+    return per_view and n and per_view * passes * n * run["optimiser"]["epochs"]
 
 
-def forward_macs(run: Mapping, images: Images) -> float | None:
+def _forward_macs(run: Mapping, images: Images) -> float | None:
     """Multiply-accumulate operations of a view's forward pass; None where they are not known."""
     side = run["image_size"] if run["image_size"] != "auto" else images.side
     return backbone_macs(run["backbone"], side) if side else None
-
-
-def passes(run: Mapping) -> float:
-    """A step's passes of a view through the backbone, for each image, in forward passes."""
-    about, _ = load_method(run["method"])
-    key_views = about["key_views"]
-    return (run["views"] - key_views) * about["passes_per_view"] + key_views + about["passes_per_image"]
 
 
 def evaluation_macs(protocol: str, settings: Mapping, run: Mapping, images: Images) -> float | None:
@@ -140,7 +136,7 @@ def evaluation_macs(protocol: str, settings: Mapping, run: Mapping, images: Imag
     """
     if protocol.startswith("detection"):
         return _detection_macs(protocol.removeprefix("detection_"), settings, run, images)
-    forward, train = forward_macs(run, images), images.count("train")
+    forward, train = _forward_macs(run, images), images.count("train")
     scored = images.count(settings["split"])
     if forward is None or train is None or scored is None:
         return None

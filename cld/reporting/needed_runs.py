@@ -22,8 +22,7 @@ class Needed:
 
     Attributes:
         runs: resolved configurations, by id.
-        serves: the cells that need each run, as ``table/row/column``; a run that only ``all_evaluations``
-            needs is not in it.
+        serves: the cells, as ``table/row/column``, of each run that a table needs.
         scores: files, relative to the results folder.
     """
 
@@ -34,7 +33,8 @@ class Needed:
 
 def needed_runs(tables: Iterable[Table], preset: str, with_evaluations: bool) -> Needed:
     """The runs and scores of tables' cells and, ``with_evaluations``, of the target ``all_evaluations``."""
-    found, scores = Needed(), []
+    found = Needed()
+    scores: list[str] = []
     for table in tables:
         for (row, column), cell in table.cells.items():
             found.runs.update(cell.runs)

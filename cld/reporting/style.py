@@ -3,7 +3,7 @@
 import argparse
 import sys
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -99,6 +99,36 @@ def strip(images: np.ndarray, n: int) -> np.ndarray:
     row = np.full((size, n, size + 2, 3), 255, dtype=np.uint8)
     row[:, : len(images), :size] = images.transpose(1, 0, 2, 3)
     return row.reshape(size, -1, 3)
+
+
+def panels_figure(n_panels: int, heading: str, note: str) -> tuple[Figure, Sequence[Axes]]:
+    """An empty figure of panels side by side, in percent, with a heading above them and a note below."""
+    figure = plt.figure(figsize=(TEXT_WIDTH, 2.4), layout="constrained")
+    figure.suptitle(heading, fontsize=8)
+    figure.supxlabel(note, fontsize=5.5)
+    axes = figure.subplots(1, n_panels)
+    axes[0].set_ylabel("percent")
+    return figure, axes
+
+
+def draw_panel(
+    axis: Axes, places: np.ndarray, mean: np.ndarray, deviation: np.ndarray, colour: str, marker: str = ""
+) -> None:
+    """Draw a score over the values of a setting: a band of its deviation over seeds, a ring at its best.
+
+    Args:
+        places: (V,), where on the axis the setting's values lie.
+        mean, deviation: (V,), in percent; a deviation is NaN where there is one seed.
+    """
+    band = np.nan_to_num(deviation)
+    axis.fill_between(places, mean - band, mean + band, color=colour, alpha=0.15, linewidth=0)
+    axis.plot(places, mean, color=colour, marker=marker, markersize=3.5, linewidth=1.2)
+    best = int(np.argmax(mean))
+    ring: dict[str, Any] = {"color": "none", "markersize": 9, "markeredgewidth": 1.2}
+    axis.plot(places[best], mean[best], "o", markeredgecolor=colour, **ring)
+    axis.margins(x=0.08, y=0.18)
+    axis.grid(axis="y", linewidth=0.3, alpha=0.5)
+    axis.spines[["top", "right"]].set_visible(False)
 
 
 def add_output_arguments(parser: argparse.ArgumentParser) -> None:

@@ -29,7 +29,7 @@ from cld.reporting.needed_runs import (
     evaluations_refused,
     needed_runs,
 )
-from cld.reporting.tables.spec import Tables, score_path, table_names
+from cld.reporting.tables.spec import TABLE_KINDS, Tables, score_path, table_names
 from cld.runtime.errors import InputError
 from cld.training.run_id import overrides_of
 
@@ -38,8 +38,8 @@ IMPORTED = "imported-"  # a run's name begins with it if others trained its netw
 FIGURES = ("fig_a1", "fig_a2", "fig_a3")
 #: Rows of Table A.3 whose NPID runs Figure A.3 compares: alone, and with CLD at its best weight.
 RETRIEVAL_ROWS = ("0", "0.25")
-#: Formats of tables and of figures.
-TABLE_KINDS, FIGURE_KINDS = ("csv", "md", "tex", "html", "png"), ("png", "pdf", "csv")
+#: Formats of figures.
+FIGURE_KINDS = ("png", "pdf", "csv")
 #: Titles and captions of figures.
 CAPTIONS = Path(__file__).parent / "page" / "captions.yaml"
 WHERE = "config/config.yaml"
@@ -164,17 +164,13 @@ class Targets:
             return self.path(preset, "data", source)
         return self.data["paths"].get(source) or f"{self.data['root']}/{source}"
 
-    def source_files(self, preset: str, source: str) -> str:
-        """A source's files as an input: the generated folder, or the receipt of real files."""
-        folder = self.path(preset, "data", source)
-        return folder if load_source(preset, source)["generate"] is not None else f"{folder}.json"
-
     def dataset_files(self, preset: str, dataset: str) -> str:
-        """The files of the source that a dataset's store is built from, as an input."""
-        return self.source_files(preset, load_dataset(preset, dataset)["source"])
+        """A dataset's upstream files as an input: the generated folder, or the receipt of real files."""
+        folder = self.path(preset, "data", load_dataset(preset, dataset)["source"])
+        return folder if is_generated(preset, dataset) else f"{folder}.json"
 
     def dataset_upstream(self, preset: str, dataset: str) -> str:
-        """The folder of the source that a dataset's store is built from."""
+        """The folder of a dataset's upstream files."""
         return self.upstream(preset, load_dataset(preset, dataset)["source"])
 
     def pixel_knn(self, preset: str, dataset: str) -> list[str]:
@@ -230,10 +226,8 @@ class Targets:
         grid = load_protocol(preset, "semisup")
         folder = self.path(preset, "scores", run, f"semisup_{percent}")
         trials = [f"{folder}/lr{lr}-head{factor}" for lr in grid["lr"] for factor in grid["head_multiplier"]]
-        return {
-            "reports": [f"{trial}.json" for trial in trials],
-            "networks": [f"{trial}.pt" for trial in trials],
-        }
+        kinds = {"reports": "json", "networks": "pt"}
+        return {kind: [f"{trial}.{suffix}" for trial in trials] for kind, suffix in kinds.items()}
 
     # Cells, tables and figures
 
@@ -277,7 +271,9 @@ class Targets:
         """What a run of the workflow prints first: the preset, and what of the supplement it leaves out."""
         lines = [f"preset {preset}: {load_preset(preset)['title']}; results in {self.path(preset)}"]
         made = {*self.supplement_tables(preset), *self.supplement_figures(preset)}
-        missing = [name for name in (*SUPPLEMENT, *FIGURES) if name not in made and self._exists(name)]
+        existing = [*table_names(), "fig_a1"]
+        wanted = [name for name in (*SUPPLEMENT, *FIGURES) if TABLE_OF_FIGURE.get(name, name) in existing]
+        missing = [name for name in wanted if name not in made]
         if missing:
             without = [name for name in config_names("datasets") if is_left_out(preset, name)]
             lines.append(
@@ -287,21 +283,14 @@ class Targets:
         lines += [f"{name} is left out: {error}" for name, error in tables(preset).refused.items()]
         if error := evaluations_refused(preset):
             lines.append(f"all_evaluations is left out: {error}")
-        unused = [name for name in self.data["paths"] if self._is_generated(preset, name)]
+        known = [name for name in self.data["paths"] if name in config_names("sources")]
+        unused = [name for name in known if load_source(preset, name)["generate"] is not None]
         if unused:
             lines.append(
                 f"preset {preset} generates {', '.join(unused)}: data.paths of {WHERE} is for presets that "
                 f"take real files, or for this one with sources.{unused[0]}.generate: null in its file"
             )
         return lines
-
-    @staticmethod
-    def _is_generated(preset: str, source: str) -> bool:
-        return source in config_names("sources") and load_source(preset, source)["generate"] is not None
-
-    @staticmethod
-    def _exists(name: str) -> bool:
-        return name == "fig_a1" or TABLE_OF_FIGURE.get(name, name) in table_names()
 
     def retrieval_checkpoints(self, preset: str) -> list[str]:
         """The two runs that Figure A.3 compares: NPID and NPID + CLD, of Table A.3."""
@@ -327,10 +316,9 @@ class Targets:
             if source not in sources:
                 raise unknown_key(f"data.paths.{source}", sources, WHERE)
         load_protocol(preset, "knn")  # all protocols' settings, rather than after a training
-        required = runs(preset).values()
         unusual = {
             (json.dumps(run["backbone"]), run["image_size"])
-            for run in required
+            for run in runs(preset).values()
             if run["backbone"]["name"] not in ("resnet18", "resnet34", "resnet50")
         }
         for backbone, side in sorted(unusual, key=str):

@@ -17,7 +17,7 @@ for name in ("fig_a1", *TABLE_OF_FIGURE):  # each by its name: snakemake fig_cho
 
 rule figure_a1:
     input:
-        lambda wildcards: TARGETS.source_files(wildcards.preset, "gmu_kitchens"),
+        lambda wildcards: TARGETS.dataset_files(wildcards.preset, "kitchen_hc"),
         store=ancient(f"{RESULTS}/{{preset}}/stores/kitchen_hc.h5"),
         checksum=f"{RESULTS}/{{preset}}/stores/kitchen_hc.h5.sha256",
         manifest=f"{RESULTS}/{{preset}}/stores/kitchen_hc.manifest.csv",
@@ -37,7 +37,7 @@ rule figure_a1:
         mem_mb=2000,
         runtime=10,
     params:
-        root=lambda wildcards: TARGETS.upstream(wildcards.preset, "gmu_kitchens"),
+        root=lambda wildcards: TARGETS.dataset_upstream(wildcards.preset, "kitchen_hc"),
         caption=lambda wildcards: targets.report_caption(wildcards.preset, "fig_a1"),
     shell:
         "python -m cld.runtime.warm figure-a1 --preset {wildcards.preset} --root {params.root:q} --store {input.store:q}"

@@ -4,8 +4,14 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from cld.reporting.figures.panels import draw_panel, panels_figure
-from cld.reporting.style import add_output_arguments, caption, dataset_name, save_outputs
+from cld.reporting.style import (
+    add_output_arguments,
+    caption,
+    dataset_name,
+    draw_panel,
+    panels_figure,
+    save_outputs,
+)
 from cld.reporting.tables.spec import load_table
 from cld.runtime.arguments import ArgumentParser
 from cld.runtime.errors import InputError

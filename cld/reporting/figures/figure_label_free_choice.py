@@ -15,8 +15,14 @@ from scipy.stats import spearmanr
 
 from cld.config import flat
 from cld.evaluation.compare import read_score
-from cld.reporting.figures.panels import draw_panel, panels_figure
-from cld.reporting.style import add_output_arguments, caption, dataset_name, save_outputs
+from cld.reporting.style import (
+    add_output_arguments,
+    caption,
+    dataset_name,
+    draw_panel,
+    panels_figure,
+    save_outputs,
+)
 from cld.runtime.arguments import ArgumentParser
 from cld.runtime.errors import InputError
 

@@ -58,8 +58,6 @@ def text(path: str | Path, info: StoreInfo, figure: str, score: Mapping | None) 
     """The card in Markdown.
 
     Args:
-        path: of the store.
-        info: the store's description.
         figure: the picture's address, relative to the card.
         score: raw-pixel kNN, None where images have no labels.
     """
@@ -93,21 +91,11 @@ def text(path: str | Path, info: StoreInfo, figure: str, score: Mapping | None) 
         unlabelled = [n - int(counts[split].sum()) for split, n in info.sizes.items()]
         rows += [("(no label)", *unlabelled)] if any(unlabelled) else []
     rows.append(("all", *(int(sum(row[1 + i] for row in rows)) for i in range(len(counts)))))
-    return "\n".join(
-        [
-            *lines,
-            "",
-            f"## {what} by class and split",
-            "",
-            table(("class", *counts), rows),
-            "## Sources",
-            "",
-            table(("what", "value"), info.sources.items()),
-            "## Configuration",
-            "",
-            table(("setting", "value"), ((key, json.dumps(value)) for key, value in info.config.items())),
-        ]
-    )
+    settings = ((key, json.dumps(value)) for key, value in info.config.items())
+    lines += ["", f"## {what} by class and split", "", table(("class", *counts), rows)]
+    lines += ["## Sources", "", table(("what", "value"), info.sources.items())]
+    lines += ["## Configuration", "", table(("setting", "value"), settings)]
+    return "\n".join(lines)
 
 
 def draw(path: str | Path, info: StoreInfo, title: str) -> Figure:

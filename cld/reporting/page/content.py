@@ -20,8 +20,8 @@ from cld.reporting.page.cells import cell_content
 from cld.reporting.page.preset_files import SNAKEMAKE, PresetFiles
 from cld.reporting.tables.cell import read_cell
 from cld.reporting.tables.claims import check
-from cld.reporting.tables.render import KINDS, best_places, code_version
-from cld.reporting.tables.spec import REFERENCE_ROW, Axis, Place, Table
+from cld.reporting.tables.render import best_places, code_version
+from cld.reporting.tables.spec import REFERENCE_ROW, TABLE_KINDS, Axis, Place, Table
 from cld.reporting.targets import CAPTIONS, Targets
 from cld.runtime.provenance import provenance
 
@@ -139,7 +139,7 @@ def _table(
         "versions": [{"mark": mark, "version": version} for version, mark in marks.items()],
         "n_cells": len(cells),
         "n_present": len(built),
-        "files": files.links({kind: files / f"tables/{table.name}.{kind}" for kind in KINDS}),
+        "files": files.links({kind: files / f"tables/{table.name}.{kind}" for kind in TABLE_KINDS}),
         "command": files.build(f"tables/{table.name}.html"),
     }
 

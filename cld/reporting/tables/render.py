@@ -16,7 +16,7 @@ from cld.reporting.style import NO_REPRODUCTION
 from cld.reporting.tables.cell import available_cells, built_cells
 from cld.reporting.tables.claims import check, signed
 from cld.reporting.tables.picture import draw
-from cld.reporting.tables.spec import REFERENCE_ROW, Axis, Cell, Place, Table
+from cld.reporting.tables.spec import REFERENCE_ROW, TABLE_KINDS, Axis, Cell, Place, Table
 from cld.runtime.arguments import ArgumentParser
 from cld.runtime.files import write_text
 from cld.runtime.progress import progress
@@ -66,8 +66,6 @@ LONG = 45
 MISSING = "– (missing)"
 #: Cells of another code version that a footnote names at most.
 NAMED = 8
-#: A table's files.
-KINDS = ("csv", "md", "tex", "html", "png")
 #: The folders, in the preset's, of whole tables and of those with gaps.
 FOLDER, FOLDER_NOW = "tables", "tables_now"
 
@@ -282,13 +280,12 @@ def _precisions(cell: Mapping) -> set[str]:
 
 def render(table: Table, cells: Mapping[Place, dict], shown: Mapping, results: str | Path) -> dict[str, str]:
     """The table's four texts by suffix; ``shown`` is its :func:`view`."""
-    kinds = ("md", "tex", "html")
-    files = {kind: filled(f"table.{kind}.j2", shown) for kind in kinds}
-    return {"csv": tidy_csv(table, cells, results), **files}
+    texts = {kind: filled(f"table.{kind}.j2", shown) for kind in ("md", "tex", "html")}
+    return {"csv": tidy_csv(table, cells, results), **texts}
 
 
 def write(table: Table, cells: Mapping[Place, dict], results: str | Path, folder: str = FOLDER) -> None:
-    """Write the table's files, of :data:`KINDS`, to a folder of the preset's."""
+    """Write the table's files, of :data:`TABLE_KINDS`, to a folder of the preset's."""
     path = Path(results) / table.preset / folder / f"{table.name}.csv"
     shown = view(table, cells)
     for kind, text in render(table, cells, shown, results).items():
@@ -315,7 +312,7 @@ def main() -> None:
             if cells:
                 write(table, cells, args.results, FOLDER_NOW)
             else:  # tables of an earlier call, whose scores are gone
-                for kind in KINDS:
+                for kind in TABLE_KINDS:
                     (folder / f"{table.name}.{kind}").unlink(missing_ok=True)
             lines.append(f"{table.name}: {len(cells)} of {len(table.cells)} cells")
             bar.advance()

@@ -1,7 +1,6 @@
 """Table files (``config/tables/*.yaml``): rows, columns, what each changes, so which runs a cell needs."""
 
 import difflib
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -24,6 +23,9 @@ from cld.training.run_id import run_id
 
 #: The row under which a table's references have their cells.
 REFERENCE_ROW = "reference"
+
+#: Formats of tables.
+TABLE_KINDS = ("csv", "md", "tex", "html", "png")
 
 #: A cell's place: the keys of its row and its column.
 Place = tuple[str, str]
@@ -180,8 +182,7 @@ def load_table(name: str, preset: str) -> Table:
     validate(spec, "table", where)
     scale = spec.get("presets", {}).get(preset, {})
     rows, columns = _rows(spec, scale), _columns(spec, scale)
-    _require_unique_keys(spec, where)
-    _require_known_keys(spec, rows, columns, where)
+    _require_keys(spec, rows, columns, where)
     dropped = set(scale.get("drop", []))
     rows, columns = ([line for line in lines if dropped.isdisjoint(line.names)] for lines in (rows, columns))
     if not rows or not columns:
@@ -222,6 +223,7 @@ def load_table(name: str, preset: str) -> Table:
     grid = whole_grid & cells.keys()
     rows = [row for row in rows if any((row.axis.key, column.axis.key) in grid for column in columns)]
     columns = [column for column in columns if any((row.axis.key, column.axis.key) in grid for row in rows)]
+    shown = [entry for entry in references if (REFERENCE_ROW, entry["key"]) in cells]
     return Table(
         preset=preset,
         name=name,
@@ -232,11 +234,7 @@ def load_table(name: str, preset: str) -> Table:
         best=spec.get("best", "column"),
         rows=[row.axis for row in rows],
         columns=[column.axis for column in columns],
-        references=[
-            Axis(entry["key"], entry["label"])
-            for entry in references
-            if (REFERENCE_ROW, entry["key"]) in cells
-        ],
+        references=[Axis(entry["key"], entry["label"]) for entry in shown],
         claims=list(_claims(spec, cells, where)),
         cells=cells,
     )
@@ -318,15 +316,12 @@ def _merged(layers: Iterable[Mapping]) -> dict:
     return setting
 
 
-def _require_unique_keys(spec: Mapping, where: str) -> None:
+def _require_keys(spec: Mapping, rows: list[_Line], columns: list[_Line], where: str) -> None:
+    """Refuse keys that occur twice, or that the grid has not; name the nearest that it has."""
     for section in ("row_groups", "rows", "columns", "references"):
-        counts = Counter(entry["key"] for entry in spec.get(section, []))
-        if repeated := [key for key, n in counts.items() if n > 1]:
+        keys = [entry["key"] for entry in spec.get(section, [])]
+        if repeated := [key for key in keys if keys.count(key) > 1]:
             raise InputError(f"{where}: {section}: key '{repeated[0]}' occurs twice; rename one of the two")
-
-
-def _require_known_keys(spec: Mapping, rows: list[_Line], columns: list[_Line], where: str) -> None:
-    """Refuse keys of rows, columns and cells that the grid has not, and name the nearest that it has."""
     grid = [f"{row.axis.key}/{column.axis.key}" for row in rows for column in columns]
     published = [f"{row}/{column}" for row, values in spec.get("published", {}).items() for column in values]
     known = {kind: [e["key"] for e in spec.get(kind, [])] for kind in ("row_groups", "rows", "columns")}

@@ -228,9 +228,6 @@ def test_the_command_plans_the_preset_of_the_configuration(tmp_path, monkeypatch
     monkeypatch.setattr("sys.argv", ["cld plan", "--results", str(tmp_path), "--tables", "table_a1"])
     main()
     assert "runs of preset demo, each trained once" in capsys.readouterr().out
-    monkeypatch.setattr("sys.argv", ["cld plan", "--preset", "dmeo"])
-    with pytest.raises(InputError, match=r"config/presets/dmeo.yaml: no such file"):
-        main()
     monkeypatch.setattr("sys.argv", ["cld plan", "--seeds", "0"])
     with pytest.raises(InputError, match="argument --seeds: '0' is no whole number from 1 to"):
         main()

@@ -232,9 +232,3 @@ def test_the_command_writes_the_page_of_what_exists(partial, monkeypatch, argume
     main()
     page = (partial / "demo/index.html").read_text(encoding="utf-8")
     assert page.startswith("<!doctype html>") and ">missing<" in page
-
-
-def test_an_unknown_preset_is_one_line(monkeypatch):
-    monkeypatch.setattr("sys.argv", ["cld page", "--preset", "dmeo"])
-    with pytest.raises(InputError, match=r"config/presets/dmeo.yaml: no such file"):
-        main()

@@ -21,7 +21,7 @@ from cld.reporting.markup import tex
 from cld.reporting.tables import picture, render
 from cld.reporting.tables.cell import available_cells, built_cells, summarise
 from cld.reporting.tables.picture import draw
-from cld.reporting.tables.spec import load_table, table_names
+from cld.reporting.tables.spec import TABLE_KINDS, load_table, table_names
 from cld.runtime.errors import InputError
 from cld.runtime.files import write_json
 from cld.runtime.markdown import escaped
@@ -52,10 +52,6 @@ def files_of(table, cells):
 def rendered(name="table_a1", preset="demo", without=()):
     table, cells = made(name, preset, without)
     return table, cells, files_of(table, cells)
-
-
-def rendered_view(name):
-    return render.view(*made(name))
 
 
 @given(st.lists(st.floats(0, 100), min_size=1, max_size=5))
@@ -254,7 +250,7 @@ def test_long_names_of_columns_are_wrapped(preset):
 
 @pytest.mark.parametrize("name", ["table_a1", "table_a3", "table_methods", "table_negatives"])
 def test_a_demo_s_picture_says_so_in_its_title_of_one_line(name):
-    title, *others = picture.drawn(rendered_view(name)).axes[0].texts
+    title, *others = picture.drawn(render.view(*made(name))).axes[0].texts
     assert title.get_text().endswith("(demo: generated data, no reproduction)")
     bold = [text for text in others if text.get_weight() == "bold" and text.get_size() > picture.SIZE]
     assert not bold
@@ -316,35 +312,26 @@ def test_gaps_are_marked_and_counted():
     assert "50.0 (1 of 2 seeds)" in text and "Partial: of 12 cells 1 of fewer seeds" in text
 
 
-def test_a_table_of_several_code_versions_names_them_and_their_cells():
-    table, cells = made()
-    trained_before = score(50.0)
-    trained_before["provenance"]["trained_by"] = OLDER
-    for other in (score(50.0, code=OLDER), trained_before):
-        cells["64", "kmeans"] = summarise(table.cell("64", "kmeans"), [other])
-        files = files_of(table, cells)
-        for kind in ("md", "tex", "html"):
-            assert "Mixed code versions: 0.1.0 (89abcdef, changed) in 1" in files[kind]
-            assert "0.1.0 (fedcba98, changed) in 64/kmeans." in files[kind]
-    assert "Mixed" not in rendered()[2]["md"]
-
-
-def test_a_table_whose_runs_computed_in_different_precisions_says_so():
+@pytest.mark.parametrize(
+    ("things", "common", "odd", "shown"),
+    [
+        ("code versions", {}, OLDER, ("0.1.0 (89abcdef, changed)", "0.1.0 (fedcba98, changed)")),
+        ("precisions", {"precision": "bf16"}, CODE | {"precision": "fp32"}, ("bf16", "fp32")),
+    ],
+)
+def test_a_table_of_mixed_runs_names_what_differs_and_the_cells(things, common, odd, shown):
     table, cells = made()
     for cell in cells.values():
         for each in cell["scores"]:
-            each["provenance"]["trained_by"] = {**CODE, "precision": "bf16"}
+            each["provenance"] = each["provenance"] | {"trained_by": CODE | common}
     assert "Mixed" not in files_of(table, cells)["md"]
-    cells["64", "kmeans"]["scores"][1]["provenance"]["trained_by"] = {**CODE, "precision": "fp32"}
+    cells["64", "kmeans"]["scores"][1]["provenance"]["trained_by"] = odd
     files = files_of(table, cells)
     for kind in ("md", "tex", "html"):
-        assert "Mixed precisions: bf16 in 12 cells; fp32 in 64/kmeans." in files[kind]
-    row = next(
-        row
-        for row in csv.DictReader(io.StringIO(files["csv"]))
-        if (row["row"], row["column"]) == ("64", "kmeans")
-    )
-    assert row["precision"] == "bf16; fp32"
+        assert f"Mixed {things}: {shown[0]} in 12 cells; {shown[1]} in 64/kmeans." in files[kind]
+    rows = csv.DictReader(io.StringIO(files["csv"]))
+    (row,) = [row for row in rows if (row["row"], row["column"]) == ("64", "kmeans")]
+    assert "; ".join(shown) in row.values()
 
 
 def test_available_cells_come_from_the_scores_that_exist(tmp_path):
@@ -365,7 +352,7 @@ def test_all_files_are_written_and_the_picture_shows_the_table(tmp_path, name, w
     table, cells = made(name, without=without)
     render.write(table, cells, tmp_path)
     folder = tmp_path / "demo/tables"
-    assert {path.name for path in folder.iterdir()} == {f"{name}.{kind}" for kind in render.KINDS}
+    assert {path.name for path in folder.iterdir()} == {f"{name}.{kind}" for kind in TABLE_KINDS}
     pixels = imread(folder / f"{name}.png")[:, :, :3]
     lines = (pixels.max(axis=2) < 0.5).mean(axis=1) > 0.9  # rules from side to side
     n_rules = np.count_nonzero(np.diff(lines.astype(int)) == 1)
@@ -433,7 +420,7 @@ def test_tables_now_renders_what_there_is_and_deletes_what_is_gone(tmp_path, mon
     render.main()
     printed = capsys.readouterr().out
     assert "table_a1: 1 of 12 cells" in printed and "table_a2: 0 of 14 cells" in printed
-    assert {file.name for file in stale.parent.iterdir()} == {f"table_a1.{kind}" for kind in render.KINDS}
+    assert {file.name for file in stale.parent.iterdir()} == {f"table_a1.{kind}" for kind in TABLE_KINDS}
     assert "50.0 (1 of 2 seeds)" in (stale.parent / "table_a1.md").read_text()
 
 

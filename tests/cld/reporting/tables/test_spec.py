@@ -175,6 +175,7 @@ def test_the_schema_knows_the_protocols_and_metrics_of_the_evaluation():
     for protocol in METRICS:
         base = protocol if protocol in PROTOCOLS else protocol.rpartition("_")[0]
         assert base in {*PROTOCOLS, "semisup"}
+        assert config.load_protocol("paper", config.section_of(protocol))
 
 
 def test_the_guides_table_is_one(load):
@@ -313,8 +314,3 @@ def test_detection_is_shown_by_the_metric_of_the_published_numbers():
 def test_a_cell_that_does_not_exist_names_those_that_do(load):
     with pytest.raises(InputError, match="no cell 10/c; it has 10/a, 10/b"):
         load().cell("10", "c")
-
-
-@pytest.mark.parametrize("protocol", METRICS)
-def test_every_protocol_has_settings(protocol):
-    assert config.load_protocol("paper", config.section_of(protocol))
