@@ -47,26 +47,15 @@ VARIANTS = {
 
 
 class Batch(NamedTuple):
-    """A batch of N images.
+    """A batch of N images; a manifest names each by batch, row and, where it has one, its original name."""
 
-    Attributes:
-        images: uint8 (N, 32, 32, 3).
-        labels: int64 (N,).
-        names: what a manifest calls the images: batch, row and, where the file has it, the name in the
-            collection they come from.
-    """
-
-    images: np.ndarray
-    labels: np.ndarray
+    images: np.ndarray  # uint8 (N, 32, 32, 3)
+    labels: np.ndarray  # int64 (N,)
     names: list[str]
 
 
 def batch_from(path: Path, content: dict[str, Any], variant: Variant) -> Batch:
-    """Check the dictionary that the batch's file ``path`` holds.
-
-    Raises:
-        InputError: something is missing, or is not what the publication has.
-    """
+    """Check the dictionary that the batch's file ``path`` holds."""
     labels, data = content.get(variant.labels), content.get("data")
     known = range(variant.n_classes)
     if not isinstance(labels, list) or not all(type(label) is int and label in known for label in labels):
@@ -85,11 +74,7 @@ def batch_from(path: Path, content: dict[str, Any], variant: Variant) -> Batch:
 
 
 def classes_from(path: Path, content: dict[str, Any], variant: Variant) -> list[str]:
-    """The names of the classes, in the order of the labels, from the dictionary of the file that has them.
-
-    Raises:
-        InputError: they are missing, or are not as many different names as there are classes.
-    """
+    """The names of the classes, in the order of the labels, from the dictionary of the file that has them."""
     names = content.get(variant.names)
     if not _are_names(names, variant.n_classes) or len(set(names)) != len(names):
         raise _not_published(path, f"'{variant.names}' is no list of {variant.n_classes} different names")

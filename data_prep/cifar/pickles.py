@@ -31,10 +31,6 @@ class _DataUnpickler(pickle.Unpickler):
 def read_pickle(path: Path, content: bytes) -> dict[str, object]:
     """The dictionary that a file holds, its keys as texts; the texts of Python 2 are read as Latin-1.
 
-    Args:
-        path: the file, for messages.
-        content: its bytes.
-
     Raises:
         InputError: the file is cut short or damaged, names anything but an array, or holds no dictionary.
     """

@@ -3,8 +3,7 @@
     python -m data_prep build --preset paper --dataset imagenet --root data/imagenet \\
         --store imagenet.h5 --manifest imagenet.csv --report imagenet.md --workers 16
 
-The result does not depend on the number of workers. :data:`data_prep.common.settings.BUILDERS` lists what
-builds which dataset.
+The result does not depend on the number of workers.
 """
 
 from pathlib import Path

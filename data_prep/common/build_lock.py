@@ -10,11 +10,7 @@ from cld.runtime.lock import locked
 
 @contextmanager
 def only_build(store: str | Path) -> Iterator[None]:
-    """Hold the right to build ``store``; what killed builds of it left beside it is removed first.
-
-    Raises:
-        InputError: another process builds the store now.
-    """
+    """Hold the right to build ``store``, or fail while another does; removes what killed builds left."""
     store = Path(store)
     lock = store.with_name(f".{store.name}.lock")
     with locked(lock, store, "is building it now", "wait for it, or stop it first"):

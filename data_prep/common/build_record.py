@@ -201,12 +201,11 @@ class BuildRecord:
         labels: Mapping[str, np.ndarray] | None = None,
         **more: object,
     ) -> dict:
-        """What the report holds.
+        """What the report holds; ``more`` are facts that only one builder has.
 
         Args:
             status: "built" or "failed".
             labels: by split, int64 (N,), -1 where an image has none.
-            more: facts that only one builder has.
         """
         labels = labels or {}
         counts = {

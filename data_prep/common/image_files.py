@@ -86,7 +86,6 @@ class EncodedImage:
         """Decode to 8-bit RGB, turned upright where EXIF says that the camera was not.
 
         Args:
-            upright: turn it.
             keep_grey: grey images stay grey (mode "L").
             at_least: (width, height) in pixels: a JPEG may be decoded at a reduced scale, with no side
                 shorter than these; faster than decoding it whole.

@@ -67,11 +67,7 @@ def left_out(root: Path, others: Mapping[str, Sequence[Path]]) -> list[str]:
 
 
 def files_below(folder: Path, above: frozenset[str] = frozenset()) -> Iterator[Path]:
-    """The files in ``folder`` and the folders in it; links to folders are followed, but not to one ``above``.
-
-    Raises:
-        InputError: as :func:`class_folders`.
-    """
+    """The files in ``folder`` and the folders in it; links to folders are followed, but not in circles."""
     place = os.path.realpath(folder)
     if place in above:  # a link to a folder that it lies in
         return

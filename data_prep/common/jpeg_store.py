@@ -124,7 +124,6 @@ def build_jpeg_store(
         record: of the build; gets the files read, the problems and the conversions; its ``total``, where it
             is set, counts what the caller has left out already.
         images: by split, in the store's order; all or none of a split's have ``objects``.
-        classes: names, in the order of the labels.
 
     Raises:
         InputError: a split is empty, or there are more bad images than the settings' ``max_bad_share``: after

@@ -18,9 +18,6 @@ def ordered_map(
     """Yield ``function(job)`` for each job, in the jobs' order, from ``workers`` processes (1: this one).
 
     A worker takes ``chunk`` jobs at a time: 1 where a job is long.
-
-    Raises:
-        InputError: a worker process died.
     """
     if workers == 1 or len(jobs) <= 1:
         yield from map(function, jobs)

@@ -32,7 +32,6 @@ GENERATE_SCHEMAS = {
     "voc": "generate/voc",
 }
 
-
 Settings = SimpleNamespace
 """The settings of one build or generator: an attribute for each key of its schema, never changed."""
 

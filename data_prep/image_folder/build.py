@@ -29,9 +29,9 @@ MEMINFO = Path("/proc/meminfo")
 
 
 class Square(NamedTuple):
-    """What one image gave: ``pixels`` uint8 (side, side, 3), the file read, conversions."""
+    """What one image gave."""
 
-    pixels: np.ndarray
+    pixels: np.ndarray  # uint8 (side, side, 3)
     file: FileDigest
     conversions: list[str]
 

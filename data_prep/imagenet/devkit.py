@@ -30,9 +30,6 @@ def class_names(root: Path, synsets: Sequence[str]) -> list[str]:
     """A name for each synset: its first word; with the synset behind it where several have the same.
 
     Synsets themselves are the names where nothing in ``root`` has words for them.
-
-    Raises:
-        InputError: the file that has the words is damaged.
     """
     words = {}
     if (root / MAPPING).is_file():
@@ -73,11 +70,7 @@ def validation_synsets(root: Path) -> dict[str, str]:
 
 
 def _table(path: Path, pattern: str, form: str) -> dict[str, str]:
-    """The pairs of a table of one a line: what the two groups of ``pattern`` match.
-
-    Raises:
-        InputError: names a line that is not of the ``form``.
-    """
+    """The pairs of a table of one a line: what the two groups of ``pattern`` match."""
     pairs = {}
     for number, line in enumerate(read_lines(path), start=1):
         match = re.match(pattern, line)

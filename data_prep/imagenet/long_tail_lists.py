@@ -23,11 +23,9 @@ def listed_images(
     """The images of each split, in the lists' order.
 
     Args:
-        root: holds ``ImageNet_LT/``.
         train: ILSVRC's training images, ``train/<synset>/<file>``.
         val: its validation images, ``val/<synset>/<file>``, or ``val/<file>`` with label -1 where only the
             lists say what they show. The lists may name them either way.
-        synsets: in the order of the labels.
 
     Raises:
         InputError: a list is missing; names the line: malformed, of no image, of an image that was listed

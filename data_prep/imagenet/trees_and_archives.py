@@ -59,11 +59,7 @@ def train_folders(root: Path) -> dict[str, Listing]:
 
 
 def val_folders(root: Path) -> dict[str, Listing]:
-    """The folders of the validation images by synset; or one, by the name "", that holds all of them.
-
-    Raises:
-        InputError: there is neither ``val/`` nor the archive.
-    """
+    """The folders of the validation images by synset; or one, by the name "", that holds all of them."""
     tree, archive = root / "val", root / VAL_ARCHIVE
     if is_folder(tree):
         return dict(sorted(_synset_folders(tree).items())) or {"": partial(_folder_images, tree)}

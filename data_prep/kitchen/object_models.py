@@ -89,7 +89,6 @@ def identify(
     Upstream does not document the numbers of ``object<id>.ply``, so they are not relied on.
 
     Args:
-        models: a scene's objects.
         views: pose and labelled boxes of frames of the scene, of ``size`` (width, height).
 
     Returns:

@@ -78,9 +78,7 @@ class StoreBuild:
 
         Args:
             unit: what a job is, in the plural.
-            function: from a job to what becomes of it.
-            jobs: by split.
-            workers: processes that crop.
+            jobs: by split; ``function`` makes the crops of one.
 
         Raises:
             InputError: a split without jobs, at once; too many problems, or a split without instances.

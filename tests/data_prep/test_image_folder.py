@@ -130,13 +130,6 @@ def test_an_unsplit_folder_is_split_by_class_and_seed(plain_folder, target):
     assert images_of(target, "test")[:9] == choices[0]  # another class changes no class's choice
 
 
-def test_each_class_has_a_test_image_and_keeps_a_training_image(plain_folder, target):
-    write_classes(plain_folder, 2, seed=9, classes=("quince",))
-    build_image_folder(plain_folder, settings(test_share=0.01, val_share=0.2), target, workers=1)
-    assert np.bincount(read_labels(target.store, "test")).tolist() == [1, 1, 1, 1]
-    assert np.bincount(read_labels(target.store, "train")).tolist()[3] == 1
-
-
 def test_a_class_may_be_called_train(tmp_path, target):
     write_classes(tmp_path / "toys", 5, seed=0, classes=("car", "train", "bus"))
     info = build_image_folder(tmp_path / "toys", settings(), target, workers=1)

@@ -67,9 +67,6 @@ def read_calibration(path: Path) -> Calibration:
 
     The numbers are searched for in the text: OpenCV's header ``%YAML:1.0`` and its ``!!opencv-matrix`` are
     not YAML that a YAML parser accepts.
-
-    Raises:
-        InputError: missing, or without a camera in it.
     """
     try:
         text = path.read_text(encoding="utf-8")

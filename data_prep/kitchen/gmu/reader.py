@@ -59,11 +59,7 @@ class Scene:
 
 
 def check_root(root: Path, scenes: tuple[int, ...]) -> None:
-    """Check that ``root`` holds the images and annotations of every one of ``scenes``.
-
-    Raises:
-        InputError: it does not; the message says what to fetch.
-    """
+    """Check that ``root`` holds the images and annotations of every one of ``scenes``."""
     needed = (layout.images_folder, layout.annotations_folder)
     folders = [folder(root, scene) for scene in scenes for folder in needed]
     missing = [folder.relative_to(root).as_posix() for folder in folders if not folder.is_dir()]
@@ -75,11 +71,7 @@ def check_root(root: Path, scenes: tuple[int, ...]) -> None:
 
 
 def read_scene(root: Path, scene: int, geometry: bool = True) -> Scene:
-    """Read one scene's annotations and poses, no image; with ``geometry``, frames need depth and a pose.
-
-    Raises:
-        InputError: the poses cannot be read.
-    """
+    """Read one scene's annotations and poses, no image; with ``geometry``, frames need depth and a pose."""
     images = _numbered_files(layout.images_folder(root, scene), "rgb", "png")
     depths = _numbered_files(layout.depths_folder(root, scene), "depth", "png")
     annotations = _numbered_files(layout.annotations_folder(root, scene), "rgb", "xml")
