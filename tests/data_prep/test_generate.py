@@ -36,7 +36,7 @@ def test_earlier_files_are_replaced_and_anything_else_is_not(tmp_path):
     marker = json.loads((root / MARKER).read_text())
     assert marker == {"format": "cifar10", "settings": {"train": 60, "test": 30, "seed": 0}}
     before = contents(root)
-    with pytest.raises(InputError, match="workers is 0"):
+    with pytest.raises(ValueError, match="greater than 0"):
         make("cifar10", root, workers=0)
     assert contents(root) == before  # of a generator that failed, nothing is left
     (root / MARKER).unlink()  # now it could be the published data

@@ -62,7 +62,7 @@ def test_layout_is_the_published_one_and_its_reader_meets_no_problem(root):
         expected |= set(layout.annotations_folder(root, number).iterdir())
 
         scene = read_scene(root, number)
-        assert scene.problems == ()
+        assert not scene.problems
         assert (scene.n_images, scene.n_unannotated, scene.n_empty) == (N_FRAMES, 2, 1)
         names = {box.name for frame in scene.frames for box in frame.annotation.boxes}
         assert len(names & set(layout.INSTANCES)) >= 8
