@@ -52,7 +52,7 @@ def export_run(
     content = load_checkpoint(checkpoint)
     encoder, config = load_encoder(checkpoint)
     run = run_id(config)
-    found = [_read_score(path, run) for path in _score_files(scores)]
+    found = _read_scores(scores, run)
     info = _read_store(store, content["data"]) if store else None
     preset = _preset(checkpoint, preset, info, found)
     tensors = {name: tensor.contiguous() for name, tensor in encoder.backbone.state_dict().items()}
@@ -98,21 +98,17 @@ def _method(config: Mapping) -> str:
     return name if config["optimiser"]["epochs"] else f"{name}, untrained"
 
 
-def _score_files(paths: Sequence[str | Path]) -> list[Path]:
-    files = []
+def _read_scores(paths: Sequence[str | Path], run: str) -> list[dict]:
+    scores = []
     for path in map(Path, paths):
-        inside = sorted(path.glob("*.json")) if path.is_dir() else [path]
-        if not inside:
+        files = sorted(path.glob("*.json")) if path.is_dir() else [path]
+        if not files:
             raise InputError(f"{path}: has no scores (*.json); name the run's folder of scores")
-        files += inside
-    return files
-
-
-def _read_score(path: Path, run: str) -> dict:
-    score = read_score(path)
-    if score["run"] != run:
-        raise InputError(f"{path}: is a score of {score['run']}, not of {run}; name this run's scores")
-    return score
+        for file in files:
+            scores.append(read_score(file))
+            if (theirs := scores[-1]["run"]) != run:
+                raise InputError(f"{file}: is a score of {theirs}, not of {run}; name this run's scores")
+    return scores
 
 
 def _read_store(path: str | Path, checksum: str | None) -> StoreInfo:

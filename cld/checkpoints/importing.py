@@ -1,7 +1,6 @@
 """A network that others trained, as a run of this project: found, renamed, checked, written."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import yaml
@@ -22,62 +21,43 @@ from cld.training.checkpoint import save_checkpoint
 _SHOWN = 5  # names that the report gives of each group
 
 
-@dataclass(frozen=True)
-class Wanted:
-    """What an import is asked for.
+def import_checkpoint(
+    path: str | Path,
+    run_dir: str | Path,
+    preset: str,
+    dataset: str,
+    name: str,
+    layout: str = "auto",
+    prefix: str | None = None,
+    overrides: Mapping[str, object] | None = None,
+) -> dict:
+    """Write ``checkpoint.pt``, ``config.yaml`` and the report ``import.json`` into ``run_dir``.
 
-    Attributes:
+    Args:
         preset, dataset: whose defaults (temperature, …) the run has, and what it will be scored on.
         name: of the network, for the run's name.
         layout: a key of ``LAYOUTS``, or ``auto``.
         prefix: of the backbone's names, without wrappers; None: the best that the file has.
         overrides: of the run's configuration.
-    """
-
-    preset: str
-    dataset: str
-    name: str
-    layout: str = "auto"
-    prefix: str | None = None
-    overrides: Mapping[str, object] = field(default_factory=dict)
-
-
-def check_wanted(wanted: Wanted) -> None:
-    """Refuse what is wrong whatever the file holds, before it is read.
-
-    Raises:
-        InputError: an unknown layout, a key that is read from the file, or a key or value that is none.
-    """
-    if wanted.layout not in (*LAYOUTS, "auto"):
-        raise InputError(f"--layout {wanted.layout}: unknown; choose one of auto, {', '.join(LAYOUTS)}")
-    if not wanted.name or set(wanted.name) - set("abcdefghijklmnopqrstuvwxyz0123456789_.-"):
-        raise InputError(f"--name '{wanted.name}': give lower-case letters, digits, '_', '.' or '-'")
-    for key, value in wanted.overrides.items():
-        if (key == "head.kind" and value != "none") or key in ("head.dim", "head.hidden"):
-            raise InputError(f"{key}: is read from the file; leave it out, or set head.kind=none")
-        if key.startswith("backbone.") and key != "backbone.stem":
-            raise InputError(f"{key}: is read from the file; leave it out (only backbone.stem is not in it)")
-    load_run(wanted.preset, wanted.dataset, "npid", 0, {**wanted.overrides, "head.kind": "none"})
-
-
-def import_checkpoint(path: str | Path, wanted: Wanted, run_dir: str | Path) -> dict:
-    """Write ``checkpoint.pt``, ``config.yaml`` and the report ``import.json`` into ``run_dir``.
 
     Returns:
         the report.
 
     Raises:
-        InputError: see :func:`check_wanted` and :func:`read_weights`; or the file has no ResNet that ours
-            can hold, or several that are equally good, or weights that are not finite.
+        InputError: an unknown layout, a key that is read from the file, or a key or value that is none; see
+            :func:`read_weights`; or the file has no ResNet that ours can hold, or several that are equally
+            good, or weights that are not finite.
     """
-    check_wanted(wanted)
+    overrides = dict(overrides or {})
+    _check_request(name, layout, overrides)
+    # before the file is read, which may be large
+    load_run(preset, dataset, "npid", 0, {**overrides, "head.kind": "none"})
     file = read_weights(path)
-    backbone, others = choose_backbone(path, file, wanted.layout, wanted.prefix)
+    backbone, others = choose_backbone(path, file, layout, prefix)
     tensors, originals = file.state_dicts[backbone.place], file.originals[backbone.place]
-    layout = find_layout(backbone.prefix, tensors, file.entries, wanted.layout)
+    found = find_layout(backbone.prefix, tensors, file.entries, layout)
     features = backbone_on_meta(backbone.settings).out_features
-    projection = find_projection(tensors, backbone.prefix, layout, features)
-    overrides = dict(wanted.overrides)
+    projection = find_projection(tensors, backbone.prefix, found, features)
     if overrides.pop("head.kind", None) == "none" and projection.kind != "none":
         projection = Projection("none", features, why="head.kind=none was asked for")
     stem = overrides.get("backbone.stem", backbone.settings["stem"])
@@ -90,14 +70,14 @@ def import_checkpoint(path: str | Path, wanted: Wanted, run_dir: str | Path) -> 
     settings |= {f"head.{key}": getattr(projection, key) for key in ("kind", "dim", "hidden")}
     digest = file_sha256(path)
     config = {
-        **load_run(wanted.preset, wanted.dataset, "npid", 0, {**settings, **overrides, "cld.weight": 0}),
-        "method": f"imported-{wanted.name}",
-        "imported": {"name": wanted.name, "layout": layout, "prefix": backbone.prefix, "sha256": digest},
+        **load_run(preset, dataset, "npid", 0, {**settings, **overrides, "cld.weight": 0}),
+        "method": f"imported-{name}",
+        "imported": {"name": name, "layout": found, "prefix": backbone.prefix, "sha256": digest},
     }
     theirs_by_ours = {f"backbone.{ours}": theirs for ours, theirs in backbone.names.items()}
     theirs_by_ours |= {f"head.{ours}": theirs for ours, theirs in projection.names.items()}
-    encoder, missing = _filled(path, config, {ours: tensors[name] for ours, name in theirs_by_ours.items()})
-    notes = [LAYOUTS[layout].note] if layout and LAYOUTS[layout].note else []
+    encoder, missing = _filled(path, config, {ours: tensors[key] for ours, key in theirs_by_ours.items()})
+    notes = [LAYOUTS[found].note] if found and LAYOUTS[found].note else []
     if stem != "imagenet" and "backbone.stem" not in overrides:
         notes.append(
             "the stride of a 3x3 stem is not in the file: taken for 1; else backbone.stem=small_stride2"
@@ -105,15 +85,13 @@ def import_checkpoint(path: str | Path, wanted: Wanted, run_dir: str | Path) -> 
     used = set(theirs_by_ours.values())
     report = {
         "file": {"name": Path(path).name, "sha256": digest, "beside_the_weights": list(file.entries)},
-        "layout": layout,
+        "layout": found,
         "network": {"place": backbone.place, "prefix": backbone.prefix, "passed_over": others},
         "backbone": config["backbone"],
         "head": {**config["head"], "why": projection.why or None},
         "matched": {ours: originals[theirs] for ours, theirs in theirs_by_ours.items()},
-        "unmatched_theirs": _grouped(
-            [name for name in tensors if name not in used], backbone.prefix, originals
-        ),
-        "missing_ours": _grouped(missing, "backbone.", {name: name for name in missing}),
+        "unmatched_theirs": _grouped([key for key in tensors if key not in used], backbone.prefix, originals),
+        "missing_ours": _grouped(missing, "backbone.", {key: key for key in missing}),
         "notes": notes,
     }
     run_dir, made_by = Path(run_dir), provenance()
@@ -123,6 +101,19 @@ def import_checkpoint(path: str | Path, wanted: Wanted, run_dir: str | Path) -> 
     content = {"config": config, "data": None, "encoder": encoder.state_dict(), "provenance": made_by}
     save_checkpoint(run_dir / "checkpoint.pt", content | untrained)
     return report
+
+
+def _check_request(name: str, layout: str, overrides: Mapping[str, object]) -> None:
+    """Refuse what is wrong whatever the file holds."""
+    if layout not in (*LAYOUTS, "auto"):
+        raise InputError(f"--layout {layout}: unknown; choose one of auto, {', '.join(LAYOUTS)}")
+    if not name or set(name) - set("abcdefghijklmnopqrstuvwxyz0123456789_.-"):
+        raise InputError(f"--name '{name}': give lower-case letters, digits, '_', '.' or '-'")
+    for key, value in overrides.items():
+        if (key == "head.kind" and value != "none") or key in ("head.dim", "head.hidden"):
+            raise InputError(f"{key}: is read from the file; leave it out, or set head.kind=none")
+        if key.startswith("backbone.") and key != "backbone.stem":
+            raise InputError(f"{key}: is read from the file; leave it out (only backbone.stem is not in it)")
 
 
 def summary(report: Mapping) -> str:

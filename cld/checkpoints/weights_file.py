@@ -81,8 +81,7 @@ def read_weights(path: str | Path) -> WeightsFile:
     for place, tensors in _state_dicts(content, "", _DEPTH):
         file.originals[place] = originals = _by_unwrapped_name(path, tensors)
         file.state_dicts[place] = {name: tensors[theirs].detach() for name, theirs in originals.items()}
-    for tensors in file.state_dicts.values():
-        for name, tensor in tensors.items():
+        for name, tensor in file.state_dicts[place].items():
             if tensor.layout is not torch.strided or tensor.is_complex():
                 raise InputError(f"{path}: {name} is sparse or complex; save it as plain numbers")
     if not file.state_dicts:
@@ -111,9 +110,7 @@ def _load_torch(path: Path) -> object:
         held = None
         if code := re.search(r"(?:GLOBAL|class|function) ([A-Za-z_][\w.]*\.\w+)", str(error)):
             held = f"a {code[1]}"
-        elif "persistent_load" in str(
-            error
-        ):  # files of PyTorch before 1.6 store modules in a way of their own
+        elif "persistent_load" in str(error):  # PyTorch before 1.6 stored modules in a way of its own
             held = "a whole module, saved by an old PyTorch"
         if held:
             raise InputError(

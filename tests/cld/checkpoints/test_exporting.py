@@ -17,7 +17,7 @@ from torchvision import models
 
 from cld.__main__ import main
 from cld.checkpoints.exporting import export_run
-from cld.checkpoints.importing import Wanted, import_checkpoint
+from cld.checkpoints.importing import import_checkpoint
 from cld.config import load_run
 from cld.data import read_info
 from cld.methods.encoder import build_encoder
@@ -76,9 +76,9 @@ def test_the_card_s_own_words_load_it(overrides, tmp_path, monkeypatch):
 def test_what_was_exported_comes_back(stem, tmp_path):
     encoder, config = trained(tmp_path / "checkpoint.pt", {**TINY, "backbone.stem": stem})
     again = {"backbone.stem": stem} if stem == "small_stride2" else {}
-    wanted = Wanted("demo", "kitchen_hc", "again", overrides=again)
+    facts = {"preset": "demo", "dataset": "kitchen_hc", "name": "again", "overrides": again}
     for path in export_run(tmp_path / "checkpoint.pt", tmp_path / "out")[:2]:
-        report = import_checkpoint(path, wanted, tmp_path / "run")
+        report = import_checkpoint(path, tmp_path / "run", **facts)
         back, config_back = load_encoder(tmp_path / "run" / "checkpoint.pt")
         assert config_back["backbone"] == config["backbone"]
         assert torch.equal(features(back.backbone), features(encoder.backbone))
@@ -140,7 +140,7 @@ def test_the_preset_follows_from_the_path_or_is_not_known(tmp_path):
 
 def test_others_weights_are_not_passed_off_as_ours(tmp_path):
     torch.save(resnet10().state_dict(), tmp_path / "theirs.pth")
-    import_checkpoint(tmp_path / "theirs.pth", Wanted("demo", "kitchen_hc", "theirs"), tmp_path / "run")
+    import_checkpoint(tmp_path / "theirs.pth", tmp_path / "run", "demo", "kitchen_hc", "theirs")
     _, _, card = export_run(tmp_path / "run" / "checkpoint.pt", tmp_path / "out", preset="demo")
     text = card.read_text()
     assert yaml.safe_load(text.split("---")[1])["license"] == "other"

@@ -14,7 +14,7 @@ from torch import nn
 from torch.nn.functional import normalize
 
 from cld.__main__ import main
-from cld.checkpoints.importing import Wanted, import_checkpoint, summary
+from cld.checkpoints.importing import import_checkpoint, summary
 from cld.evaluation.knn import score_knn
 from cld.models.backbones import build_backbone
 from cld.runtime.errors import InputError, run_command
@@ -30,14 +30,14 @@ SHORTCUT = {"downsample": "shortcut"}
 
 
 def wanted(**changes):
-    return Wanted(**{"preset": "demo", "dataset": "kitchen_hc", "name": "theirs", **changes})
+    return {"preset": "demo", "dataset": "kitchen_hc", "name": "theirs", **changes}
 
 
 def imported(content, folder, **changes):
     """Save ``content``, import it: the encoder, its configuration and the report."""
     path = folder / "theirs.pth"
     torch.save(content, path)
-    report = import_checkpoint(path, wanted(**changes), folder / "run")
+    report = import_checkpoint(path, folder / "run", **wanted(**changes))
     encoder, config = load_encoder(folder / "run" / "checkpoint.pt")
     return encoder, config, report
 
@@ -184,7 +184,7 @@ def test_the_network_is_recognised_by_its_shapes(name, tmp_path):
 
 def test_safetensors_are_read(tmp_path):
     save_file(named("", NET), tmp_path / "theirs.safetensors")
-    import_checkpoint(tmp_path / "theirs.safetensors", wanted(), tmp_path / "run")
+    import_checkpoint(tmp_path / "theirs.safetensors", tmp_path / "run", **wanted())
     assert_same_features(load_encoder(tmp_path / "run" / "checkpoint.pt")[0], NET)
 
 
@@ -318,7 +318,7 @@ def with_memory_bank(tmp_path, monkeypatch):
 
 
 def test_the_authors_memory_bank_needs_no_code_of_theirs(with_memory_bank, tmp_path):
-    report = import_checkpoint(with_memory_bank(), wanted(), tmp_path / "run")
+    report = import_checkpoint(with_memory_bank(), tmp_path / "run", **wanted())
     assert_same_features(load_encoder(tmp_path / "run" / "checkpoint.pt")[0], CIFAR)
     assert report["layout"] == "npid_cld"
 
@@ -331,7 +331,7 @@ def test_a_module_in_an_old_pytorch_s_file_is_one_line(with_memory_bank, tmp_pat
 
 def test_files_of_an_old_pytorch_are_read(tmp_path):
     torch.save({"state_dict": named("", NET)}, tmp_path / "old.pth", _use_new_zipfile_serialization=False)
-    import_checkpoint(tmp_path / "old.pth", wanted(), tmp_path / "run")
+    import_checkpoint(tmp_path / "old.pth", tmp_path / "run", **wanted())
     assert_same_features(load_encoder(tmp_path / "run" / "checkpoint.pt")[0], NET)
 
 
@@ -394,7 +394,7 @@ BAD = {
 
 def refused(path, folder, message, **changes):
     with pytest.raises(InputError, match=message) as error:
-        import_checkpoint(path, wanted(**changes), folder / "run")
+        import_checkpoint(path, folder / "run", **wanted(**changes))
     assert "\n" not in str(error.value)
     assert not (folder / "run").exists()
 
