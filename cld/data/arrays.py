@@ -37,10 +37,7 @@ class Split:
 def write_store(path: str | Path, splits: Mapping[str, Split], **facts: Any) -> StoreInfo:
     """Write a store of small images atomically and return its description.
 
-    Args:
-        path: HDF5 file.
-        splits: by name; one is ``train``.
-        facts: the fields of :class:`cld.data.Description`.
+    ``facts`` are the fields of :class:`cld.data.Description`.
 
     Raises:
         InputError: a split is empty or missing, or a label is not an index into the classes.

@@ -40,7 +40,6 @@ def extract_features(
     resized to 256/224 of ``image_size``.
 
     Args:
-        info: the store's description.
         image_size: side of what the network sees, or ``auto``, see :func:`cld.data.store_format.view_side`.
         workers: processes that decode JPEGs, or ``auto``; 0: this one does.
         rows: which images of the split; None: all.

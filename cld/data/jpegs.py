@@ -54,20 +54,16 @@ class EncodedSplit:
 def write_encoded_store(path: str | Path, splits: Mapping[str, EncodedSplit], **facts: Any) -> StoreInfo:
     """Write a store of JPEGs atomically and return its description; ``parts`` are left as they are.
 
-    Args:
-        path: HDF5 file.
-        splits: by name; one is ``train``.
-        facts: the fields of :class:`cld.data.Description`; ``mean`` and ``std`` are ImageNet's by default.
+    ``facts`` are the fields of :class:`cld.data.Description`; ``mean`` and ``std`` are ImageNet's by default.
 
     Raises:
         InputError: as ``write_store``, or the parts do not have the bytes that ``lengths`` states.
     """
     description = Description(**({"mean": IMAGENET_MEAN, "std": IMAGENET_STD} | facts))
     check_splits(path, {name: split.labels for name, split in splits.items()}, description)
-    total = sum(int(split.lengths.sum()) for split in splits.values())
-
+    sizes = {name: int(split.lengths.sum()) for name, split in splits.items()}
     for name, split in splits.items():
-        found, expected = sum(part.stat().st_size for part in split.parts), int(split.lengths.sum())
+        found, expected = sum(part.stat().st_size for part in split.parts), sizes[name]
         if found != expected:
             raise InputError(
                 f"{path}: the parts of split '{name}' hold {found} bytes and should hold {expected}; delete "
@@ -75,11 +71,11 @@ def write_encoded_store(path: str | Path, splits: Mapping[str, EncodedSplit], **
             )
 
     def fill(store: h5py.File) -> None:
-        with progress("write", total >> 20, "MB") as bar:
+        with progress("write", sum(sizes.values()) >> 20, "MB") as bar:
             for name, split in splits.items():
                 group = store.create_group(name)
                 # contiguous: readers take a JPEG from its place in the file, without HDF5
-                jpeg = group.create_dataset("jpeg", (int(split.lengths.sum()),), dtype="uint8")
+                jpeg = group.create_dataset("jpeg", (sizes[name],), dtype="uint8")
                 position = 0
                 for part in split.parts:
                     with open(part, "rb") as file:

@@ -68,11 +68,7 @@ def neighbour_labels(store: str | Path, split: str, source: str) -> tuple[np.nda
 
 
 def require_within(key: str, value: int, most: float, things: str) -> None:
-    """Refuse a number of neighbours or groups that the images cannot give.
-
-    Args:
-        key: the setting.
-        most: how many ``things`` there are.
+    """Refuse a setting's number of neighbours or groups that the images, ``most`` ``things``, cannot give.
 
     Raises:
         InputError: ``value`` is below 1 or above ``most``.
@@ -107,9 +103,7 @@ def retrieval_labels(store: str | Path, split: str, source: str, k: int) -> tupl
 def require_scorable(store: str | Path, protocol: str, settings: Mapping) -> None:
     """Check, before a run is trained, what a protocol will ask of its store.
 
-    Args:
-        protocol: of a table's cell; those that score on another dataset ask nothing of this one.
-        settings: the protocol's.
+    Protocols that score on another dataset ask nothing of this one.
 
     Raises:
         InputError: the labels or the number of images do not suit the settings.
@@ -123,8 +117,8 @@ def require_scorable(store: str | Path, protocol: str, settings: Mapping) -> Non
         complete_labels(store, "train")
         complete_labels(store, split)
     elif protocol == "nmi":
-        groups, labels = settings["groups"], class_labels(store, split)
-        require_within("nmi.groups", groups or 1, len(labels), f"the images of split '{split}'")
+        n = len(class_labels(store, split))
+        require_within("nmi.groups", settings["groups"] or 1, n, f"the images of split '{split}'")
 
 
 def _named(classes: Sequence[str]) -> str:

@@ -1,6 +1,6 @@
 """Annotated objects of a split's images, in flat arrays: the targets of detection."""
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import h5py
 import numpy as np
@@ -36,17 +36,12 @@ class Objects:
     def of(self, image: int) -> "Objects":
         """The objects of one image."""
         start, stop = self.offsets[image : image + 2]
-        return Objects(
-            self.boxes[start:stop],
-            self.labels[start:stop],
-            np.array([0, stop - start]),
-            self.difficult[start:stop],
-            self.truncated[start:stop],
-        )
+        own = {field: getattr(self, field)[start:stop] for field in DATASETS}
+        return Objects(**own | {"offsets": np.array([0, stop - start])})
 
     def arrays(self) -> dict[str, np.ndarray]:
         """The datasets of a split, by name."""
-        return {DATASETS[field.name]: getattr(self, field.name) for field in fields(self)}
+        return {name: getattr(self, field) for field, name in DATASETS.items()}
 
     @classmethod
     def read(cls, group: h5py.Group) -> "Objects":

@@ -52,10 +52,7 @@ class RandomCrops:
         self.seed, self.stream = seed, stream
 
     def __call__(self, job: tuple[int, int, list[int]]) -> np.ndarray:
-        """The crops of the images ``rows``, which stand from ``place`` on in the batch of a step.
-
-        Args:
-            job: step, place and rows.
+        """The crops of a job (step, place, rows): images that stand from ``place`` on in a step's batch.
 
         Returns:
             uint8 (V, len(rows), side, side, 3).
@@ -72,7 +69,7 @@ class RandomCrops:
         return crops
 
     def _draws(self, step: int, place: int, n: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """For :func:`fitting_crops`, of ``n`` images: each (n, V, …)."""
+        """For :func:`fitting_crops`: each (n, V, …)."""
         shape = (self.n_views, 2 * CROP_ATTEMPTS + 2)  # numbers that an image takes, wherever it stands
         bits = np.random.PCG64(stream_seed(self.seed, self.stream, step)).advance(place * math.prod(shape))
         draws = np.random.Generator(bits).random((n, *shape))
@@ -92,7 +89,6 @@ def random_crop_batches(
     """Gives an iterator over the crops of this process's slice of each batch.
 
     Args:
-        crops: cuts them.
         batches: (step, image indices (B,) int64), of all processes, as of
             :class:`cld.data.epoch_sampler.EpochSampler`.
         batch_size: greatest B.
@@ -104,16 +100,16 @@ def random_crop_batches(
     """
     own, workers = rank_slice(batch_size), worker_count(workers)
     job_size = min(JOB_SIZE, -(-(own.stop - own.start) // max(workers, 1)))
-    jobs_per_batch = -(-(own.stop - own.start) // job_size)
 
     def parts(n_images: int) -> list[slice]:
         own = rank_slice(n_images)
         starts = range(own.start, own.stop, job_size)
         return [slice(start, min(start + job_size, own.stop)) for start in starts]
 
+    n_ahead = AHEAD_BATCHES * len(parts(batch_size))
     ahead, current = tee(batches)
     jobs = ((step, part.start, index[part].tolist()) for step, index in ahead for part in parts(len(index)))
-    with decoded(crops, jobs, workers, AHEAD_BATCHES * jobs_per_batch, device) as chunks:
+    with decoded(crops, jobs, workers, n_ahead, device) as chunks:
 
         def crops_of(index: Tensor) -> Tensor:
             return torch.cat([next(chunks) for _ in parts(len(index))], dim=1)

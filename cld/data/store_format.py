@@ -262,10 +262,8 @@ def _require_layout(store: h5py.File) -> None:
     Raises:
         ValueError: names what it has not.
     """
-    attributes, required = (
-        store.attrs,
-        {ARRAYS: {"images", "labels"}, JPEG: {"jpeg", "offsets", "sha256", "labels"}},
-    )
+    attributes = store.attrs
+    required = {ARRAYS: {"images", "labels"}, JPEG: {"jpeg", "offsets", "sha256", "labels"}}
     for name in ("kind", "dataset", "preset", "classes", "sources", "config", "checksum"):
         if not isinstance(attributes.get(name), str):
             raise ValueError(f"its attribute {name} is missing or no text")

@@ -7,7 +7,6 @@ from hypothesis import strategies as st
 
 from data_prep.synthetic.pictures.class_looks import OUTLINES, PATTERNS, class_looks
 from data_prep.synthetic.pictures.drawing import draw_picture, draw_scene
-from data_prep.synthetic.pictures.random_numbers import balanced_labels
 
 LOOKS = class_looks(20, 0)
 
@@ -34,13 +33,6 @@ def test_looks_differ_and_do_not_depend_on_how_many_there_are(seed, n, per_outli
     assert looks == class_looks(per_outline * len(OUTLINES), seed, per_outline)[:n]
     for first in range(0, n, per_outline):
         assert len({look.outline for look in looks[first : first + per_outline]}) == 1
-
-
-@given(n=st.integers(1, 300), n_classes=st.integers(1, 40), seed=st.integers(0, 99))
-def test_labels_are_balanced(n, n_classes, seed):
-    counts = np.bincount(balanced_labels(n, n_classes, seed, 0), minlength=n_classes)
-    assert counts.sum() == n
-    assert counts.max() - counts.min() <= 1
 
 
 @given(

@@ -22,7 +22,7 @@ from data_prep.synthetic.pictures.random_numbers import Stream, balanced_labels,
 
 OTHERS = ("n01440764", "n01443537", "n01484850", "n02119789")
 """Synsets of ImageNet that are not in ImageNet-100's list."""
-TRAIN, VAL, LONG_TAIL = 0, 1, 2
+TRAIN, VAL, LONG_TAIL, NUMBERS = range(4)
 SIDES = (120, 260)
 """Pixels of a picture's sides."""
 EXIF_ORIENTATION, TURNED_LEFT = 0x0112, 6
@@ -46,7 +46,8 @@ def write_imagenet(root: Path, settings: Settings, workers: int = 1) -> None:
     synsets = sorted((*listed, *OTHERS[: settings.other_synsets]))
     looks = class_looks(len(synsets), settings.seed, -(-len(synsets) // len(OUTLINES)))
     # a synset's training pictures stand together and their numbers have gaps, as the published ones do
-    gaps = generator(settings.seed, Stream.FILES).integers(1, 30, (len(synsets), settings.train_per_synset))
+    shape = len(synsets), settings.train_per_synset
+    gaps = generator(settings.seed, Stream.FILES, NUMBERS).integers(1, 30, shape)
     train_names = [
         f"train/{synset}/{synset}_{number}.JPEG"
         for synset, numbers in zip(synsets, gaps.cumsum(axis=1), strict=True)

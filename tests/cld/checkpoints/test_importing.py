@@ -8,7 +8,6 @@ import types
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import save_file
 from third_party import DIM, Cosines, D, linear, mlp, named, randomised, resnet10
 from torch import nn
 from torch.nn.functional import normalize
@@ -180,12 +179,6 @@ def test_the_network_is_recognised_by_its_shapes(name, tmp_path):
     encoder, config, _ = imported(network.state_dict(), tmp_path)
     assert config["backbone"] == settings
     assert_same_features(encoder, network)
-
-
-def test_safetensors_are_read(tmp_path):
-    save_file(named("", NET), tmp_path / "theirs.safetensors")
-    import_checkpoint(tmp_path / "theirs.safetensors", tmp_path / "run", **wanted())
-    assert_same_features(load_encoder(tmp_path / "run" / "checkpoint.pt")[0], NET)
 
 
 def test_half_precision_and_old_files_without_counters_are_read(tmp_path):

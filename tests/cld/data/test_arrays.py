@@ -2,8 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
+from hypothesis import given
 from hypothesis.extra.numpy import arrays
 from photos import FACTS
 
@@ -35,14 +34,11 @@ def checksum(folder, splits):
     return write_store(folder / "s.h5", splits, **FACTS).checksum
 
 
-@given(name=st.sampled_from(["train", "test"]), row=st.integers(0, 2), in_labels=st.booleans())
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_the_checksum_sees_any_change(tmp_path, splits, name, row, in_labels):
+@pytest.mark.parametrize("name", ["train", "test"])
+@pytest.mark.parametrize("what", ["images", "labels"])
+def test_the_checksum_sees_any_change(tmp_path, splits, name, what):
     before = checksum(tmp_path, splits)
-    if in_labels:
-        splits[name].labels[row] ^= 1
-    else:
-        splits[name].images[row, 1, 2, 0] ^= 1
+    getattr(splits[name], what)[2] ^= 1
     assert checksum(tmp_path, splits) != before
 
 

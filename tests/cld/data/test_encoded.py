@@ -21,16 +21,14 @@ def test_round_trip(jpeg_store):
     assert info.mean == (0.485, 0.456, 0.406)  # ImageNet's, as everywhere
     for split, written in (("train", photos(9)), ("test", photos(4, seed=1))):
         images = EncodedImages(jpeg_store, split)
-        assert [images[i] for i in range(len(images))] == written
+        assert list(images) == written
         assert images.labels.tolist() == [i % 3 for i in range(len(written))]
 
 
-def test_a_loop_over_the_images_ends(jpeg_store):
-    images = EncodedImages(jpeg_store, "train")
-    assert list(images) == photos(9)
-    for index in (-1, 9):
-        with pytest.raises(IndexError, match=f"no image {index}; there are 9"):
-            images[index]
+@pytest.mark.parametrize("index", [-1, 9])
+def test_there_is_no_image_outside_a_split(jpeg_store, index):
+    with pytest.raises(IndexError, match=f"no image {index}; there are 9"):
+        EncodedImages(jpeg_store, "train")[index]
 
 
 def test_the_objects_of_an_image_are_its_own(jpeg_store, objects):

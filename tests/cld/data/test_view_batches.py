@@ -21,7 +21,6 @@ from cld.data import EncodedImages, Split, read_info, write_store
 from cld.data.epoch_sampler import EpochSampler
 from cld.data.random_crops import RandomCrops
 from cld.data.view_batches import view_batches
-from cld.runtime.errors import InputError
 from cld.training.checkpoint import load_checkpoint
 from cld.training.loop import train
 
@@ -97,17 +96,6 @@ def test_a_signal_to_the_whole_group_saves_the_run_and_leaves_no_process(photo_r
     assert errors.decode().splitlines()[-1] == f"stopped: step {stopped_at} is saved in {run / 'partial.pt'}"
     with pytest.raises(ProcessLookupError):
         os.killpg(process.pid, 0)
-
-
-def test_a_damaged_jpeg_is_one_line(photo_run, tmp_path):
-    images = photos(12)
-    path = write_photos(tmp_path / "s.h5", {"train": [*images[:11], images[11][:100]]})
-    config = photo_run("npid", {"train_on": ["train"], "workers": 2, "optimiser.batch_size": 12})
-    with pytest.raises(
-        InputError, match=rf"{path}: image 11 cannot be decoded \(.*\); build it again"
-    ) as told:
-        train(config, path, tmp_path / "run", "cpu")
-    assert "\n" not in str(told.value)
 
 
 def test_views_show_the_images_that_they_are_said_to_show(photo_run, tmp_path):
