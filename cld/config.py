@@ -164,7 +164,7 @@ def validate(value: object, schema: str, where: str, fix: str = "") -> None:
 
     Args:
         where: the file or place that it comes from, for messages.
-        fix: what to do about a file that nobody writes by hand.
+        fix: for messages of a file that nobody writes by hand.
 
     Raises:
         InputError: names ``where``, the key and, for an unknown key, the nearest valid one.
@@ -397,8 +397,7 @@ def load_run(
     """The fully resolved configuration of a pre-training run.
 
     Args:
-        overrides: dotted keys of ``config/run.yaml`` with their values, applied last.
-        where: the file or place that ``overrides`` come from, for messages.
+        overrides: dotted keys of ``config/run.yaml`` with their values, applied last; from ``where``.
 
     Raises:
         InputError: an unknown key, a value outside its range, or values that do not fit each other.
@@ -431,7 +430,6 @@ def require_fitting(run: Mapping, key_views: int, where: str) -> None:
 
     Args:
         key_views: of the run's views, those for keys.
-        where: the file or place that the values come from.
 
     Raises:
         InputError: names the keys and their values.

@@ -17,9 +17,6 @@ def score_pixel_knn(store: str, settings: Mapping) -> dict:
 
     Of a split with more than ``max_images`` a random sample takes part, the same every time. Of fewer than
     ``k`` training images all vote, which is said; ``details`` have the number.
-
-    Raises:
-        InputError: the labels do not suit, see :mod:`cld.data.labels`.
     """
     info, most = read_info(store), settings["max_images"]
     labels, train_labels = neighbour_labels(store, settings["split"], "train")
@@ -47,11 +44,7 @@ def score_pixel_knn(store: str, settings: Mapping) -> dict:
 
 
 def score_chance(store: str, settings: Mapping) -> dict:
-    """Accuracy where every image gets the training classes from the most to the least frequent.
-
-    Raises:
-        InputError: see :func:`cld.data.labels.class_labels`.
-    """
+    """Accuracy where every image gets the training classes from the most to the least frequent."""
     train, labels = class_labels(store, "train"), class_labels(store, settings["split"])
     counts = np.bincount(train, minlength=len(read_info(store).classes))
     ranked = torch.from_numpy(np.argsort(-counts, kind="stable")).expand(len(labels), -1)

@@ -14,9 +14,6 @@ def score_knn(store: str, settings: Mapping, checkpoint: str, device_name: str |
     """Classify a split by the training images under test transforms.
 
     A vote weighs exp(similarity / T), with T the run's T_I unless the settings name one.
-
-    Raises:
-        InputError: the labels do not suit, see :mod:`cld.data.labels`, or there are no ``k`` images.
     """
     split, k = settings["split"], settings["k"]
     labels, train_labels = knn_labels(store, settings)

@@ -23,11 +23,7 @@ class Grouping(NamedTuple):
 
 
 def score_nmi(store: str, settings: Mapping, checkpoint: str, device_name: str | None = None) -> dict:
-    """Group a run's features of a split into as many groups as it has classes, and compare with the classes.
-
-    Raises:
-        InputError: the labels or the number of groups do not suit, see :mod:`cld.data.labels`.
-    """
+    """Group a run's features of a split, by default into as many groups as classes, and compare the two."""
     split, labels = settings["split"], class_labels(store, settings["split"])
     settings = {**settings, "groups": settings["groups"] or len(np.unique(labels))}
     require_within("nmi.groups", settings["groups"], len(labels), f"the images of split '{split}'")

@@ -6,6 +6,7 @@ explains the numbers, such as ``n`` images and, by metric, which of them were ri
 
 Each function takes a store and the protocol's settings; those that score a run also ``checkpoint`` and
 ``device_name``; and those of :data:`cld.evaluation.protocol_names.RESUMABLE` the score's file as ``score``.
+Each raises an InputError where the store, its labels, a setting or the run does not suit.
 """
 
 from collections.abc import Callable

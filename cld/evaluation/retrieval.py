@@ -28,11 +28,7 @@ class Retrieval(NamedTuple):
 
 
 def score_retrieval(store: str, settings: Mapping, checkpoint: str, device_name: str | None = None) -> dict:
-    """How often the nearest image is of the query's class, and which share of the k nearest is.
-
-    Raises:
-        InputError: see :func:`retrieve`.
-    """
+    """How often the nearest image is of the query's class, and which share of the k nearest is."""
     run, _, is_right = retrieve(
         store, settings["split"], settings["from"], settings["k"], checkpoint, device_name
     )

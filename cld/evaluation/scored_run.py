@@ -68,9 +68,6 @@ class ScoredRun:
 def load_scored_run(store: str | Path, checkpoint: str | Path, device_name: str | None) -> ScoredRun:
     """Load a run's encoder to score it on a store.
 
-    Args:
-        device_name: see :func:`cld.runtime.device.resolve_device`.
-
     Raises:
         InputError: the device cannot be used, the store or the checkpoint not be read, or the backbone takes
             no images of this size.

@@ -32,10 +32,6 @@ def unpacked(text: str, n: int) -> np.ndarray:
 def one_metric(score: Mapping, metric: str) -> dict:
     """One metric of a score: the run, its value in percent, and its hits if they are known.
 
-    Args:
-        score: the content of a score's file.
-        metric: one of its ``metrics``.
-
     Returns:
         ``run``, ``seed``, ``value``, ``n`` images and their ``hits`` (see :func:`packed_hits`; both may be
         None) and ``provenance``: what :func:`paired_differences` compares.

@@ -40,9 +40,6 @@ def score_unsupervised(
 
     Of splits with more than ``max_images`` a random sample takes part, the same every time. Labels are not
     read.
-
-    Raises:
-        InputError: the split or a setting does not suit.
     """
     info, split = read_info(store), settings["split"]
     if split not in info.sizes:
@@ -71,8 +68,7 @@ def features_of_views(run: ScoredRun, rows: np.ndarray, settings: Mapping) -> tu
     """Instance features (N, d) of two random views of images, augmented as the run's training does.
 
     Args:
-        rows: (N,), which images of the split.
-        settings: ``split`` and ``seed``.
+        rows: (N,), which images of the settings' split.
     """
     features = []
     with progress("features of two views", len(rows), "images") as bar:

@@ -41,7 +41,6 @@ def require_given_gpus(name: str | None, wanted_by: str | None = None) -> None:
     """Refuse to compute on the CPU where a GPU was given or is wanted, unless ``name`` asks for the CPU.
 
     Args:
-        name: see :func:`resolve_device`.
         wanted_by: what else wants a GPU, for the message: a setting and its value.
 
     Raises:

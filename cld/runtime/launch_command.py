@@ -33,12 +33,8 @@ def processes_of(resources: Mapping[str, Any]) -> tuple[int, int]:
 def launch_command(nodes: int, processes: int, threads: int, in_slurm: bool, container: str) -> str:
     """What to write before a training's command: a step of Slurm's or torchrun, then the container.
 
-    What starts the processes stays outside the container, where Slurm's commands are.
-
-    Args:
-        processes: on each node.
-        threads: CPUs of a node.
-        container: see :func:`container_command`.
+    What starts the processes stays outside the container, where Slurm's commands are. ``processes`` and
+    ``threads`` (CPUs) are those of a node.
     """
     if in_slurm:
         options = f"--cpus {threads} --nodes {nodes} --processes {processes}"

@@ -74,11 +74,7 @@ def load_checkpoint(path: str | Path) -> dict:
 
 
 def load_run_checkpoint(path: str | Path) -> dict:
-    """Read the checkpoint of a run, or of one that is under way.
-
-    Raises:
-        InputError: see :func:`load_checkpoint`; or its configuration is none of this version.
-    """
+    """Read the checkpoint of a run, or of one that is under way, with a configuration of this version."""
     content = load_checkpoint(path)
     if "config" not in content:
         raise InputError(f"{path}: holds no 'config'; name a run's checkpoint.pt")
@@ -90,7 +86,6 @@ def trained_by(path: str | Path) -> dict | None:
     """What trained a run: the code, see :mod:`cld.runtime.provenance`, and the ``precision``.
 
     None where its checkpoint does not name the code; a network that others trained has no known precision.
-
     For a checkpoint that :func:`load_encoder` has read: of its tensors, which may be gigabytes, none is read.
     """
     content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)

@@ -19,11 +19,7 @@ def add_run_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run_of(args: argparse.Namespace) -> dict:
-    """The resolved configuration of the run that a command's arguments name.
-
-    Raises:
-        InputError: see :func:`cld.config.load_run`.
-    """
+    """The resolved configuration of the run that a command's arguments name."""
     return load_run(args.preset, args.dataset, args.method, args.seed, parse_overrides(args.overrides))
 
 

@@ -15,7 +15,7 @@ class TrainingLog:
     """Writes the log of a run folder; use as a context manager.
 
     Args:
-        run_dir: the run's folder; an earlier log in it is replaced.
+        run_dir: an earlier log in it is replaced.
         rows: one dictionary an epoch done so far; :meth:`append` adds to this list.
     """
 

@@ -158,9 +158,6 @@ def complete_files(run_dir: Path, subject: Mapping) -> None:
     """Write what is missing beside a complete run's checkpoint.
 
     Snakemake starts a job for each of them that is missing.
-
-    Raises:
-        InputError: the checkpoint is of another subject.
     """
     checkpoint = load_run_checkpoint(run_dir / FINAL)
     require_same_subject(run_dir / FINAL, subject_of(checkpoint), subject)

@@ -40,9 +40,6 @@ def random_views(
         rows: (N,) int64, the images of split train that the sampler counts through.
         sampler: the batches of all processes.
         scale: [least, most] share of an image's area that a view shows.
-
-    Raises:
-        InputError: the store cannot be read or holds an image that cannot be decoded, or a worker died.
     """
     mean, std, seed = run.info.mean, run.info.std, sampler.seed
     if run.info.kind != JPEG:

@@ -60,9 +60,7 @@ def build_detector(
     All layers learn, and all batch normalisation is over the images of all processes.
 
     Args:
-        backbone: see :func:`require_stages`.
         n_classes: C, without the background, which is the detector's class 0.
-        settings: the section ``detection`` of ``config/evaluation.yaml``.
         mean, std: per RGB channel in [0, 1].
 
     Returns:

@@ -28,14 +28,9 @@ SHOWN_SCORE, MOST_SHOWN = 0.3, 8
 def save_pictures(
     path: Path, images: AnnotatedImages, detections: Detections, info: StoreInfo, run: str
 ) -> None:
-    """Draw evenly spread images of a split into a PNG file.
+    """Draw evenly spread images of a split into a PNG file; ``detections`` are of all of its images.
 
     What is annotated is dashed in white, what is detected in its class's colour with its score.
-
-    Args:
-        detections: of all images of the split.
-        info: the store's description.
-        run: name of the run, for the heading.
     """
     shown = np.unique(np.linspace(0, len(images) - 1, GRID[0] * GRID[1]).round().astype(int))
     figure = Figure(figsize=SIZE)

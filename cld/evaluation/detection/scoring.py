@@ -46,11 +46,6 @@ def score_detection(
 
     Returns:
         The score; in all processes but the first, None.
-
-    Raises:
-        InputError: the store or a split of it has no objects, the run's backbone is no ResNet, there is no
-            schedule for the dataset, there are too many processes, or see
-            :func:`cld.evaluation.detection.training.fine_tune`.
     """
     info = read_info(store)
     train, test = (AnnotatedImages(store, split, info) for split in ("train", settings["split"]))

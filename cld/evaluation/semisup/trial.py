@@ -56,10 +56,6 @@ def run_trial(
 
     Returns:
         The report, see ``cld/schemas/trial.schema.yaml``.
-
-    Raises:
-        InputError: bad input; see :mod:`cld.evaluation.scored_run` and
-            :func:`cld.evaluation.classifier.training.train_classifier`.
     """
     labels, subset = complete_labels(store, "train"), read_subset(subset_path, store)
     require_at_most(len(subset["held_out"]), "held-out images")

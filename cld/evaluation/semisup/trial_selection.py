@@ -74,9 +74,6 @@ def score_winner(
 
     Args:
         paths: reports of every trial of the grid, each with its network beside it.
-
-    Raises:
-        InputError: the trials are not one whole grid of this store, or cannot be read.
     """
     trials = read_grid(paths, settings)
     device, info, split = resolve_device(device_name), read_info(store), settings["split"]

@@ -9,35 +9,28 @@ from sklearn.neighbors import NearestNeighbors
 
 from cld.data import read_info, read_labels
 from cld.data.features import extract_features
-from cld.evaluation.retrieval import nearest_rows, retrieve, score_retrieval
+from cld.evaluation.retrieval import nearest_rows, score_retrieval
 from cld.evaluation.statistics import unpacked
 from cld.training.checkpoint import load_encoder
 
 
-def features(store, tiny_checkpoint):
+@pytest.mark.parametrize(("split", "source"), [("train", "train"), ("test", "train")])
+def test_neighbours_are_scikit_learns(tiny_store, tiny_checkpoint, split, source):
+    """Within a split none is its own neighbour, which scikit-learn leaves out where no queries are given."""
+    settings = {"split": split, "from": source, "k": 3}
+    score = score_retrieval(str(tiny_store), settings, tiny_checkpoint, "cpu")
     encoder, _ = load_encoder(tiny_checkpoint)
-    found = extract_features(encoder, store, "train", read_info(store), torch.device("cpu"))
-    return found.numpy()
-
-
-def test_a_split_retrieves_from_itself_without_itself(tiny_store, tiny_checkpoint):
-    score = score_retrieval(
-        str(tiny_store), {"split": "train", "from": "train", "k": 4}, tiny_checkpoint, "cpu"
+    queries, others = (
+        extract_features(encoder, tiny_store, name, read_info(tiny_store), torch.device("cpu")).numpy()
+        for name in (split, source)
     )
-    x, labels = features(tiny_store, tiny_checkpoint), read_labels(tiny_store, "train")
-    rows = NearestNeighbors(n_neighbors=4, metric="cosine").fit(x).kneighbors(return_distance=False)
-    right = labels[rows] == labels[:, None]
+    reference = NearestNeighbors(n_neighbors=3, metric="cosine").fit(others)
+    rows = reference.kneighbors(None if split == source else queries, return_distance=False)
+    right = read_labels(tiny_store, source)[rows] == read_labels(tiny_store, split)[:, None]
     assert score["metrics"]["top1"] == pytest.approx(100 * right[:, 0].mean())
     assert score["metrics"]["precision_at_k"] == pytest.approx(100 * right.mean())
     hits = unpacked(score["details"]["hits"]["top1"], score["details"]["n"])
     assert hits.tolist() == right[:, 0].tolist()
-
-
-def test_a_split_retrieves_from_another(tiny_store, tiny_checkpoint):
-    found = retrieve(tiny_store, "test", "train", 3, tiny_checkpoint, "cpu")
-    labels = [read_labels(tiny_store, split) for split in ("test", "train")]
-    assert found.rows.shape == found.is_right.shape == (5, 3)
-    assert found.is_right.tolist() == (labels[1][found.rows] == labels[0][:, None]).tolist()
 
 
 @settings(max_examples=40)

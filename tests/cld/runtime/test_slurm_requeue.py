@@ -13,6 +13,7 @@ TOOLS = {
     "squeue": 'echo squeue >>"$NOTES"; [ "$STATE" != AWAY ] || { export STATE; exit 1; }; echo $STATE',
     "scontrol": 'echo "$@" >>"$NOTES"',
 }
+LAUNCHER = [sys.executable, "-m", "cld.runtime.slurm_requeue", "--cpus=1"]
 
 
 @pytest.fixture
@@ -29,8 +30,8 @@ def run(tmp_path, monkeypatch):
 
     def launched(command: str, state: str) -> tuple[int, list[str]]:
         monkeypatch.setenv("STATE", state)
-        launcher = [sys.executable, "-m", "cld.runtime.slurm_requeue", "--cpus=1", "sh", "-c", command]
-        return subprocess.run(launcher).returncode, notes.read_text().splitlines()
+        status = subprocess.run([*LAUNCHER, "sh", "-c", command]).returncode
+        return status, notes.read_text().splitlines()
 
     return launched
 
@@ -78,14 +79,4 @@ def test_several_processes_are_started_by_torchrun(monkeypatch):
     ids=["done", "failed", "stopped"],
 )
 def test_the_status_of_a_nodes_torchrun_tells_why_it_ended(command, status):
-    launcher = [
-        sys.executable,
-        "-m",
-        "cld.runtime.slurm_requeue",
-        "--cpus=1",
-        "--torchrun",
-        "sh",
-        "-c",
-        command,
-    ]
-    assert subprocess.run(launcher).returncode == status
+    assert subprocess.run([*LAUNCHER, "--torchrun", "sh", "-c", command]).returncode == status

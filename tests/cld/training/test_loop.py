@@ -132,16 +132,6 @@ def test_a_folder_of_another_run_is_refused(tiny_run, tiny_store, other_store, t
     assert (tmp_path / "config.yaml").read_text() == before
 
 
-def test_a_store_smaller_than_a_batch_is_refused(tiny_run, tiny_store, tmp_path):
-    with pytest.raises(InputError, match="the 36 images of train do not fill a batch of 64; lower"):
-        train(tiny_run("npid", {"optimiser.batch_size": 64}), tiny_store, tmp_path, "cpu")
-
-
-def test_an_unknown_device_is_refused(tiny_run, tiny_store, tmp_path):
-    with pytest.raises(InputError, match="device 'abacus' cannot be used"):
-        train(tiny_run(), tiny_store, tmp_path, "abacus")
-
-
 @pytest.mark.parametrize("clustering", ["kmeans", "spectral"])
 def test_divergence_names_the_term_and_keeps_the_last_good_state(tiny_run, tiny_store, tmp_path, clustering):
     config = tiny_run(
@@ -272,8 +262,8 @@ def test_learns_features_better_than_an_untrained_networks(tiny_run, gratings, t
 @pytest.mark.slow
 def test_bf16_learns_as_much_as_fp32_to_ten_points(tiny_run, gratings, tmp_path):
     def scores(precision):
-        configs = [tiny_run("npid", LEARNS | {"precision": precision}, seed) for seed in range(3)]
-        folders = [tmp_path / f"{precision}-{seed}" for seed in range(3)]
+        configs = [tiny_run("npid", LEARNS | {"precision": precision}, seed) for seed in range(2)]
+        folders = [tmp_path / f"{precision}-{seed}" for seed in range(2)]
         runs = [train(config, gratings, run, "cpu") for config, run in zip(configs, folders, strict=True)]
         return [knn_top1(run, gratings) for run in runs]
 
@@ -281,18 +271,21 @@ def test_bf16_learns_as_much_as_fp32_to_ten_points(tiny_run, gratings, tmp_path)
     assert fmean(scores("bf16")) > fmean(scores("fp32")) - 10
 
 
-def test_a_store_of_another_dataset_is_refused(tiny_store, tmp_path):
-    config = load_run("demo", "cifar10", "npid", 0)
-    with pytest.raises(
-        InputError, match=r"is a store of kitchen_hc, and the run is of cifar10; name that store"
-    ):
-        train(config, tiny_store, tmp_path / "run", "cpu")
-
-
-def test_a_network_that_takes_no_images_of_this_size_is_refused_before_anything_is_written(
-    tiny_run, tiny_store, tmp_path
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({}, "is a store of kitchen_hc, and the run is of cifar10; name that store"),
+        ({"optimiser.batch_size": 64}, "the 36 images of train do not fill a batch of 64; lower"),
+        (
+            {"backbone.name": "vit_b_16", "image_size": 32},
+            r"image_size 32: .* set image_size=224, or choose another",
+        ),
+    ],
+)
+def test_what_does_not_fit_the_store_is_refused_before_anything_is_written(
+    tiny_run, tiny_store, tmp_path, changes, message
 ):
-    config = tiny_run("npid", {"backbone.name": "vit_b_16", "image_size": 32})
-    with pytest.raises(InputError, match=r"image_size 32: .* set image_size=224, or choose another"):
-        train(config, tiny_store, tmp_path / "run", "cpu")
-    assert not list((tmp_path / "run").iterdir())
+    config = tiny_run("npid", changes) if changes else load_run("demo", "cifar10", "npid", 0)
+    with pytest.raises(InputError, match=message):
+        train(config, tiny_store, tmp_path, "cpu")
+    assert not list(tmp_path.iterdir())

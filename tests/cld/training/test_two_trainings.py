@@ -82,16 +82,14 @@ def test_who_waits_takes_over_from_one_that_is_killed(start, tiny_run, alone, tm
     run = tmp_path / "run"
     first = start(tiny_run("moco"), run)
     wait_until((run / "partial.pt").exists)
-    first.send_signal(signal.SIGSTOP)  # in the middle of it, for as long as it takes the others to come
-    others = [start(tiny_run("moco"), run) for _ in range(2)]
-    for other in others:
-        waits_for(other, run, f"process {first.pid} of {os.uname().nodename}")
+    first.send_signal(signal.SIGSTOP)  # in the middle of it, for as long as it takes the other to come
+    other = start(tiny_run("moco"), run)
+    waits_for(other, run, f"process {first.pid} of {os.uname().nodename}")
     assert not (run / "checkpoint.pt").exists()
     first.kill()
     first.wait()
-    errors = [other.communicate(timeout=300)[1] for other in others]
-    assert [other.returncode for other in others] == [0, 0], errors
-    assert sum("resumed from step" in text for text in errors) == 1
+    errors = other.communicate(timeout=300)[1]
+    assert other.returncode == 0 and "resumed from step" in errors, errors
     assert_trained_once(run, alone)
 
 
