@@ -94,7 +94,7 @@ def _expectation_maximisation(points: Tensor, n_groups: int, n_iters: int) -> Te
         sums = _members(labels, n_groups).mT @ points  # (..., K, D)
         length = sums.norm(dim=-1, keepdim=True)
         # Where the members cancel out every direction is equally good: keep the last one.
-        centroids = torch.where(length > 1e-9, sums / length.clamp_min(1e-9), centroids)
+        centroids = torch.where(length > 1e-9, sums / length, centroids)
         labels = _nearest(scaled, centroids)
     return labels
 
@@ -102,7 +102,7 @@ def _expectation_maximisation(points: Tensor, n_groups: int, n_iters: int) -> Te
 def _nearest(scaled: Tensor, centroids: Tensor) -> Tensor:
     """Labels (..., N) of unit points times STEPS (..., N, D), no group empty."""
     # A zero centroid, of a zero sample, attracts none.
-    handicap = centroids.any(dim=-1, keepdim=True).double().sub_(1).mul_(2 * STEPS)
+    handicap = torch.where(centroids.any(dim=-1, keepdim=True), 0.0, -2 * STEPS)
     similarity = (scaled @ centroids.mT).add_(handicap.mT).round_()  # (..., N, K)
     fit, labels = similarity.max(dim=-1)
     return _fill_empty_groups(labels, fit, similarity)
@@ -113,10 +113,11 @@ def _fill_empty_groups(labels: Tensor, fit: Tensor, similarity: Tensor) -> Tenso
     n_groups = similarity.shape[-1]
     members = _members(labels, n_groups)
     sizes = members.sum(dim=-2)  # (..., K)
-    if labels.device.type == "cpu" and sizes.all():  # a GPU would have to be waited for
+    # a GPU would have to be waited for, a compiled graph to be left
+    if labels.device.type == "cpu" and not torch.compiler.is_compiling() and sizes.all():
         return labels
-    best = similarity.masked_fill(members == 0, -torch.inf).argmax(dim=-2)  # (..., K); any in an empty group
-    last = fit.scatter_add(-1, best, sizes.clamp_max(1) * (4 * STEPS))  # the best ones stand last
+    best = similarity.add(members, alpha=8 * STEPS).argmax(dim=-2)  # (..., K); any in an empty group
+    last = fit.scatter_add(-1, best, sizes * (4 * STEPS))  # the best ones stand last
     worst = last.argsort(dim=-1, stable=True)[..., :n_groups]
     sizes, smallest = sizes.sort(dim=-1, stable=True)  # the empty groups come first
     return labels.scatter(-1, worst, torch.where(sizes == 0, smallest, labels.gather(-1, worst)))

@@ -51,27 +51,26 @@ class AddCLD(Method):
 
     def forward(self, views: Sequence[Tensor], index: Tensor, *keys: Tensor) -> StepOutput:
         step = self.method(views, index, *keys)
-        features = torch.stack([self.group_features(view) for view in step.group_inputs[:2]])  # 2, B, d
+        features = self.group_features(step.group_inputs[:2])  # 2, B, d
         labels, centroids = self.cluster(features)  # 2, B; 2, K, d
         if not self.settings["cross_augmentation"]:  # section 5: each view against its own groups
             labels, centroids = labels.flip(0), centroids.flip(0)
         of_views = (*features, *labels, *centroids)
         loss = cross_level_loss(*of_views, self.settings["temperature"])  # type: ignore[call-arg]
-        sizes = F.one_hot(labels, centroids.shape[1]).sum(dim=1)  # 2, K
-        logs = {
-            "cld_loss": loss.detach(),
-            "largest_group": sizes.amax(dim=1).float().mean(),
-        }
+        sizes = loss.new_zeros(centroids.shape[:2]).scatter_add_(
+            1, labels, loss.new_ones(labels.shape)
+        )  # 2, K
+        logs = {"cld_loss": loss.detach(), "largest_group": sizes.amax(dim=1).mean()}
         return replace(step, loss=step.loss + self.settings["weight"] * loss, logs=step.logs | logs)
 
     def after_step(self, step: StepOutput, progress: float) -> None:
         self.method.after_step(step, progress)
 
-    def group_features(self, view: Encoded) -> Tensor:
-        """Unit rows (B, d) in the subspace where groups are formed."""
+    def group_features(self, views: Sequence[Encoded]) -> Tensor:
+        """Of V views, unit rows (V, B, d) in the subspace where groups are formed."""
         if self.group_head is None:
-            return view.embedding
-        return F.normalize(self.group_head(view.features), dim=1)
+            return torch.stack([view.embedding for view in views])
+        return F.normalize(torch.stack([self.group_head(view.features) for view in views]), dim=2)
 
     def cluster(self, features: Tensor) -> tuple[Tensor, Tensor]:
         """Groups of each view (2, B, d): labels (2, B) and centroids (2, K, d)."""

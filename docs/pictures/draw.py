@@ -53,8 +53,8 @@ def draw_groups(results: Path) -> None:
     images = torch.from_numpy(train.images[batch])
     with torch.no_grad():
         view = Augment(config["augment"], config["image_size"], info.mean, info.std)(images, generator)
-        features = method.eval().group_features(method.encoder.encode(view))
-        groups, _ = method.cluster(features)  # B
+        features = method.eval().group_features([method.encoder.encode(view)])  # 1, B, d
+        groups = method.cluster(features)[0][0]  # B
     figure, axes = plt.subplots(SHOWN_GROUPS, 1, figsize=(7, 0.62 * SHOWN_GROUPS), layout="constrained")
     largest = groups.bincount().argsort(descending=True)
     for axis, group in zip(axes, largest[:SHOWN_GROUPS], strict=True):

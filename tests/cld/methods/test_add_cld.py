@@ -105,8 +105,8 @@ def test_heads_may_share_their_hidden_layer(tiny_run, base, kind):
     step, alone = seeded(method, batch), seeded(method.method, batch)
     hidden = [F.relu(own[0](view.features)) for view in alone.group_inputs]
     torch.testing.assert_close(
-        [method.group_features(view) for view in alone.group_inputs],
-        [F.normalize(method.group_head[2](h), dim=1) for h in hidden],
+        method.group_features(alone.group_inputs),
+        torch.stack([F.normalize(method.group_head[2](h), dim=1) for h in hidden]),
     )
     (step.loss - alone.loss).backward()
     assert own[0].weight.grad.abs().max() > 1e-6 > own[2].weight.grad.abs().max()
