@@ -63,6 +63,7 @@ def instance_group_loss(features: Tensor, labels: Tensor, centroids: Tensor, tem
     return F.cross_entropy(logits.masked_fill(is_empty, -torch.inf), labels)
 
 
+@torch.compiler.disable  # a compiler would unroll the tiles, and may hold them all
 def log_partition(features: Tensor, rows: Tensor, temperature: float) -> Tensor:
     """Log of the sum over all rows r of exp(f · r / T), for each feature f, in bounded memory.
 

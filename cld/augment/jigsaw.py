@@ -12,6 +12,7 @@ def patch_size(image_size: int) -> int:
     return max(1, round(image_size // GRID * PATCH_SHARE))
 
 
+@torch.compiler.disable  # compiled code draws other numbers
 def jigsaw_patches(images: Tensor, patch: int, generator: Generator) -> Tensor:
     """Cut one patch from a random place of each cell of a 3 x 3 grid, and shuffle each image's nine.
 

@@ -22,7 +22,8 @@ def apply_speed_options(method: nn.Module, settings: Mapping, device: torch.devi
     if settings["compile"]:
         if device.type == "cpu" and not any(map(shutil.which, ("c++", "g++", "clang++"))):
             raise InputError("speed.compile: needs a C++ compiler on a CPU; install g++ or set it to false")
+        method.compile()  # its forward pass: backbone, heads, clustering and losses
         for module in method.modules():
             if isinstance(module, Encoder):
-                module.backbone.compile()
+                module.backbone.compile()  # keys, targets and evaluation have it run by itself
     return method
