@@ -4,32 +4,34 @@
 ones of 470 x 390 pixels and about 100 kB. The processes of one comparison keep as many cores busy.
 """
 
-import hashlib
+import io
+import resource
+import shutil
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
 
-import numpy as np
 import torch
-from bench_stores import photograph
+from bench_stores import build_store, write_photographs
 from PIL import Image
 from timing import Row, medians, on_one_core, record
+from torch.nn import functional as F
 from torchvision import datasets, transforms
+from torchvision.io import ImageReadMode, decode_jpeg
 from torchvision.transforms.v2 import RandAugment
 
-from cld.augment.randaugment import rand_augment
+from cld.augment.randaugment import OPERATIONS, rand_augment
 from cld.augment.views import Augment
-from cld.data import EncodedImages, EncodedSplit, StoreInfo, write_encoded_store
+from cld.data import EncodedImages
 from cld.data.epoch_sampler import EpochSampler
 from cld.data.random_crops import RandomCrops
 from cld.data.view_batches import view_batches
-from data_prep.common.image_files import EncodedImage
-from data_prep.common.jpeg_encoding import Encoding, as_jpeg
 
-SIDE, WORKERS, N_IMAGES = 224, 2, 128
+SIDE, WORKERS = 224, 2
+N_IMAGES, N_CUT = 512, 128  # with few images the start of the workers would weigh
 #: The augmentation of the supplement.
 AUGMENT = {
     "crop_scale": [0.2, 1.0],
@@ -51,8 +53,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         files = write_pictures(Path(name), Path(sys.argv[1]) if len(sys.argv) > 1 else None)
         rows = (
-            crops_against_pil(files, Path(name), short_side=None),
-            crops_against_pil(files, Path(name), short_side=256),
+            *crops_against_pil(files[:N_CUT], Path(name), short_side=None),
+            *crops_against_pil(files[:N_CUT], Path(name), short_side=256),
             jpegs_against_image_folder(files, Path(name)),
             augment_against_pil(32, 32, 256, target=">= 6"),
             augment_against_pil(96, 96, 64, target=">= 3"),
@@ -65,63 +67,63 @@ def main() -> None:
 
 def write_pictures(folder: Path, source: Path | None) -> list[Path]:
     """N_IMAGES JPEGs in a class of an ImageFolder."""
+    if source is None:
+        return write_photographs(folder / "pictures/class", N_IMAGES, 390, 470, quality=95)
     (folder / "pictures/class").mkdir(parents=True)
-    dice = np.random.default_rng(0)
-    found = sorted(source.rglob("*.[jJ][pP]*[gG]")) if source else []
-    for i in range(N_IMAGES):
-        path = folder / f"pictures/class/{i:04d}.jpg"
-        if found:
-            path.write_bytes(found[i % len(found)].read_bytes())
-        else:
-            photograph(390, 470, dice).save(path, quality=95)
-    return sorted((folder / "pictures/class").iterdir())
+    found = sorted(source.rglob("*.[jJ][pP]*[gG]"))
+    copies = ((found[i % len(found)], folder / f"pictures/class/{i:04d}.jpg") for i in range(N_IMAGES))
+    return [Path(shutil.copyfile(*each)) for each in copies]
 
 
-def write_store(path: Path, contents: list[bytes]) -> StoreInfo:
-    """A store of JPEGs with one class."""
-    part = path.with_suffix(".part")
-    part.write_bytes(b"".join(contents))
-    digests = np.array([list(hashlib.sha256(content).digest()) for content in contents], np.uint8)
-    lengths, labels = np.array([*map(len, contents)]), np.zeros(len(contents), np.int64)
-    facts = {"dataset": "d", "preset": "demo", "classes": ["a"], "sources": {}, "config": {}}
-    return write_encoded_store(path, {"train": EncodedSplit([part], lengths, digests, labels)}, **facts)
+def crops_against_pil(files: list[Path], folder: Path, short_side: int | None) -> Iterator[Row]:
+    """What decoding workers do: decode once, cut two crops; each of WORKERS processes with all images.
 
-
-def crops_against_pil(files: list[Path], folder: Path, short_side: int | None) -> Row:
-    """What decoding workers do: decode once, cut two crops; each of WORKERS processes with all images."""
-    contents = [path.read_bytes() for path in files]
-    if short_side:
-        contents = [as_jpeg(EncodedImage(path), Encoding(short_side)).content for path in files]
-        files = [folder / f"{path.stem}.small.jpg" for path in files]
-        for path, content in zip(files, contents, strict=True):
-            path.write_bytes(content)
+    Its floor is to decode the bytes and to resize two crops of the middle size, and nothing else.
+    """
     store = folder / f"crops{short_side}.h5"
-    write_store(store, contents)
-    cutter = RandomCrops([EncodedImages(store, "train")], 2, (0.2, 1.0), SIDE, seed=0)
+    build_store(files, store, short_side)
+    images = EncodedImages(store, "train")
+    contents = [images[i] for i in range(len(files))]
+    cutter = RandomCrops([images], 2, (0.2, 1.0), SIDE, seed=0)
     with ProcessPoolExecutor(WORKERS) as pool:
-        cutting, each = medians(
-            lambda: list(pool.map(partial(cut_all, cutter), range(WORKERS))),
-            lambda: list(pool.map(partial(cut_by_pil, files), range(WORKERS))),
+        cutting, bare, each = medians(
+            *(
+                partial(lambda work: list(pool.map(work, range(WORKERS))), partial(work, given))
+                for work, given in ((cut_all, cutter), (cut_barely, contents), (cut_by_pil, contents))
+            )
         )
     what = f"{SIDE} px, JPEGs" + (f" shrunk to {short_side}" if short_side else "") + ", workers' part"
+    yardstick, target = "PIL decode, two RandomResizedCrops", "" if short_side else ">= 2.2"
     note = f"{len(files) / cutting:.0f} images/s a core against {len(files) / each:.0f}, {WORKERS} busy"
-    return Row(
-        what, "PIL decode, two RandomResizedCrops", each / cutting, "" if short_side else ">= 2.2", note
+    yield Row(what, yardstick, each / cutting, target, note)
+    yield Row(
+        "of it: decode_jpeg and two resizes alone", yardstick, each / bare, "", "the most there is to win"
     )
 
 
 def cut_all(cutter: RandomCrops, step: int) -> None:
     """Cut two crops of each image, as a worker does: 16 images at a time."""
     torch.set_num_threads(1)
-    for place in range(0, N_IMAGES, 16):
-        cutter((step, place, list(range(place, min(place + 16, N_IMAGES)))))
+    for place in range(0, N_CUT, 16):
+        cutter((step, place, list(range(place, min(place + 16, N_CUT)))))
 
 
-def cut_by_pil(files: list[Path], step: int) -> None:
+def cut_barely(contents: list[bytes], _: int) -> None:
+    """Decode and resize twice the 0.6 of each image's area that a crop has on average."""
+    torch.set_num_threads(1)
+    for content in contents:
+        image = decode_jpeg(torch.frombuffer(bytearray(content), dtype=torch.uint8), ImageReadMode.RGB)
+        part = image[None, :, : int(0.6**0.5 * image.shape[1]), : int(0.6**0.5 * image.shape[2])]
+        part = part.contiguous(memory_format=torch.channels_last)
+        for _ in range(2):
+            F.interpolate(part, (SIDE, SIDE), mode="bilinear", antialias=True)
+
+
+def cut_by_pil(contents: list[bytes], _: int) -> None:
     """Decode and crop twice, by PIL."""
     crop = transforms.RandomResizedCrop(SIDE, scale=(0.2, 1.0))
-    for path in files:
-        image = Image.open(path).convert("RGB")
+    for content in contents:
+        image = Image.open(io.BytesIO(content)).convert("RGB")
         crop(image), crop(image)
 
 
@@ -164,7 +166,7 @@ def jpegs_against_image_folder(files: list[Path], folder: Path) -> Row:
         "augment": AUGMENT,
     }
     pipeline, store = torchvision_views(SIDE), folder / "views.h5"
-    info = write_store(store, [path.read_bytes() for path in files])
+    info = build_store(files, store)
     pictures = datasets.ImageFolder(
         folder / "pictures", lambda picture: torch.stack([pipeline(picture), pipeline(picture)])
     )
@@ -180,8 +182,26 @@ def jpegs_against_image_folder(files: list[Path], folder: Path) -> Row:
             pass
 
     streamed, each = medians(stream, read_folder)
+    ours, theirs = cpu_seconds(stream), cpu_seconds(read_folder)
+    main_process = cpu_seconds(stream, of_workers=False)
+    note = (
+        f"{theirs / ours:.2f} by CPU time; the main process alone, which makes views of crops, takes "
+        f"{main_process / streamed:.0%} of the time"
+    )
     what = f"{SIDE} px, {n} JPEGs, {WORKERS} workers, whole views"
-    return Row(what, "torchvision ImageFolder, two views", each / streamed, ">= 2.5")
+    return Row(what, "torchvision ImageFolder, two views", each / streamed, ">= 2.5", note)
+
+
+def cpu_seconds(call: Callable[[], None], of_workers: bool = True) -> float:
+    """CPU time of a call, with that of the processes that it starts."""
+
+    def so_far() -> float:
+        of = (resource.RUSAGE_SELF, *([resource.RUSAGE_CHILDREN] if of_workers else []))
+        return sum(usage.ru_utime + usage.ru_stime for usage in map(resource.getrusage, of))
+
+    before = so_far()
+    call()
+    return so_far() - before
 
 
 def rand_augment_against_pil(size: int, batch: int, target: str) -> Row:
@@ -189,12 +209,16 @@ def rand_augment_against_pil(size: int, batch: int, target: str) -> Row:
     images = torch.randint(0, 256, (batch, size, size, 3), dtype=torch.uint8)
     floats, generator = images.permute(0, 3, 1, 2).contiguous() / 255, torch.Generator().manual_seed(0)
     pictures, transform = [Image.fromarray(image) for image in images.numpy()], RandAugment(2, 9)
-    batched, each = medians(
-        lambda: rand_augment(floats, 2, 9, generator), lambda: [transform(picture) for picture in pictures]
+    image = floats[:1]
+    batched, each, alone = medians(
+        lambda: rand_augment(floats, 2, 9, generator),
+        lambda: [transform(picture) for picture in pictures],
+        lambda: [change(image.clone(), 0.3) for change in OPERATIONS.values()],
     )
-    return Row(
-        f"RandAugment, {size} px, batch of {batch}", "torchvision on PIL images", each / batched, target
-    )
+    in_cache = each / batch / (2 * alone / len(OPERATIONS))
+    note = f"{in_cache:.2f} where the same image stays in the cache: floats are four times PIL's bytes"
+    what = f"RandAugment, {size} px, batch of {batch}"
+    return Row(what, "torchvision on PIL images", each / batched, target, note if target else "")
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ ENVIRONMENT = {
 }
 ROWS = Path(".bench")  # what was recorded, a file for each section of the page
 SECONDS = 2.0  # of turns for each ratio
-MIN_TURNS = 5
+MIN_TURNS = 3
 
 
 def on_one_core() -> None:
@@ -47,21 +47,13 @@ def medians(*candidates: Callable[[], object]) -> list[float]:
 
 
 class Row(NamedTuple):
-    """One comparison.
-
-    Attributes:
-        what: what was measured.
-        yardstick: what it was measured against.
-        ratio: of the two, as the section says.
-        target: an operator and a number, such as ``<= 1.5``; empty: none.
-        note: rates, or where the rest of the time goes.
-    """
+    """One comparison."""
 
     what: str
     yardstick: str
-    ratio: float
-    target: str = ""
-    note: str = ""
+    ratio: float  # as the section says
+    target: str = ""  # such as ``<= 1.5``
+    note: str = ""  # rates, or where the rest of the time goes
 
     @property
     def is_met(self) -> bool | None:
@@ -72,18 +64,17 @@ class Row(NamedTuple):
         return {"<=": operator.le, ">=": operator.ge}[sign](round(self.ratio, 2), float(number))
 
 
-def record(section: str, about: str, rows: Iterable[tuple], picture: str = "") -> None:
-    """Print rows as they are measured, and keep them for the page.
+def record(section: str, about: str, rows: Iterable[Row], picture: str = "") -> None:
+    """Print rows (:class:`Row`) as they are measured, and keep them for the page.
 
     Args:
         section: heading on the page; its file's name.
         about: what the ratios are.
-        rows: :class:`Row`, or tuples of its fields.
         picture: of the section, below ``docs``.
     """
     print(f"{section}: {about}", flush=True)
     kept = []
-    for row in (Row(*row) for row in rows):
+    for row in rows:
         print(f"  {row.what:<50} {row.yardstick:<38} {row.ratio:>7.2f} {row.target:>8}  {row.note}")
         kept.append(row._asdict())
     ROWS.mkdir(exist_ok=True)
