@@ -64,9 +64,7 @@ def against_lightly(name: str, network: dict) -> list[Row]:
     return rows
 
 
-def lightly_moco(
-    backbone: torch.nn.Module, pictures: list[Image.Image]
-) -> tuple[Callable[[], list[torch.Tensor]], Callable[[list[torch.Tensor]], None]]:
+def lightly_moco(backbone: torch.nn.Module, pictures: list[Image.Image]) -> tuple[Callable, Callable]:
     """lightly's MoCo v2 as its example has it: what makes views of the pictures, and a step on them."""
     from lightly.loss import NTXentLoss
     from lightly.models.modules import MoCoProjectionHead

@@ -42,6 +42,7 @@ NETWORKS = {
 }
 #: A check: what, the result as text, whether it passed (None: a speed, which cannot fail).
 Check = tuple[str, str, bool | None]
+VERDICTS = {True: "passed", False: "FAILED", None: ""}
 
 
 def main() -> None:
@@ -64,17 +65,12 @@ def main() -> None:
         "",
         "| what | result | |",
         "| --- | --- | --- |",
-        *(f"| {what} | {result} | {verdict(passed)} |" for what, result, passed in checks),
+        *(f"| {what} | {result} | {VERDICTS[passed]} |" for what, result, passed in checks),
         "",
     ]
     args.out.write_text("\n".join(lines), encoding="utf-8")
     print("\n".join(lines))
     sys.exit(any(passed is False for *_, passed in checks))
-
-
-def verdict(passed: bool | None) -> str:
-    """A check's verdict in words."""
-    return {True: "passed", False: "FAILED", None: ""}[passed]
 
 
 def equality(device: torch.device, quick: bool) -> Iterator[Check]:
@@ -133,13 +129,9 @@ def kill_and_resume(device: torch.device, quick: bool) -> Check:
         environment = {**os.environ, "PYTHONPATH": str(ROOT), "CUBLAS_WORKSPACE_CONFIG": ":4096:8"}
 
         def run(run_dir: Path, until: Callable[[], bool] | None = None) -> None:
-            options = {
-                "env": environment,
-                "cwd": ROOT,
-                "stdout": subprocess.DEVNULL,
-                "stderr": subprocess.DEVNULL,
-            }
-            with subprocess.Popen([*command, str(run_dir), *settings], **options) as process:
+            options = {"env": environment, "cwd": ROOT, "stdout": subprocess.DEVNULL}
+            call = [*command, str(run_dir), *settings]
+            with subprocess.Popen(call, stderr=subprocess.DEVNULL, **options) as process:
                 while until and process.poll() is None and not until():
                     time.sleep(0.01)
                 if until:

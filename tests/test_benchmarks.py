@@ -21,8 +21,9 @@ def run(script, *arguments, cwd):
 
 def test_rows_become_a_page_with_verdicts(tmp_path):
     (tmp_path / "docs").mkdir()
-    rows = "[('a', 'its product', 1.504, '<= 1.5'), ('b', 'its product', 1.6, '<= 1.5'), ('c', 'PIL', 2.0)]"
-    run("-c", f"from timing import record; record('Section', 'About it.', {rows})", cwd=tmp_path)
+    rows = [("a", "its product", 1.504, "<= 1.5"), ("b", "its product", 1.6, "<= 1.5"), ("c", "PIL", 2.0)]
+    code = f"from timing import Row, record; record('Section', 'About it.', [Row(*row) for row in {rows}])"
+    run("-c", code, cwd=tmp_path)
     assert json.loads((tmp_path / ".bench/Section.json").read_text())["rows"][0]["what"] == "a"
     run(ROOT / "benchmarks/performance_page.py", cwd=tmp_path)
     page = (tmp_path / "docs/performance.md").read_text()
