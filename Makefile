@@ -14,8 +14,9 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 demo: $(VENV)/installed
 	snakemake --cores $(CORES)
 
+# three processes on two cores: that of the tests on Slurm waits most of the time
 test: $(VENV)/installed-dev
-	python -m pytest --numprocesses 2 --no-loadscope-reorder $(PYTEST)
+	python -m pytest --numprocesses 3 --no-loadscope-reorder $(PYTEST)
 
 test-fast: $(VENV)/installed-dev
 	python -m pytest --numprocesses 2 -m "not slurm and not browser and not workflow and not slow and not inputs and not faults" $(PYTEST)

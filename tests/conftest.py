@@ -1,3 +1,4 @@
+import os
 from pathlib import Path
 
 import numpy as np
@@ -5,10 +6,14 @@ import pytest
 from hypothesis import settings
 from xdist.scheduler import LoadScopeScheduling
 
-#: Markers by folder. These tests take longest, so they begin first; those of TOGETHER share fixtures.
+#: Markers by folder, and folders whose tests share fixtures and so are of one process.
 MARKED = {"tests/slurm/": "slurm", "tests/workflow/": "workflow", "tests/inputs/": "inputs"}
 TOGETHER = ("tests/slurm/", "tests/workflow/")
+#: What takes longest begins first, so that no process is left with it at the end.
+FIRST = (*TOGETHER, "tests/docs/", "tests/cld/faults/", "tests/cld/training/", "tests/inputs/")
 
+# The processes of the tests share the cores; PyTorch's threads would wait for each other.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 # The same examples each time and no time limit per example: a busy machine fails no test.
 settings.register_profile("steady", deadline=None, derandomize=True)
 settings.load_profile("steady")
@@ -30,7 +35,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         for folder, marker in MARKED.items():
             if item.nodeid.startswith(folder):
                 item.add_marker(marker)
-    items.sort(key=lambda item: not item.nodeid.startswith(tuple(MARKED)))
+    items.sort(key=_turn)
+
+
+def _turn(item: pytest.Item) -> int:
+    return next((turn for turn, folder in enumerate(FIRST) if item.nodeid.startswith(folder)), len(FIRST))
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -84,6 +84,7 @@ def test_the_method_of_the_guide_trains_alone_and_with_cld(checkout, weight, vie
     assert ("cld_loss" in checkpoint["rows"][0]) == (weight != "0")
 
 
+@pytest.mark.workflow
 def test_the_ablation_of_the_guide_takes_three_files(checkout):
     """Pictures in the layout that it names become a store, and its table plans the runs that it says."""
     images, rng = checkout / "data/eth80", np.random.default_rng(0)

@@ -131,6 +131,7 @@ def test_a_perfect_detector_scores_100(store):
     assert set(count(none, real, info.classes)["metrics"].values()) == {0.0}
 
 
+@pytest.mark.slow
 def test_fine_tuning_beats_the_detector_it_starts_from(store, checkpoint, tmp_path):
     before, after = (
         score_detection(store, tiny_settings(n), checkpoint, "cpu", score=tmp_path / f"{n}.json")
