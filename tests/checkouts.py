@@ -1,5 +1,6 @@
 """A checkout of one's own to run the workflow in, with a preset that is tiny."""
 
+import json
 import re
 import shutil
 import subprocess
@@ -7,6 +8,8 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+import yaml
 
 ROOT = Path(__file__).parents[1]
 
@@ -79,6 +82,14 @@ def edited(path: Path, old: str, new: str) -> Iterator[None]:
         yield
     finally:
         path.write_text(good)
+
+
+@contextmanager
+def edited_yaml(path: Path) -> Iterator[dict]:
+    """A YAML file's content; what is changed in it is written back, and stays."""
+    content = json.loads(json.dumps(yaml.safe_load(path.read_text())))  # no part is shared by two keys
+    yield content
+    path.write_text(yaml.safe_dump(content, sort_keys=False))
 
 
 class Checkout:

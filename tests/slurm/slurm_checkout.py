@@ -1,18 +1,15 @@
 """A checkout whose Slurm profile asks for what the tests' nodes have."""
 
-import json
 import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-import yaml
-from checkouts import Checkout
+from checkouts import Checkout, edited_yaml
 
 POLLING = Path(__file__).parent / "polling_snakemake.py"
 
@@ -29,16 +26,16 @@ class SlurmCheckout(Checkout):
     def __init__(self, folder: Path):
         super().__init__(folder)
         self.results, self.output = folder / "results/tiny", folder / "snakemake.out"
-        with edited(self.preset) as preset:
+        with edited_yaml(self.preset) as preset:
             preset["seeds"] = [0]
             preset["run"]["workers"] = 0
-        with edited(self.config) as config:
+        with edited_yaml(self.config) as config:
             config["device"] = "cpu"  # Slurm gives jobs GPUs that are none
-        with edited(folder / "slurm/config.yaml") as profile:
+        with edited_yaml(folder / "slurm/config.yaml") as profile:
             profile["slurm-init-seconds-before-status-checks"] = 1
             profile["latency-wait"] = 10
             fit(profile["default-resources"])
-        with edited(folder / "slurm/cluster.yaml") as cluster:
+        with edited_yaml(folder / "slurm/cluster.yaml") as cluster:
             cluster["preset"] = "tiny"
             for resources in cluster["resources"].values():
                 fit(resources)
@@ -114,14 +111,6 @@ def trainers(checkout: SlurmCheckout) -> list[Trainer]:
         node, job = environment.get("SLURMD_NODENAME", ""), environment.get("SLURM_JOB_ID", "")
         found.append(Trainer(int(entry.name), run, job, node, int(environment.get("RANK", 0))))
     return found
-
-
-@contextmanager
-def edited(path: Path) -> Iterator[dict]:
-    """A YAML file's content; what is changed in it is written back."""
-    content = json.loads(json.dumps(yaml.safe_load(path.read_text())))  # no part is shared by two keys
-    yield content
-    path.write_text(yaml.safe_dump(content, sort_keys=False))
 
 
 def same_run(one: Path, other: Path) -> bool:

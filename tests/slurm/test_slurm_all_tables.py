@@ -10,8 +10,8 @@ from collections import Counter
 
 import pytest
 import yaml
-from checkouts import ROOT
-from slurm_checkout import SlurmCheckout, edited
+from checkouts import ROOT, edited_yaml
+from slurm_checkout import SlurmCheckout
 from slurm_cluster import NODES
 
 SUPPLEMENT = ("table_a1", "table_a2", "table_a3", "table_a4")
@@ -36,7 +36,7 @@ def spec_of(table: str) -> dict:
 
 def override_sizes(checkout: SlurmCheckout) -> None:
     """Have the project's own tables take seconds of computing."""
-    with edited(checkout.preset) as preset:
+    with edited_yaml(checkout.preset) as preset:
         preset["run"]["optimiser"] |= {"epochs": 1, "warmup_epochs": 0}
         preset["run"]["image_size"] = 24
         preset["run"]["backbone"]["name"] = "resnet18"
@@ -44,7 +44,7 @@ def override_sizes(checkout: SlurmCheckout) -> None:
         preset["run"]["queue"] = {"size": 32}
         preset["evaluation"]["linear_published"] = {"batch_size": 32, "epochs": 1, "milestones": []}
     for name, same in SETTINGS.items():
-        with edited(checkout.folder / f"config/tables/{name}.yaml") as table:
+        with edited_yaml(checkout.folder / f"config/tables/{name}.yaml") as table:
             for entry in (*table["rows"], *table["columns"], *table["references"]):
                 if entry.get("protocol") not in BASELINES:
                     entry["set"] = same

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-from checkouts import TABLE
-from slurm_checkout import SlurmCheckout, Trainer, edited, same_run, trainers
+from checkouts import TABLE, edited_yaml
+from slurm_checkout import SlurmCheckout, Trainer, same_run, trainers
 from slurm_cluster import NODES, wait_until
 
 TIMEOUT_S = 300
@@ -113,10 +113,10 @@ class Made(NamedTuple):
 def made(cluster, tmp_path_factory):
     checkout = SlurmCheckout(tmp_path_factory.mktemp("workflow"))
     checkout.table.write_text(SLURM_TABLE)
-    with edited(checkout.preset) as preset:
+    with edited_yaml(checkout.preset) as preset:
         preset["run"]["optimiser"]["epochs"] = 12
         preset["run"]["checkpoint_every_s"] = 0  # after every step
-    with edited(checkout.folder / "slurm/cluster.yaml") as requests:
+    with edited_yaml(checkout.folder / "slurm/cluster.yaml") as requests:
         on_two = "2 if 'kmeans8' in wildcards.run else 1"
         requests["resources"]["pretrain"] |= {"gpu": 0, "gres": "'gpu:fake:1'", "nodes": on_two}
     checkout.make("results/tiny/stores/kitchen_hc.h5")
