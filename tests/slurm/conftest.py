@@ -3,13 +3,8 @@
 import os
 
 import pytest
-from slurm_cluster import Cluster, install, is_installed
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    for item in items:
-        if "cluster" in getattr(item, "fixturenames", ()):
-            item.add_marker("slurm")
+from slurm_cluster import PACKAGES, Cluster, is_installed
+from system_packages import install
 
 
 @pytest.fixture(scope="session")
@@ -23,6 +18,6 @@ def cluster(tmp_path_factory):
     if not is_installed():
         if not in_ci:
             pytest.skip("Slurm is not installed (apt-get install slurmctld slurmd slurm-client munge)")
-        install()
+        install(*PACKAGES)
     with Cluster(tmp_path_factory.mktemp("slurm")) as running:
         yield running

@@ -82,17 +82,6 @@ def is_installed() -> bool:
     return all(shutil.which(name, path=path) for name in ("slurmctld", "slurmd", "munged", "sbatch"))
 
 
-def install() -> None:
-    """Install Debian's Slurm; as root.
-
-    Raises:
-        subprocess.CalledProcessError: apt-get failed; its output is on the terminal.
-    """
-    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-    for command in (["update", "-qq"], ["install", "-y", "-qq", "--no-install-recommends", *PACKAGES]):
-        subprocess.run(["apt-get", *command], check=True, env=environment, stdout=subprocess.DEVNULL)
-
-
 def free_ports(n: int) -> list[int]:
     """Ports that nothing listens on."""
     sockets = [socket.socket() for _ in range(n)]
