@@ -217,15 +217,8 @@ class World:
         of_store = self.tiny("--store", path("stores/cifar10.h5"))
         self.made("cld", "semisup", "subset", *of_store, "--share", "0.3", "--out", path("subset.json"))
         self.made("cld", "semisup", "trial", *self.trial_arguments(path("trial.json")))
-        self.made(
-            "cld",
-            "export",
-            path(f"runs/{self.run}/checkpoint.pt"),
-            "--preset",
-            "tiny",
-            "--out",
-            path("exports/r"),
-        )
+        checkpoint = path(f"runs/{self.run}/checkpoint.pt")
+        self.made("cld", "export", checkpoint, *self.tiny("--out", path("exports/r")))
         self.write_odd_files()
 
     def write_odd_files(self) -> None:
@@ -234,12 +227,8 @@ class World:
         (odd / "folder").mkdir(parents=True)
         (odd / "empty").touch()
         (odd / "bytes").write_bytes(bytes(range(256)) * 4)
-        for name, source in {
-            "x.h5": "stores/voc07.h5",
-            "x.pt": f"runs/{self.run}/checkpoint.pt",
-            "x.json": "subset.json",
-        }.items():
-            shutil.copy(self.path(source), odd / name)
+        for source in ("stores/voc07.h5", f"runs/{self.run}/checkpoint.pt", "subset.json"):
+            shutil.copy(self.path(source), odd / f"x{Path(source).suffix}")
         (weights,) = self.path("exports/r").glob("*.pth")
         shutil.copy(weights, odd / "backbone.pth")
         self.made("cld", "pack", "--out", odd / "r.tar.gz")

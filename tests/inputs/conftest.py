@@ -33,13 +33,15 @@ class Tried:
 
     def __init__(self, world: World):
         self.world, self.statuses, self.faults = world, [], []
+        self.folders, self.unchanged = (world.out, world.folder / "odd"), None
 
     def __call__(self, what: object, *argv: object, launcher: list[str] | None = None) -> Outcome:
         done, out = (process(launcher, *argv) if launcher else command(*argv)), self.world.out
         self.statuses.append(done.status)
         left = [path for path in out.rglob("*") if path.is_file()] if done.status else []
         left = [path for path in left if ".report." not in path.name]  # which say what was bad
-        left += [*self.world.folder.rglob(".*.tmp*"), *self.world.folder.rglob(".*.partial")]
+        hidden = self.world.folder.rglob(".*")
+        left += [path for path in hidden if ".tmp" in path.name or path.suffix == ".partial"]
         fault = done.fault or (left and f"left {', '.join(map(str, left))}")
         for path in left:
             path.unlink(missing_ok=True)
@@ -50,11 +52,19 @@ class Tried:
 
     def fresh(self) -> None:
         """Empty ``world.out``, be in a folder of it, and have odd files that nothing has written over."""
-        for folder in (self.world.out, self.world.folder / "odd"):
-            shutil.rmtree(folder, ignore_errors=True)
-        shutil.copytree(self.world.folder / "odd files", self.world.folder / "odd")
-        (self.world.out / "here").mkdir(parents=True)
-        os.chdir(self.world.out / "here")
+        out, odd = self.folders
+        if self._lying() != self.unchanged:
+            shutil.rmtree(out, ignore_errors=True)
+            shutil.rmtree(odd, ignore_errors=True)
+            shutil.copytree(self.world.folder / "odd files", odd)
+            (out / "here").mkdir(parents=True)
+            self.unchanged = self._lying()
+        os.chdir(out / "here")
+
+    def _lying(self) -> list:
+        """What lies in both folders, and when each file was written."""
+        found = [path for folder in self.folders for path in folder.rglob("*")]
+        return sorted((path, path.is_file() and path.stat().st_mtime_ns) for path in found)
 
 
 @pytest.fixture
