@@ -35,7 +35,7 @@ def main() -> None:
         with redirect_stderr(silence):
             rows = (
                 build_against_decoding(files, Path(folder), short_side=None),
-                build_against_decoding(files[: N_IMAGES // 12], Path(folder), short_side=256),
+                build_against_decoding(files[: N_IMAGES // 6], Path(folder), short_side=256),
                 reading_against_image_folder(files, Path(folder)),
                 loading_against_reading_bytes(Path(folder)),
             )
