@@ -213,9 +213,9 @@ def rand_augment_against_pil(size: int, batch: int, target: str) -> Row:
     batched, each, alone = medians(
         lambda: rand_augment(floats, 2, 9, generator),
         lambda: [transform(picture) for picture in pictures],
-        lambda: [change(image.clone(), 0.3) for change in OPERATIONS.values()],
+        lambda: [change(image.clone(), 0.3) for change in OPERATIONS.values() for _ in range(batch)],
     )
-    in_cache = each / batch / (2 * alone / len(OPERATIONS))
+    in_cache = each / (2 * alone / len(OPERATIONS))
     note = f"{in_cache:.2f} where the same image stays in the cache: floats are four times PIL's bytes"
     what = f"RandAugment, {size} px, batch of {batch}"
     return Row(what, "torchvision on PIL images", each / batched, target, note if target else "")
