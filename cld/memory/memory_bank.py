@@ -52,12 +52,18 @@ class MemoryBank(nn.Module):
 
     @torch.no_grad()
     def update(self, features: Tensor, index: Tensor) -> None:
-        """Move rows ``index`` (B,), all different, towards ``features`` (B, dim).
+        """Move rows ``index`` (B,) towards ``features`` (B, dim): normalise(m · old + (1 - m) · new).
 
-        A row becomes normalise(m · old + (1 - m) · new).
+        An image that stands in ``index`` several times, such as the two views of a batch, moves once, towards
+        the mean of its features: the order of the batch plays no part.
         """
-        rows = self.momentum * self.memory[index] + (1 - self.momentum) * features
-        self.memory.index_copy_(0, index, F.normalize(rows, dim=1))
+        same = index[:, None] == index[None, :]  # (B, B)
+        weights = same.to(self.memory.dtype) / same.sum(dim=1, keepdim=True)
+        means = weights @ features.to(self.memory.dtype)
+        # Repeats of an index write the same row to the bit: whichever the device writes last.
+        means = means[same.to(torch.uint8).argmax(dim=1)]
+        rows = self.momentum * self.memory[index] + (1 - self.momentum) * means
+        self.memory[index] = F.normalize(rows, dim=1)
 
     def sampled_logits(self, features: Tensor, index: Tensor, n_negatives: int, temperature: float) -> Tensor:
         """Similarity of each of ``features`` (B, dim) to its own row and to drawn ones, over ``temperature``.

@@ -58,6 +58,31 @@ def test_starts_with_unit_rows_from_torchs_generator(rows):
     assert first.mean(dim=0).abs().max() < 0.05  # no direction is favoured
 
 
+@settings(max_examples=30)
+@given(index=st.lists(st.integers(0, 6), min_size=1, max_size=20), seed=st.integers(0, 99))
+def test_repeated_indices_move_a_row_once_towards_their_mean(index, seed):
+    bank = MemoryBank(7, 4, 0.3)
+    before, features = bank.memory.clone(), unit(len(index), 4, seed=seed)
+    bank.update(features, torch.tensor(index))
+    for row in range(7):
+        mine = [feature for feature, i in zip(features, index, strict=True) if i == row]
+        expected = before[row]
+        if mine:
+            expected = normalize(0.3 * before[row] + 0.7 * torch.stack(mine).mean(dim=0), dim=0)
+        torch.testing.assert_close(bank.memory[row], expected, rtol=1e-5, atol=1e-6)
+
+
+def test_update_does_not_depend_on_the_order_of_the_batch():
+    torch.manual_seed(0)
+    one, other = MemoryBank(9, 8, 0.5), MemoryBank(9, 8, 0.5)
+    other.memory.copy_(one.memory)
+    features, index = unit(30, 8), torch.arange(30) % 9
+    shuffled = torch.randperm(30)
+    one.update(features, index)
+    other.update(features[shuffled], index[shuffled])
+    torch.testing.assert_close(one.memory, other.memory)
+
+
 def test_bank_keeps_no_gradient_and_is_saved():
     bank = MemoryBank(5, 4, 0.5)
     bank.update(unit(2, 4).requires_grad_(), torch.tensor([0, 3]))
