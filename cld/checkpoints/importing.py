@@ -11,7 +11,7 @@ from cld.checkpoints.head_in_file import Projection, find_projection
 from cld.checkpoints.layouts import LAYOUTS, find_layout
 from cld.checkpoints.weights_file import read_weights
 from cld.config import load_run
-from cld.data.checksums import file_sha256
+from cld.data.store_checksums import file_sha256
 from cld.methods.encoder import Encoder, build_encoder
 from cld.runtime.errors import InputError
 from cld.runtime.files import write_json, write_text

@@ -1,7 +1,7 @@
 """Which images each step of a training shows: shuffled epochs, cut into batches, for every kind of training.
 
-Where torchrun has started several processes, all draw the same batches, and each takes its slice of them:
-:func:`cld.runtime.distributed.rank_slice`.
+Where torchrun has started several processes, all draw the same batches, and each takes its slice of them, see
+:func:`rank_slice`.
 """
 
 import math
@@ -12,6 +12,7 @@ from itertools import count
 import torch
 from torch import Tensor
 
+from cld.runtime.distributed import rank, world_size
 from cld.runtime.rng import ORDERS, stream_seed
 
 
@@ -68,3 +69,10 @@ class EpochSampler:
                     return
                 if step >= self.first:
                     yield step, batch
+
+
+def rank_slice(n: int) -> slice:
+    """This process's part of ``n`` things in a row; sizes differ by one at most."""
+    size, rest = divmod(n, world_size())
+    start = rank() * size + min(rank(), rest)
+    return slice(start, start + size + (rank() < rest))

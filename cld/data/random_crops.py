@@ -16,8 +16,8 @@ from torch import Tensor
 
 from cld.augment.views import CROP_ATTEMPTS, CROP_RATIO, fitting_crops
 from cld.data.decoding import cut, decoded
+from cld.data.epoch_sampler import rank_slice
 from cld.data.jpegs import EncodedImages
-from cld.runtime.distributed import rank_slice
 from cld.runtime.rng import CROPS, stream_seed
 from cld.runtime.worker_pool import worker_count
 

@@ -11,7 +11,7 @@ import shutil
 import sys
 from pathlib import Path
 
-from cld.data.checksums import BLOCK_BYTES, sidecar
+from cld.data.store_checksums import BLOCK_BYTES, sidecar
 from cld.data.verification import require_whole
 from cld.runtime.errors import InputError
 from cld.runtime.files import atomic_path

@@ -29,7 +29,7 @@ from typing import Any
 import h5py
 import numpy as np
 
-from cld.data.checksums import combined, file_sha256, seal, sha256, sidecar
+from cld.data.store_checksums import combined, file_sha256, seal, sha256, sidecar
 from cld.runtime.errors import InputError
 from cld.runtime.files import atomic_path, write_text
 

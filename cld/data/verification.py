@@ -6,7 +6,7 @@ from pathlib import Path
 
 import h5py
 
-from cld.data.checksums import combined, datasets, file_sha256, is_jpegs, megabytes, sha256, sidecar
+from cld.data.store_checksums import combined, datasets, file_sha256, is_jpegs, megabytes, sha256, sidecar
 from cld.data.store_format import open_store, read_info
 from cld.runtime.errors import InputError
 from cld.runtime.progress import Progress, progress

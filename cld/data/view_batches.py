@@ -14,10 +14,10 @@ from torch import Generator, Tensor
 
 from cld.augment.views import Augment
 from cld.data import EncodedImages, StoreInfo, read_split
-from cld.data.epoch_sampler import EpochSampler
+from cld.data.epoch_sampler import EpochSampler, rank_slice
 from cld.data.random_crops import RandomCrops, random_crop_batches
 from cld.data.store_format import JPEG, view_side
-from cld.runtime.distributed import rank_slice, world_size
+from cld.runtime.distributed import world_size
 
 #: Part of a batch: which images (b,) int64, on the device, and what draws their normalised views,
 #: (V * b, 3, S, S).

@@ -8,7 +8,7 @@ from cld.data.staging import local_copy
 from cld.data.verification import require_whole
 from cld.evaluation.protocol_names import MULTI_PROCESS, RESUMABLE, STORE_PROTOCOLS, partial_path
 from cld.evaluation.protocols import PROTOCOLS
-from cld.evaluation.score import write_score
+from cld.evaluation.score_file import write_score
 from cld.runtime.arguments import ArgumentParser
 from cld.runtime.distributed import process_group, require_one_process
 from cld.runtime.errors import InputError

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from cld.data import StoreInfo, read_info
-from cld.data.checksums import file_sha256
 from cld.data.features import extract_features
+from cld.data.store_checksums import file_sha256
 from cld.data.store_format import view_side
 from cld.methods.encoder import Encoder
 from cld.models.backbones import require_side

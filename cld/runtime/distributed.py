@@ -80,13 +80,6 @@ def local_device() -> str | None:
     return f"cuda:{number}"
 
 
-def rank_slice(n: int) -> slice:
-    """This process's part of ``n`` things in a row; sizes differ by one at most."""
-    size, rest = divmod(n, world_size())
-    start = rank() * size + min(rank(), rest)
-    return slice(start, start + size + (rank() < rest))
-
-
 def require_at_most(n: int, things: str) -> None:
     """Refuse more processes than there are things to share.
 

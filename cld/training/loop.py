@@ -8,8 +8,8 @@ share them.
 
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from pathlib import Path
 
 import torch
@@ -27,7 +27,6 @@ from cld.models.backbones import require_side
 from cld.models.sync_batchnorm import convert_sync_batchnorm
 from cld.runtime.device import resolve_device
 from cld.runtime.distributed import (
-    all_reduce_max,
     barrier,
     broadcast_object,
     data_parallel,
@@ -37,21 +36,21 @@ from cld.runtime.distributed import (
     world_size,
 )
 from cld.runtime.errors import InputError
-from cld.runtime.files import write_text, writing
-from cld.runtime.lock import POLL_S, Lock
+from cld.runtime.files import write_text
+from cld.runtime.lock import Lock
 from cld.runtime.progress import progress
 from cld.runtime.provenance import provenance
-from cld.runtime.signals import stop_signal
 from cld.training.checkpoint import load_run_checkpoint
-from cld.training.log import TrainingLog
 from cld.training.precision import resolve_precision
 from cld.training.process_count import require_process_count
 from cld.training.resumable import Resumable, require_same_subject
-from cld.training.run_folder import CONFIG, FINAL, LOCK, LOG, PARTIAL, write_log
+from cld.training.run_folder import CONFIG, FINAL, LOG, PARTIAL, write_log
+from cld.training.run_lock import hold_run_lock
 from cld.training.schedule import pretraining_rate
 from cld.training.speed_options import apply_speed_options
 from cld.training.state import TrainingState, subject_of
 from cld.training.step import draw_parts, train_step
+from cld.training.training_log import TrainingLog
 
 #: Looks at the method after an epoch, counted from 1; gives more columns of the log, or none.
 Monitor = Callable[[Method, int], Mapping[str, float]]
@@ -89,7 +88,7 @@ def train(
             configuration; training diverged; or another job has taken the run over.
     """
     run_dir = Path(run_dir)
-    with process_group(), only_training(run_dir) as lock:
+    with process_group(), hold_run_lock(run_dir) as lock:
         require_process_count(config, world_size())
         device = resolve_device(device)
         info = read_info(store)
@@ -109,35 +108,6 @@ def train(
             train_to_end(config, store, run_dir, device, monitor, lock)
         barrier()
     return final
-
-
-@contextmanager
-def only_training(run_dir: Path) -> Iterator[Lock | None]:
-    """Hold the right to train a run, in the first process, after waiting for others; None in the rest.
-
-    Raises:
-        InputError: the folder cannot be written.
-    """
-    lock = Lock(run_dir / LOCK) if rank() == 0 else None
-    named = None
-    try:
-        with stop_signal() as stopped_by:
-            while True:
-                with writing(run_dir):
-                    owner = lock.try_to_acquire() if lock else None
-                waits, number = all_reduce_max(int(owner is not None), stopped_by() or 0)
-                if number:
-                    raise SystemExit(128 + number)
-                if not waits:
-                    break
-                if owner != named:
-                    print_rank0(f"{run_dir}: {owner} trains this run; waiting for it")
-                named = owner
-                time.sleep(POLL_S)
-        yield lock
-    finally:
-        if lock:
-            lock.release()
 
 
 def remove_replaced(final: Path, before: float, subject: Mapping) -> None:

@@ -15,7 +15,7 @@ import torch
 from PIL import Image
 from test_yaml_inputs import changed
 
-from cld.data.checksums import combined, seal
+from cld.data.store_checksums import combined, seal
 
 
 def damaged(content, rng, n):

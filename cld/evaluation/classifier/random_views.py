@@ -15,11 +15,10 @@ from torch import Generator, Tensor
 from cld.augment.views import normalise, resized_crop, sample_crops, standardise_
 from cld.data import EncodedImages
 from cld.data.arrays import read_images
-from cld.data.epoch_sampler import EpochSampler
+from cld.data.epoch_sampler import EpochSampler, rank_slice
 from cld.data.random_crops import RandomCrops, random_crop_batches
 from cld.data.store_format import JPEG
 from cld.evaluation.scored_run import ScoredRun
-from cld.runtime.distributed import rank_slice
 from cld.runtime.rng import stream_seed
 
 #: Streams of random numbers, apart from those of pre-training.

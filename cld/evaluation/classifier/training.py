@@ -15,14 +15,13 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.optim import Optimizer
 
-from cld.data.epoch_sampler import EpochSampler
+from cld.data.epoch_sampler import EpochSampler, rank_slice
 from cld.evaluation.classifier.random_views import random_views
 from cld.evaluation.scored_run import ScoredRun
 from cld.runtime.distributed import (
     all_reduce_mean,
     print_rank0,
     rank,
-    rank_slice,
     require_at_most,
     world_size,
 )

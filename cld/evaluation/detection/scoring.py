@@ -9,6 +9,7 @@ import torch
 from torchvision.models.detection import FasterRCNN
 
 from cld.data import read_info
+from cld.data.epoch_sampler import rank_slice
 from cld.evaluation.detection.average_precision import (
     Detections,
     Truth,
@@ -21,7 +22,7 @@ from cld.evaluation.detection.pictures import save_pictures
 from cld.evaluation.detection.training import fine_tune
 from cld.evaluation.protocol_names import partial_path
 from cld.evaluation.scored_run import load_scored_run
-from cld.runtime.distributed import all_gather_objects, rank, rank_slice
+from cld.runtime.distributed import all_gather_objects, rank
 from cld.runtime.errors import InputError
 from cld.runtime.progress import progress
 from cld.training.resumable import Resumable

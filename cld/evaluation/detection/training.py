@@ -13,14 +13,13 @@ from torch import nn
 from torch.optim import Optimizer
 from torchvision.models.detection import FasterRCNN
 
-from cld.data.epoch_sampler import EpochSampler
+from cld.data.epoch_sampler import EpochSampler, rank_slice
 from cld.evaluation.detection.data import AnnotatedImages, flipped_by_half
 from cld.runtime.distributed import (
     all_reduce_mean,
     data_parallel,
     print_rank0,
     rank,
-    rank_slice,
     require_at_most,
     world_size,
 )

@@ -7,7 +7,7 @@ from cld.config import load_protocol
 from cld.data import read_info
 from cld.data.staging import local_copy
 from cld.data.verification import require_whole
-from cld.evaluation.score import write_score
+from cld.evaluation.score_file import write_score
 from cld.evaluation.semisup.subset import draw_subset
 from cld.evaluation.semisup.trial import run_trial
 from cld.evaluation.semisup.trial_selection import score_winner

@@ -10,8 +10,9 @@ from torch import nn
 from torch.nn import functional as F
 
 from cld.data import StoreInfo
-from cld.data.checksums import file_sha256
+from cld.data.epoch_sampler import rank_slice
 from cld.data.labels import complete_labels
+from cld.data.store_checksums import file_sha256
 from cld.evaluation.accuracy import by_logits, top_accuracy
 from cld.evaluation.classifier.training import linear_head, train_classifier
 from cld.evaluation.protocol_names import partial_path
@@ -23,7 +24,6 @@ from cld.runtime.distributed import (
     all_gather_objects,
     data_parallel,
     rank,
-    rank_slice,
     require_at_most,
 )
 from cld.runtime.errors import InputError

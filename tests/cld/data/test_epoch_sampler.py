@@ -7,8 +7,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cld.data.epoch_sampler import EpochSampler
-from cld.runtime import distributed
+from cld.data import epoch_sampler
+from cld.data.epoch_sampler import EpochSampler, rank_slice
 
 SIZES = (st.integers(1, 300), st.integers(1, 64))
 
@@ -59,10 +59,10 @@ def test_steps_begin_and_stop_anywhere(equal_batches):
 
 @pytest.mark.parametrize(("n", "sizes"), [(8, [3, 3, 2]), (9, [3, 3, 3]), (2, [1, 1, 0])])
 def test_processes_share_a_batch(monkeypatch, n, sizes):
-    monkeypatch.setattr(distributed, "world_size", lambda: 3)
+    monkeypatch.setattr(epoch_sampler, "world_size", lambda: 3)
     slices = []
     for rank in range(3):
-        monkeypatch.setattr(distributed, "rank", lambda rank=rank: rank)
-        slices.append(list(range(n))[distributed.rank_slice(n)])
+        monkeypatch.setattr(epoch_sampler, "rank", lambda rank=rank: rank)
+        slices.append(list(range(n))[rank_slice(n)])
     assert [len(part) for part in slices] == sizes
     assert [image for part in slices for image in part] == list(range(n))

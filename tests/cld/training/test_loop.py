@@ -25,10 +25,10 @@ from cld.methods import METHODS
 from cld.runtime.errors import InputError
 from cld.runtime.rng import stream_seed
 from cld.training.checkpoint import load_checkpoint, load_encoder
-from cld.training.log import TrainingLog
 from cld.training.loop import train
 from cld.training.run_folder import log_rows
 from cld.training.step import feature_spread
+from cld.training.training_log import TrainingLog
 
 
 def test_streams_of_random_numbers_do_not_coincide():

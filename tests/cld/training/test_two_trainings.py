@@ -19,9 +19,9 @@ from cld.runtime import lock as lock_module
 from cld.runtime.errors import InputError
 from cld.runtime.lock import Lock
 from cld.training.checkpoint import load_checkpoint
-from cld.training.log import TrainingLog
 from cld.training.loop import train
 from cld.training.run_folder import LOCK
+from cld.training.training_log import TrainingLog
 
 pytestmark = pytest.mark.slow
 
@@ -168,7 +168,7 @@ def test_a_run_that_was_taken_over_ends_with_one_line(tiny_run, tiny_store, tmp_
         lock.write_text(json.dumps(json.loads(lock.read_text()) | {"token": "another", "host": "node7"}))
         wait_until(lambda: locks[0].lost)
 
-    monkeypatch.setattr("cld.training.loop.Lock", make_lock)
+    monkeypatch.setattr("cld.training.run_lock.Lock", make_lock)
     monkeypatch.setattr(TrainingLog, "append", append_and_lose)
     with pytest.raises(InputError, match=rf"{tmp_path}: process \d+ of node7 has taken over, since"):
         train(tiny_run("npid"), tiny_store, tmp_path, "cpu")

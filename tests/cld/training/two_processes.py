@@ -10,6 +10,7 @@ from torch import nn
 sys.path[:0] = [str(Path(__file__).parents[3]), str(Path(__file__).parents[1])]
 torch.set_num_threads(1)
 
+from cld.data.epoch_sampler import rank_slice  # noqa: E402
 from cld.methods import build_method  # noqa: E402
 from cld.methods.shuffled_keys import encode_shuffled  # noqa: E402
 from cld.models.sync_batchnorm import convert_sync_batchnorm  # noqa: E402
@@ -21,7 +22,6 @@ from cld.runtime.distributed import (  # noqa: E402
     data_parallel,
     process_group,
     rank,
-    rank_slice,
 )
 
 
