@@ -1,7 +1,7 @@
 """Table files (``config/tables/*.yaml``): rows, columns, what each changes, so which runs a cell needs."""
 
 import difflib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import combinations
@@ -40,8 +40,8 @@ def score_path(preset: str, subject: str, protocol: str) -> str:
 class Cell:
     """One number of a table: which runs, how they are scored, and what was published.
 
-    ``overrides`` are dotted keys of ``config/run.yaml``; ``published`` is in percent, ``None`` where the
-    supplement prints nothing.
+    ``overrides`` are dotted keys of ``config/run.yaml``; they and ``seeds`` are empty where it needs no run.
+    ``published`` is in percent, ``None`` where the supplement prints nothing.
     """
 
     preset: str = field(repr=False)
@@ -52,8 +52,8 @@ class Cell:
     method: str
     protocol: str
     metric: str
-    seeds: tuple[int, ...]
-    overrides: Mapping[str, Any]
+    seeds: tuple[int, ...] = ()
+    overrides: Mapping[str, Any] = field(default_factory=dict)
     published: float | None = None
 
     @property
@@ -180,61 +180,39 @@ def load_table(name: str, preset: str) -> Table:
     where = display_path(path)
     spec = read_yaml(path)
     validate(spec, "table", where)
-    scale = spec.get("presets", {}).get(preset, {})
-    rows, columns = _rows(spec, scale), _columns(spec, scale)
-    _require_keys(spec, rows, columns, where)
-    dropped = set(scale.get("drop", []))
-    rows, columns = ([line for line in lines if dropped.isdisjoint(line.names)] for lines in (rows, columns))
+    spec = _scaled(spec, preset)
+    rows, columns, references = _rows(spec), spec["columns"], spec.get("references", [])
+    _require_keys(spec, rows, where)
+    dropped = set(spec.get("drop", []))
+    rows = [row for row in rows if dropped.isdisjoint(row["names"])]
+    columns = [column for column in columns if column["key"] not in dropped]
     if not rows or not columns:
         raise InputError(f"{where}: presets.{preset}.drop leaves no cell; drop fewer rows or columns")
-    own_seeds = scale.get("seeds") or spec.get("seeds")
-    changes, published, skipped = spec.get("cells", {}), spec.get("published", {}), set(spec.get("skip", []))
-
-    def cell(row: str, column: str, layers: Iterable[Mapping], published: float | None = None) -> Cell:
-        setting = _merged([spec, scale, *layers])
-        if setting["protocol"] in STORE_PROTOCOLS:  # a run's settings do not matter
-            setting |= {"seeds": (), "overrides": {}}
-        else:
-            setting |= {"seeds": tuple(own_seeds or seeds_of(preset, setting["dataset"]))}
-        made = Cell(preset, name, row, column, published=published, **setting)
-        if made.metric not in METRICS[made.protocol]:
-            measures = ", ".join(METRICS[made.protocol])
-            raise InputError(
-                f"{made.where}: protocol {made.protocol} has no metric {made.metric}; it has {measures}"
-            )
-        return made
-
-    cells = {}
+    settings = {}
     for row in rows:
         for column in columns:
-            place = row.axis.key, column.axis.key
-            key = "/".join(place)
-            if key not in skipped:
-                layers = [*row.layers, *column.layers, {"set": changes.get(key, {})}]
-                cells[place] = cell(*place, layers, published.get(place[0], {}).get(place[1]))
-    whole_grid = set(cells)
-    references = spec.get("references", [])
-    for entry in references:
-        place = REFERENCE_ROW, entry["key"]
-        cells[place] = cell(*place, [entry])
-    left_out = {place for place, one in cells.items() if is_left_out(preset, one.dataset)}
-    if whole_grid - left_out:  # a table of nothing else stays as it is, for those who ask for it by its name
-        cells = {place: one for place, one in cells.items() if place not in left_out}
-    grid = whole_grid & cells.keys()
-    rows = [row for row in rows if any((row.axis.key, column.axis.key) in grid for column in columns)]
-    columns = [column for column in columns if any((row.axis.key, column.axis.key) in grid for row in rows)]
-    shown = [entry for entry in references if (REFERENCE_ROW, entry["key"]) in cells]
+            key = f"{row['key']}/{column['key']}"
+            if key not in spec.get("skip", []):
+                own = {"set": spec.get("cells", {}).get(key, {})}
+                settings[row["key"], column["key"]] = _merged(spec, row, column, own)
+    settings |= {(REFERENCE_ROW, entry["key"]): _merged(spec, entry) for entry in references}
+    cells = {place: _cell(preset, name, place, setting) for place, setting in settings.items()}
+    shown = {place: cell for place, cell in cells.items() if not is_left_out(preset, cell.dataset)}
+    if any(row != REFERENCE_ROW for row, _ in shown):
+        cells = shown  # a table of nothing else stays as it is, for those who ask for it by its name
+    grid = [place for place in cells if place[0] != REFERENCE_ROW]
+    rows_shown, columns_shown = ({place[n] for place in grid} for n in (0, 1))
     return Table(
         preset=preset,
         name=name,
         title=spec["title"],
         caption=spec["caption"],
         row_header=spec.get("row_header", ""),
-        note=scale.get("note", ""),
+        note=spec.get("note", ""),
         best=spec.get("best", "column"),
-        rows=[row.axis for row in rows],
-        columns=[column.axis for column in columns],
-        references=[Axis(entry["key"], entry["label"]) for entry in shown],
+        rows=[_axis(row) for row in rows if row["key"] in rows_shown],
+        columns=[_axis(column) for column in columns if column["key"] in columns_shown],
+        references=[_axis(entry) for entry in references if (REFERENCE_ROW, entry["key"]) in cells],
         claims=list(_claims(spec, cells, where)),
         cells=cells,
     )
@@ -273,77 +251,91 @@ class Tables(dict[str, Table]):
         )
 
 
-@dataclass(frozen=True)
-class _Line:
-    """A row or a column: the keys by which ``drop`` names it, and its settings, in the order they apply."""
+def _merged(*layers: Mapping) -> dict:
+    """Later layers over earlier ones; of ``set``, the single settings."""
+    merged: dict = {"set": {}}
+    for layer in layers:
+        merged |= {**layer, "set": merged["set"] | layer.get("set", {})}
+    return merged
 
-    axis: Axis
-    names: list[str]
-    layers: list[Mapping]
+
+def _scaled(spec: Mapping, preset: str) -> dict:
+    """A table file with what a preset changes in it."""
+    scale = spec.get("presets", {}).get(preset, {})
+    scaled = _merged(spec, scale)
+    for kind in {"row_groups", "rows", "columns"} & spec.keys():
+        changes = scale.get(kind, {})
+        scaled[kind] = [_merged(entry, changes.get(entry["key"], {})) for entry in spec[kind]]
+    return scaled
 
 
-def _rows(spec: Mapping, scale: Mapping) -> list[_Line]:
-    """Every row under each of its groups."""
-    lines = []
+def _rows(spec: Mapping) -> list[dict]:
+    """Every row under each of its groups, with the settings of both, and ``names`` by which to drop it."""
+    rows = []
     for group in spec.get("row_groups", [{"key": ""}]):
-        scaled_group = scale.get("row_groups", {}).get(group["key"], {})
         for row in spec["rows"]:
             if group["key"] in row.get("groups", [group["key"]]):
-                scaled_row = scale.get("rows", {}).get(row["key"], {})
                 key = f"{group['key']}.{row['key']}".lstrip(".")
-                label = (row | scaled_row).get("label", row["key"])
-                axis = Axis(key, label, (group | scaled_group).get("label", ""))
-                layers = [group, scaled_group, row, scaled_row]
-                lines.append(_Line(axis, [key, row["key"], group["key"]], layers))
-    return lines
+                names = [key, row["key"], group["key"]]
+                label, of_group = row.get("label", row["key"]), group.get("label", "")
+                own = {"key": key, "label": label, "group": of_group, "names": names}
+                rows.append(_merged(group, row, own))
+    return rows
 
 
-def _columns(spec: Mapping, scale: Mapping) -> list[_Line]:
-    lines = []
-    for column in spec["columns"]:
-        scaled = scale.get("columns", {}).get(column["key"], {})
-        axis = Axis(column["key"], (column | scaled).get("label", column["key"]))
-        lines.append(_Line(axis, [column["key"]], [column, scaled]))
-    return lines
+def _axis(entry: Mapping) -> Axis:
+    return Axis(entry["key"], entry.get("label", entry["key"]), entry.get("group", ""))
 
 
-def _merged(layers: Iterable[Mapping]) -> dict:
-    """A cell's dataset, method, protocol, metric and overrides; later layers go over earlier ones."""
-    setting: dict = {"overrides": {}}
-    for layer in layers:
-        setting |= {key: layer[key] for key in ("dataset", "method", "protocol", "metric") if key in layer}
-        setting["overrides"] = setting["overrides"] | layer.get("set", {})
-    return setting
+def _cell(preset: str, table: str, place: Place, setting: Mapping) -> Cell:
+    """A cell by its place and all that is set for it.
+
+    Raises:
+        InputError: its protocol has no such metric.
+    """
+    asked = {key: setting[key] for key in ("dataset", "method", "protocol", "metric")}
+    if asked["protocol"] not in STORE_PROTOCOLS:
+        asked["seeds"] = tuple(setting.get("seeds") or seeds_of(preset, asked["dataset"]))
+        asked["overrides"] = setting["set"]
+    published = setting.get("published", {}).get(place[0], {}).get(place[1])
+    cell = Cell(preset, table, *place, **asked, published=published)
+    if cell.metric not in METRICS[cell.protocol]:
+        known = ", ".join(METRICS[cell.protocol])
+        raise InputError(f"{cell.where}: protocol {cell.protocol} has no metric {cell.metric}; it has {known}")
+    return cell
 
 
-def _require_keys(spec: Mapping, rows: list[_Line], columns: list[_Line], where: str) -> None:
+def _require_keys(spec: Mapping, rows: list[dict], where: str) -> None:
     """Refuse keys that occur twice, or that the grid has not; name the nearest that it has."""
-    for section in ("row_groups", "rows", "columns", "references"):
-        keys = [entry["key"] for entry in spec.get(section, [])]
-        if repeated := [key for key in keys if keys.count(key) > 1]:
-            raise InputError(f"{where}: {section}: key '{repeated[0]}' occurs twice; rename one of the two")
-    grid = [f"{row.axis.key}/{column.axis.key}" for row in rows for column in columns]
-    published = [f"{row}/{column}" for row, values in spec.get("published", {}).items() for column in values]
-    known = {kind: [e["key"] for e in spec.get(kind, [])] for kind in ("row_groups", "rows", "columns")}
-    droppable = [name for line in [*rows, *columns] for name in line.names]
-    used = [("skip", spec.get("skip", []), grid), ("cells", spec.get("cells", {}), grid)]
-    used += [("published", published, grid)]
-    used += [
-        (f"rows.{row['key']}.groups", row.get("groups", []), known["row_groups"]) for row in spec["rows"]
-    ]
-    for preset, scale in spec.get("presets", {}).items():
-        used += [(f"presets.{preset}.{kind}", scale.get(kind, {}), keys) for kind, keys in known.items()]
-        used += [(f"presets.{preset}.drop", scale.get("drop", []), droppable)]
-    references = [f"{REFERENCE_ROW}/{entry['key']}" for entry in spec.get("references", [])]
-    for n, claim in enumerate(spec.get("claims", [])):
-        places = [place for contrast in _contrasts(claim) for place in contrast.places]
-        used += [(f"claims.{n}", map("/".join, places), grid + references)]
-    for section, keys, valid in used:
+
+    def require(section: str, keys: Iterable[str], valid: Sequence[str]) -> None:
         for key in keys:
             if key not in valid:
                 near = difflib.get_close_matches(key, valid, n=1, cutoff=0.5)
                 fix = f"did you mean '{section}.{near[0]}'?" if near else f"valid keys: {', '.join(valid)}"
                 raise InputError(f"{where}: unknown key '{section}.{key}'; {fix}")
+
+    kinds = ("row_groups", "rows", "columns", "references")
+    known = {kind: [entry["key"] for entry in spec.get(kind, [])] for kind in kinds}
+    for kind, keys in known.items():
+        if repeated := [key for key in keys if keys.count(key) > 1]:
+            raise InputError(f"{where}: {kind}: key '{repeated[0]}' occurs twice; rename one of the two")
+    grid = [f"{row['key']}/{column}" for row in rows for column in known["columns"]]
+    published = [f"{row}/{column}" for row, values in spec.get("published", {}).items() for column in values]
+    require("skip", spec.get("skip", []), grid)
+    require("cells", spec.get("cells", {}), grid)
+    require("published", published, grid)
+    for row in spec["rows"]:
+        require(f"rows.{row['key']}.groups", row.get("groups", []), known["row_groups"])
+    droppable = [name for row in rows for name in row["names"]] + known["columns"]
+    for preset, scale in spec.get("presets", {}).items():
+        for kind, keys in known.items():
+            require(f"presets.{preset}.{kind}", scale.get(kind, {}), keys)
+        require(f"presets.{preset}.drop", scale.get("drop", []), droppable)
+    references = [f"{REFERENCE_ROW}/{key}" for key in known["references"]]
+    for n, claim in enumerate(spec.get("claims", [])):
+        places = [place for contrast in _contrasts(claim) for place in contrast.places]
+        require(f"claims.{n}", map("/".join, places), grid + references)
 
 
 def _contrasts(claim: Mapping) -> list[Contrast]:
