@@ -299,9 +299,10 @@ def _cell(preset: str, table: str, place: Place, setting: Mapping) -> Cell:
         asked["overrides"] = setting["set"]
     published = setting.get("published", {}).get(place[0], {}).get(place[1])
     cell = Cell(preset, table, *place, **asked, published=published)
-    if cell.metric not in METRICS[cell.protocol]:
-        known = ", ".join(METRICS[cell.protocol])
-        raise InputError(f"{cell.where}: protocol {cell.protocol} has no metric {cell.metric}; it has {known}")
+    known = METRICS[cell.protocol]
+    if cell.metric not in known:
+        problem = f"protocol {cell.protocol} has no metric {cell.metric}; it has {', '.join(known)}"
+        raise InputError(f"{cell.where}: {problem}")
     return cell
 
 
