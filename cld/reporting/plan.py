@@ -115,7 +115,7 @@ class Plan:
             self.model = CostModel({"": self.cluster["macs_per_s"]}, self._recorded_speeds())
         self.stages = {run: stage(self.folder / "runs" / run) for run in self.needed.runs}
         self.run_seconds = {name: self._run_seconds(run) for name, run in self.needed.runs.items()}
-        self.score_seconds = self._score_seconds({} if gpu else self._recorded_scores())
+        self.score_seconds = self._score_seconds(is_recorded_used=not gpu)
 
     def cost(self, part: Needed) -> Cost:
         """What ``part`` of the plan costs, by itself."""
@@ -145,22 +145,17 @@ class Plan:
         work = run_macs(run, _images(self.folder, run["dataset"]))
         return work and work / self.model.training(run["precision"])
 
-    def _recorded_scores(self) -> dict[tuple[str, str], list[float]]:
-        """The times of the scores that exist, by dataset and protocol."""
-        recorded: dict[tuple[str, str], list[float]] = {}
-        for score in map(Path, self.needed.scores):
+    def _score_seconds(self, is_recorded_used: bool) -> dict[str, float | None]:
+        recorded: dict[tuple[str, str], list[float]] = {}  # by dataset and protocol
+        for score in map(Path, self.needed.scores if is_recorded_used else ()):
             seconds = evaluation_seconds(self.folder, score.parent.name, score.stem)
             if seconds is not None:
                 recorded.setdefault(self._kind(score), []).append(seconds)
-        return recorded
-
-    def _score_seconds(self, recorded: Mapping[tuple[str, str], list[float]]) -> dict[str, float | None]:
-        seconds: dict[str, float | None] = {}
-        for score in self.needed.scores:
-            if not (self.folder.parent / score).is_file():
-                times = recorded.get(self._kind(Path(score)))
-                seconds[score] = median(times) if times else self._estimate(Path(score))
-        return seconds
+        missing = [score for score in self.needed.scores if not (self.folder.parent / score).is_file()]
+        times = {score: recorded.get(self._kind(Path(score))) for score in missing}
+        return {
+            score: median(known) if known else self._estimate(Path(score)) for score, known in times.items()
+        }
 
     def _kind(self, score: Path) -> tuple[str, str]:
         """The dataset whose run or store a score is of, and the protocol."""

@@ -16,7 +16,7 @@ from cld.reporting.style import NO_REPRODUCTION
 from cld.reporting.tables.cell import available_cells, built_cells
 from cld.reporting.tables.claims import check, signed
 from cld.reporting.tables.picture import draw
-from cld.reporting.tables.spec import REFERENCE_ROW, TABLE_KINDS, Axis, Cell, Place, Table
+from cld.reporting.tables.spec import REFERENCE_ROW, TABLE_KINDS, Cell, Place, Table
 from cld.runtime.arguments import ArgumentParser
 from cld.runtime.files import write_text
 from cld.runtime.progress import progress
@@ -144,11 +144,9 @@ def view(table: Table, cells: Mapping[Place, dict]) -> dict:
     heads = _heads(table)
     metrics = dict.fromkeys(METRICS[cell.metric] for cell in table.cells.values())
 
-    def entry(row: Axis, column: str) -> dict:
-        place = row.key, column
-        numbers = _numbers(cells.get(place), table.cells.get(place), len(heads) - 1)
-        key = quote("/".join(["cell", table.name, *place])).replace("~", "%7E") if place in cells else ""
-        return {**numbers, "best": place in best, "key": key}
+    def entry(row: str, column: str) -> dict:
+        shown = _shown(table, cells, (row, column), len(heads) - 1)
+        return {**shown, "best": (row, column) in best}
 
     scale = load_preset(table.preset)["title"]
     return {
@@ -161,14 +159,14 @@ def view(table: Table, cells: Mapping[Place, dict]) -> dict:
             {
                 "label": group,
                 "rows": [
-                    {"label": row.label, "cells": [entry(row, column.key) for column in table.columns]}
+                    {"label": row.label, "cells": [entry(row.key, column.key) for column in table.columns]}
                     for row in rows
                 ],
             }
             for group, rows in groupby(table.rows, lambda row: row.group)
         ],
         "references": [
-            {"label": reference.label, **entry(Axis(REFERENCE_ROW, ""), reference.key)}
+            {"label": reference.label, **entry(REFERENCE_ROW, reference.key)}
             for reference in table.references
         ],
         "heads": heads,
@@ -187,22 +185,25 @@ def _heads(table: Table) -> list[str]:
     return ["ours", "paper's target"] if table.is_generated else ["ours", "published", "difference"]
 
 
-def _numbers(cell: Mapping | None, asked: Cell | None, n_others: int) -> dict:
+def _shown(table: Table, cells: Mapping[Place, dict], place: Place, n_others: int) -> dict:
     """What is printed in a place: nothing where no cell applies, and MISSING where it has not been built.
 
     ``others`` stand beside our number: the published one (in brackets where it is a target), the difference.
     """
-    if not asked:
-        return {"ours": "", "others": [""] * n_others, "missing": False}
+    if place not in table.cells:
+        return {"ours": "", "others": [""] * n_others, "missing": False, "key": ""}
+    asked, cell = table.cells[place], cells.get(place)
     published = percent(asked.published)
     if asked.published is not None and is_generated(asked.preset, asked.dataset):
         published = f"({published})"
-    away = difference(cell) if cell else None
+    ours, away, key = MISSING, None, ""
+    if cell:
+        away = difference(cell)
+        fewer = f" ({cell['n_seeds']} of {len(asked.seeds)} seeds)" * _lacks_seeds(cell, asked)
+        ours = percent(cell["value"], cell["std"]) + fewer
+        key = quote("/".join(["cell", table.name, *place])).replace("~", "%7E")
     others = [published, "–" if away is None else signed(away)][:n_others]
-    if not cell:
-        return {"ours": MISSING, "others": others, "missing": True}
-    fewer = f" ({cell['n_seeds']} of {len(asked.seeds)} seeds)" * _lacks_seeds(cell, asked)
-    return {"ours": percent(cell["value"], cell["std"]) + fewer, "others": others, "missing": False}
+    return {"ours": ours, "others": others, "missing": not cell, "key": key}
 
 
 def _lacks_seeds(cell: Mapping, asked: Cell) -> bool:
