@@ -128,18 +128,22 @@ def test_a_gpu_is_known_by_name_and_auto_is_its_mixed_precision():
     assert str(a100).startswith("assumed of a100")
 
 
+def write_files(folder, files):
+    for name, content in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(content)
+
+
 def test_damaged_benchmarks_are_passed_over_and_a_grid_is_added_up(tmp_path):
-    folder = tmp_path / "benchmarks/evaluate"
-    folder.mkdir(parents=True)
-    for name, text in {
-        "a.knn.tsv": "s\th:m:s\tmax_rss\n2.0\t0:00:02\tNA\n",
-        "a.linear.tsv": "half a fi",
-        "a.linear_published.tsv": "s\th:m:s\n4.0\t0:00:04\n",
-        "a.semisup_1.tsv": "s\th:m:s\n1.0\t0:00:01\n",
-        "a.semisup_1.lr0.01-head10.tsv": "s\th:m:s\n5.0\t0:00:05\n",
-        "a.semisup_10.tsv": "s\th:m:s\n7.0\t0:00:07\n",
-    }.items():
-        (folder / name).write_text(text)
+    times = {
+        "a.knn": b"s\th:m:s\tmax_rss\n2.0\t0:00:02\tNA\n",
+        "a.linear": b"half a fi",
+        "a.linear_published": b"s\th:m:s\n4.0\t0:00:04\n",
+        "a.semisup_1": b"s\th:m:s\n1.0\t0:00:01\n",
+        "a.semisup_1.lr0.01-head10": b"s\th:m:s\n5.0\t0:00:05\n",
+        "a.semisup_10": b"s\th:m:s\n7.0\t0:00:07\n",
+    }
+    write_files(tmp_path, {f"benchmarks/evaluate/{name}.tsv": content for name, content in times.items()})
     recorded = {name: evaluation_seconds(tmp_path, "a", name) for name in ("knn", "linear", "semisup_1")}
     assert recorded == {"knn": 2.0, "linear": None, "semisup_1": 6.0}
 
@@ -149,10 +153,8 @@ def test_the_plan_shows_what_exists_and_what_each_run_serves(tmp_path):
     runs = table.cells["10", "kmeans"].runs
     done, partial, *_ = runs
     for name, file in ((done, "checkpoint.pt"), (partial, "partial.pt")):
-        folder = tmp_path / "demo/runs" / name
-        folder.mkdir(parents=True)
-        (folder / file).write_bytes(b"")
-        (folder / "config.yaml").write_text(yaml.safe_dump(runs[name]))
+        config = yaml.safe_dump(runs[name]).encode()
+        write_files(tmp_path / "demo/runs" / name, {file: b"", "config.yaml": config})
     plan = Plan([table], "demo", tmp_path, with_evaluations=False)
     lines = report(plan)
     of = {line.split()[0]: line for line in lines if line.startswith("  kitchen_hc")}
@@ -170,19 +172,17 @@ def test_the_plan_shows_what_exists_and_what_each_run_serves(tmp_path):
 
 
 def test_what_was_recorded_calibrates_the_plan(tmp_path, tiny_store):
-    folder = tmp_path / "demo"
     table = load_table("table_a1", "demo")
     name, config = next(iter(table.cells["10", "kmeans"].runs.items()))
-    for path, text in {
+    files = {
         "stores/kitchen_hc.h5": tiny_store.read_bytes(),
         f"runs/{name}/checkpoint.pt": b"",
         f"runs/{name}/config.yaml": yaml.safe_dump(config).encode(),
         f"scores/{name}/knn.json": b"",
         f"benchmarks/pretrain/{name}.tsv": b"s\th:m:s\n600\t0:10:00\n",
         f"benchmarks/evaluate/{name}.knn.tsv": b"s\th:m:s\n240\t0:04:00\n",
-    }.items():
-        (folder / path).parent.mkdir(parents=True, exist_ok=True)
-        (folder / path).write_bytes(text)
+    }
+    write_files(tmp_path / "demo", files)
     plan = Plan([table], "demo", tmp_path, with_evaluations=False)
     lines = report(plan)
     assert "from 1 recorded run(s)" in lines[-1]

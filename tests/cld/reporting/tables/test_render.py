@@ -98,27 +98,30 @@ def test_csv_is_tidy_and_complete():
     assert [row["row"] for row in rows if row["best"] == "1"] == ["256", "256"]
 
 
-def test_generated_data_are_neither_compared_with_the_published_numbers_nor_with_each_other():
+def test_a_demo_says_so_and_neither_compares_its_numbers_nor_decides_a_claim():
     table, cells, files = rendered(preset="demo")
     rows = list(csv.DictReader(io.StringIO(files["csv"])))
     assert {(row["generated"], row["difference"], row["best"]) for row in rows} == {("1", "", "0")}
+    assert render.best_places(table, cells) == set()
+    assert {each.verdict for each in render.view(table, cells)["checks"]} == {"not tested"}
     assert "| 64 (demo: 32) | 42.0 ± 0.0 | (74.5) | 43.0 ± 0.0 | (76.3) |" in files["md"]
     assert "| group | spectral, ours | paper's target | k-Means, ours | paper's target |" in files["md"]
     assert '<td class="other target">(74.5)</td>' in files["html"]
     assert "& (74.5) &" in files["tex"]
+    said = [
+        "Table A.1 (demo: generated data, no reproduction)",
+        "demo scale",
+        "not reproductions",
+        "change with seed and machine",
+        "Claims, which generated data cannot test:",
+        "generated data, 2 seeds, too small to tell (difference here +1.0 points)",
+    ]
+    unsaid = ["ifference:", "ublished", "Bold: the best", "interval", "supported"]
     for kind in ("md", "tex", "html"):
-        assert "ifference:" not in files[kind] and "ublished" not in files[kind]
-        assert "Bold: the best" not in files[kind]
-    assert render.best_places(table, cells) == set()
-
-
-def test_no_claim_is_decided_by_generated_data():
-    table, cells, files = rendered(preset="demo")
-    assert {each.verdict for each in render.view(table, cells)["checks"]} == {"not tested"}
-    for kind in ("md", "tex", "html"):
-        assert "Claims, which generated data cannot test:" in files[kind]
-        assert "generated data, 2 seeds, too small to tell (difference here +1.0 points)" in files[kind]
-        assert "interval" not in files[kind] and "supported" not in files[kind]
+        assert all(text in files[kind] for text in said)
+        assert not any(text in files[kind] for text in unsaid)
+        of_paper = rendered(preset="paper")[2][kind]
+        assert "not reproductions" not in of_paper and "demo" not in of_paper
 
 
 def test_markdown_has_ours_the_published_number_and_the_difference():
@@ -163,18 +166,19 @@ def test_equal_numbers_are_equally_good():
 
 
 class Tags(html.parser.HTMLParser):
-    def __init__(self):
+    def __init__(self, text):
         super().__init__()
-        self.open, self.seen, self.text, self.cells = [], [], [], 0
+        self.open, self.seen, self.text = [], [], []
+        self.feed(text)
+        assert self.open == []
 
     def handle_data(self, data):
         self.text.append(data)
 
     def handle_starttag(self, tag, attributes):
         self.seen.append(tag)
-        self.cells += tag == "td"
         assert not {"src", "href"} & dict(attributes).keys()
-        if tag not in ("meta",):
+        if tag != "meta":
             self.open.append(tag)
 
     def handle_endtag(self, tag):
@@ -185,20 +189,10 @@ class Tags(html.parser.HTMLParser):
 @pytest.mark.parametrize("name", table_names())
 def test_html_is_well_formed_and_needs_no_network(name, preset):
     table, _, files = rendered(name, preset)
-    tags = Tags()
-    tags.feed(files["html"])
-    assert tags.open == []
+    tags = Tags(files["html"])
     of_grid = len(table.rows) * len(table.columns)
     width = (2 if preset == "demo" else 3) if table.has_published else 1
-    assert tags.cells == of_grid * width + len(table.references)
-
-
-def test_demo_tables_say_demo_in_their_titles_and_paper_tables_do_not():
-    for kind in ("md", "tex", "html"):
-        demo, paper = rendered(preset="demo")[2][kind], rendered(preset="paper")[2][kind]
-        assert "Table A.1 (demo: generated data, no reproduction)" in demo and "demo scale" in demo
-        assert "not reproductions" in demo and "change with seed and machine" in demo
-        assert "not reproductions" not in paper and "demo" not in paper
+    assert tags.seen.count("td") == of_grid * width + len(table.references)
 
 
 def test_what_means_something_in_latex_and_markdown_is_escaped():
@@ -218,13 +212,10 @@ def test_labels_are_text_in_every_format(label):
     """HTML shows them as they are; in LaTeX nothing is left open; a Markdown row stays one row."""
     table, cells = made(preset="paper")
     table = replace(table, title=label, rows=[replace(row, label=label) for row in table.rows], claims=[])
-    files = render.render(table, cells, render.view(table, cells), "results")
-    tags, plain = Tags(), Tags()
-    tags.feed(files["html"])
-    plain.feed(
-        files_of(replace(table, title="x", rows=[replace(r, label="x") for r in table.rows]), cells)["html"]
-    )
-    assert tags.open == [] and len(tags.seen) == len(plain.seen)
+    files = files_of(table, cells)
+    plain = replace(table, title="x", rows=[replace(row, label="x") for row in table.rows])
+    tags = Tags(files["html"])
+    assert len(tags.seen) == len(Tags(files_of(plain, cells)["html"]).seen)
     assert " ".join(label.split()) in " ".join("".join(tags.text).split())
     body = re.sub(r"\\(?:[{}%&$#_]|\w+\{\})", "", files["tex"])
     assert body.count("{") == body.count("}") and body.count("$") % 2 == 0
@@ -357,10 +348,8 @@ def test_all_files_are_written_and_the_picture_shows_the_table(tmp_path, name, w
     lines = (pixels.max(axis=2) < 0.5).mean(axis=1) > 0.9  # rules from side to side
     n_rules = np.count_nonzero(np.diff(lines.astype(int)) == 1)
     assert n_rules == 4  # above and below, under the head, above the references
-    edge = np.concatenate(
-        [pixels[:5].ravel(), pixels[-5:].ravel(), pixels[:, :5].ravel(), pixels[:, -5:].ravel()]
-    )
-    assert edge.min() == 1  # nothing is cut off
+    edges = (pixels[:5], pixels[-5:], pixels[:, :5], pixels[:, -5:])
+    assert min(edge.min() for edge in edges) == 1  # nothing is cut off
     before = (folder / f"{name}.png").read_bytes()
     render.write(table, cells, tmp_path)
     assert (folder / f"{name}.png").read_bytes() == before
