@@ -44,24 +44,29 @@ SCENES = (4, 4)  # rows and columns of images with objects
 SIDE = 64  # pixels of a sample, at most
 
 
-def count_labels(path: str | Path, info: StoreInfo) -> dict[str, np.ndarray]:
-    """How many images, or annotated objects, of each class a split has: int64 (C,) by split."""
+def read_labels(path: str | Path, info: StoreInfo) -> dict[str, np.ndarray]:
+    """The classes of each split's images, or of its annotated objects: int64 (N,); -1 stands for none."""
     labels = "box_labels" if info.has_objects else "labels"
     with open_store(path) as store:
-        values = {split: store[split][labels][:] for split in info.sizes}
-    return {
-        split: np.bincount(array[array >= 0], minlength=len(info.classes)) for split, array in values.items()
-    }
+        return {split: store[split][labels][:] for split in info.sizes}
 
 
-def text(path: str | Path, info: StoreInfo, figure: str, score: Mapping | None) -> str:
+def count_labels(labels: Mapping[str, np.ndarray], info: StoreInfo) -> dict[str, np.ndarray]:
+    """How many labels of each class a split has: int64 (C,) by split."""
+    return {split: np.bincount(own[own >= 0], minlength=len(info.classes)) for split, own in labels.items()}
+
+
+def text(
+    path: str | Path, info: StoreInfo, labels: Mapping[str, np.ndarray], figure: str, score: Mapping | None
+) -> str:
     """The card in Markdown.
 
     Args:
+        labels: as :func:`read_labels` gives them.
         figure: the picture's address, relative to the card.
         score: raw-pixel kNN, None where images have no labels.
     """
-    counts = count_labels(path, info)
+    counts = count_labels(labels, info)
     size = f"{info.image_size}×{info.image_size}" if info.image_size else "JPEGs of many sizes"
     lines = [f"# {info.dataset}, {load_preset(info.preset)['title']}", ""]
     if is_generated(info.preset, info.dataset):
@@ -87,9 +92,9 @@ def text(path: str | Path, info: StoreInfo, figure: str, score: Mapping | None) 
         (name, *(int(of_split[label]) for of_split in counts.values()))
         for label, name in enumerate(info.classes)
     ]
-    if not info.has_objects:
-        unlabelled = [n - int(counts[split].sum()) for split, n in info.sizes.items()]
-        rows += [("(no label)", *unlabelled)] if any(unlabelled) else []
+    unlabelled = [int((own < 0).sum()) for own in labels.values()]
+    if any(unlabelled):
+        rows.append(("(no label)", *unlabelled))
     rows.append(("all", *(int(sum(row[1 + i] for row in rows)) for i in range(len(counts)))))
     settings = ((key, json.dumps(value)) for key, value in info.config.items())
     lines += ["", f"## {what} by class and split", "", table(("class", *counts), rows)]
@@ -98,10 +103,10 @@ def text(path: str | Path, info: StoreInfo, figure: str, score: Mapping | None) 
     return "\n".join(lines)
 
 
-def draw(path: str | Path, info: StoreInfo, title: str) -> Figure:
+def draw(path: str | Path, info: StoreInfo, labels: Mapping[str, np.ndarray], title: str) -> Figure:
     """The card's picture: samples of the classes, or images with their objects, above the counts by class."""
-    counts = count_labels(path, info)
-    rows = {} if info.has_objects else _sample_rows(path, info)
+    counts = count_labels(labels, info)
+    rows = {} if info.has_objects else _sample_rows(info, labels)
     height = 5.2 if info.has_objects else 0.43 * len(rows)
     names = class_names(info)
     longest = max((len(line) for name in names for line in name.split("\n")), default=0)
@@ -123,10 +128,8 @@ def draw(path: str | Path, info: StoreInfo, title: str) -> Figure:
     return figure
 
 
-def _sample_rows(path: str | Path, info: StoreInfo) -> dict[str, tuple[str, np.ndarray]]:
+def _sample_rows(info: StoreInfo, labels: Mapping[str, np.ndarray]) -> dict[str, tuple[str, np.ndarray]]:
     """By the name of a row: the split and the images that are shown in it, evenly spread over the class."""
-    with open_store(path) as store:
-        labels = {split: store[split]["labels"][:] for split in info.sizes}
     rows = {}
     for label in evenly_spaced(len(info.classes), MAX_CLASSES):
         rows[info.classes[label]] = "train", np.flatnonzero(labels["train"] == label)
@@ -219,6 +222,7 @@ def main() -> None:
     args = parser.parse_args()
     require_whole(args.store)
     info = read_info(args.store)
+    labels = read_labels(args.store, info)
     score = read_score(args.pixel_knn) if args.pixel_knn else None
     if score and score["protocol"] != "pixel_knn":
         raise InputError(f"{args.pixel_knn}: is a score of {score['protocol']}; name the one of pixel_knn")
@@ -227,5 +231,5 @@ def main() -> None:
     name = dataset_name(info.dataset)
     is_demo = is_generated(info.preset, info.dataset)
     scale = "demo: generated, not the published dataset" if is_demo else load_preset(info.preset)["title"]
-    save(draw(args.store, info, f"{name}, {scale}"), [args.figure])
-    write_text(args.card, text(args.store, info, args.figure.name, score))
+    save(draw(args.store, info, labels, f"{name}, {scale}"), [args.figure])
+    write_text(args.card, text(args.store, info, labels, args.figure.name, score))

@@ -58,8 +58,18 @@ def scenes(tmp_path):
     return path
 
 
+def card_text(path):
+    info = read_info(path)
+    return card.text(path, info, card.read_labels(path, info), "card.png", None)
+
+
+def drawn(path):
+    info = read_info(path)
+    return card.draw(path, info, card.read_labels(path, info), "title")
+
+
 def test_counts_are_the_stores(small):
-    text = card.text(small, read_info(small), "cifar10.card.png", None)
+    text = card_text(small)
     assert "| a b" not in text and "| a_b | 20 | 0 | 1 |" in text
     assert "| d\\|e | 1 | 0 | 0 |" in text
     assert "| (no label) | 0 | 5 | 0 |" in text
@@ -69,8 +79,7 @@ def test_counts_are_the_stores(small):
 
 
 def test_objects_are_counted_where_images_have_no_class(scenes):
-    info = read_info(scenes)
-    text = card.text(scenes, info, "voc07.card.png", None)
+    text = card_text(scenes)
     assert "Objects by class and split" in text and "(no label)" not in text
     assert "| cat | 10 | 10 |" in text and "| all | 19 | 19 |" in text
 
@@ -79,13 +88,13 @@ def test_one_owns_images_are_not_called_generated(small, tmp_path):
     path = tmp_path / "folder.h5"
     splits = {"train": Split(np.zeros((2, 4, 4, 3), np.uint8), np.array([0, 1]))}
     write_store(path, splits, dataset="folder", classes=["a", "b"], **FACTS)
-    assert "Generated" not in card.text(path, read_info(path), "f.png", None)
+    assert "Generated" not in card_text(path)
 
 
 @pytest.mark.parametrize("kind", ["small", "scenes"])
 def test_pictures_are_drawn(kind, request, tmp_path):
     path = request.getfixturevalue(kind)
-    save(card.draw(path, read_info(path), "title"), [tmp_path / "card.png"])
+    save(drawn(path), [tmp_path / "card.png"])
     width, height = Image.open(tmp_path / "card.png").size
     assert width == pytest.approx(200 * 6.9, abs=1) and height > 400
 
@@ -99,7 +108,7 @@ def test_no_name_of_a_class_is_cut(n, tmp_path):
     names = [f"{LONG} {i}" for i in range(n)]
     splits = {"train": Split(np.zeros((n, 8, 8, 3), np.uint8), np.arange(n))}
     write_store(path, splits, dataset="folder", classes=names, **FACTS)
-    figure = card.draw(path, read_info(path), "title")
+    figure = drawn(path)
     (axis,) = figure.subfigs[1].axes
     figure.draw_without_rendering()
     labels = axis.get_xticklabels()
