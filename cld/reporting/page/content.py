@@ -16,8 +16,7 @@ from string import ascii_lowercase
 from PIL import Image
 
 from cld.config import is_generated, load_config, load_preset, read_yaml
-from cld.reporting.page.cells import cell_content
-from cld.reporting.page.preset_files import SNAKEMAKE, PresetFiles
+from cld.reporting.page.cells import SNAKEMAKE, PresetFiles, cell_content
 from cld.reporting.tables.cell import read_cell
 from cld.reporting.tables.claims import check
 from cld.reporting.tables.render import best_places, code_version

@@ -4,8 +4,8 @@ from pathlib import Path
 
 from cld.reporting.markup import filled
 from cld.reporting.needed_runs import SUPPLEMENT, requested_tables
+from cld.reporting.page.cells import PresetFiles
 from cld.reporting.page.content import gather
-from cld.reporting.page.preset_files import PresetFiles
 from cld.reporting.results_arguments import add_results_arguments
 from cld.runtime.arguments import ArgumentParser
 from cld.runtime.files import write_text

@@ -6,8 +6,8 @@ from dataclasses import replace
 import pytest
 
 from cld.reporting.markup import filled
+from cld.reporting.page.cells import PresetFiles
 from cld.reporting.page.content import gather
-from cld.reporting.page.preset_files import PresetFiles
 from cld.reporting.tables.cell import built_cells
 from cld.reporting.tables.render import write
 from cld.runtime.files import read_json
