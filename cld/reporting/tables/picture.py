@@ -23,11 +23,11 @@ PAD_PT, MARGIN_PT = 5.0, 6.0
 
 @dataclass(frozen=True)
 class Piece:
-    """A text in a line: ``column`` of the grid to set it in, and ``until`` where it spans several."""
+    """A text in a line: the ``column`` of the grid where it begins, and how many it spans."""
 
     text: str
     column: int
-    until: int
+    span: int = 1
     align: str = "right"
     colour: str = "black"
     weight: str = "normal"
@@ -47,16 +47,13 @@ def drawn(shown: Mapping) -> Figure:
     n_columns = 1 + step * len(shown["columns"])
     starts = range(1, n_columns, step)
     others = PALE if shown["generated"] else GREY  # paler still where it is but a target
-    corner = Piece(shown["row_header"], 0, 1, "left")
+    corner = Piece(shown["row_header"], 0, align="left")
 
     def numbers(cell: Mapping, start: int) -> list[Piece]:
         """Our number, and what stands beside it."""
         colour, weight = WARNING if cell["missing"] else "black", "bold" if cell["best"] else "normal"
-        beside = enumerate(cell["others"], start + 1)
-        return [
-            Piece(cell["ours"], start, start + 1, colour=colour, weight=weight),
-            *(Piece(text, column, column + 1, colour=others) for column, text in beside),
-        ]
+        beside = [Piece(text, start + n, colour=others) for n, text in enumerate(cell["others"], 1)]
+        return [Piece(cell["ours"], start, colour=colour, weight=weight), *beside]
 
     names = _names(shown["columns"], starts, "right" if step == 1 else "center")
     head = []
@@ -72,11 +69,8 @@ def drawn(shown: Mapping) -> Figure:
             grid.append([Piece(group["label"], 0, n_columns, "left", style="italic")])
         for row in group["rows"]:
             pieces = [numbers(cell, start) for start, cell in zip(starts, row["cells"], strict=True)]
-            grid.append([Piece(row["label"], 0, 1, "left"), *chain(*pieces)])
-    references = [
-        [Piece(reference["label"], 0, 1, "left"), numbers(reference, 1)[0]]
-        for reference in shown["references"]
-    ]
+            grid.append([Piece(row["label"], 0, align="left"), *chain(*pieces)])
+    references = [[Piece(one["label"], 0, align="left"), numbers(one, 1)[0]] for one in shown["references"]]
     widths = _widths([*names, *head, *grid, *references], n_columns)
     width = max(sum(widths), TEXT_WIDTH * 72 - 2 * MARGIN_PT)
     lefts = [sum(widths[:n]) * width / sum(widths) for n in range(n_columns + 1)]
@@ -113,7 +107,7 @@ def _names(columns: Sequence[str], starts: range, align: str) -> list[list[Piece
     lines: list[list[Piece]] = [[] for _ in range(n_lines)]
     for start, texts in zip(starts, wrapped, strict=True):
         for line, text in zip(lines[n_lines - len(texts) :], texts, strict=True):
-            line.append(Piece(text, start, start + starts.step, align))
+            line.append(Piece(text, start, starts.step, align))
     return lines
 
 
@@ -126,15 +120,13 @@ def _text_width(text: str, size: float, weight: str = "normal", style: Any = "no
 def _widths(lines: list[list[Piece]], n_columns: int) -> list[float]:
     """Each column's width in points: what its texts need, and their share of texts that span several."""
     widths = [0.0] * n_columns
-    pieces = sorted((piece for line in lines for piece in line), key=lambda piece: piece.until - piece.column)
-    for piece in pieces:
-        if piece.column == 0 and piece.until > 1:
+    for piece in sorted((piece for line in lines for piece in line), key=lambda piece: piece.span):
+        if piece.column == 0 and piece.span > 1:
             continue  # a heading runs over the whole width
+        columns = slice(piece.column, piece.column + piece.span)
         need = _text_width(piece.text, SIZE, piece.weight, piece.style) + 2 * PAD_PT
-        n_spanned = piece.until - piece.column
-        lack = need - sum(widths[piece.column : piece.until])
-        for column in range(piece.column, piece.until):
-            widths[column] += max(lack, 0) / n_spanned
+        lack = max(need - sum(widths[columns]), 0)
+        widths[columns] = [width + lack / piece.span for width in widths[columns]]
     return widths
 
 
@@ -156,7 +148,7 @@ class _Page:
         for line in lines:
             self.down += SIZE * LEADING
             for piece in line:
-                left, right = self.lefts[piece.column], self.lefts[piece.until]
+                left, right = self.lefts[piece.column], self.lefts[piece.column + piece.span]
                 x = {"left": left, "center": (left + PAD_PT + right) / 2, "right": right}[piece.align]
                 look = {"color": piece.colour, "weight": piece.weight, "style": piece.style}
                 self._text(x, piece.text, SIZE, ha=piece.align, **look)
