@@ -22,7 +22,7 @@ COMMANDS = {
     "status": ("cld.reporting.status", "how far runs, scores and stores are"),
     "cell": ("cld.reporting.tables.cell", "average the scores of one cell"),
     "tables": ("cld.reporting.tables.render", "render tables from cells, or from the scores so far"),
-    "page": ("cld.reporting.page.page_command", "write the index page"),
+    "page": ("cld.reporting.page.content", "write the index page"),
     "card": ("cld.reporting.figures.store_card", "describe a store in text and a picture"),
     "supplement": ("cld.reporting.supplement", "tables and figures as one PDF"),
     "pack": ("cld.reporting.pack", "pack results for others, without data and checkpoints"),

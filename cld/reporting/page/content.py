@@ -1,4 +1,6 @@
-"""What the index page shows, gathered from the files of a results folder into one dictionary.
+"""Write the index page, one HTML file that loads nothing from anywhere: ``cld page``.
+
+What it shows is gathered from the files of a results folder into one dictionary, which the template prints.
 
 Nothing is computed here but sums of wall times: the page shows a number as its cell's file has it.
 """
@@ -16,12 +18,17 @@ from string import ascii_lowercase
 from PIL import Image
 
 from cld.config import is_generated, load_config, load_preset, read_yaml
+from cld.reporting.markup import filled
+from cld.reporting.needed_runs import SUPPLEMENT, requested_tables
 from cld.reporting.page.cells import SNAKEMAKE, PresetFiles, cell_content
+from cld.reporting.results_arguments import add_results_arguments
 from cld.reporting.tables.cell import read_cell
 from cld.reporting.tables.claims import check
 from cld.reporting.tables.render import best_places, code_version
 from cld.reporting.tables.spec import REFERENCE_ROW, TABLE_KINDS, Axis, Place, Table
 from cld.reporting.targets import CAPTIONS, Targets
+from cld.runtime.arguments import ArgumentParser
+from cld.runtime.files import write_text
 from cld.runtime.provenance import provenance
 
 #: A figure's files, in the order of their links.
@@ -29,6 +36,31 @@ FIGURE_KINDS = ("pdf", "svg", "csv", "png")
 #: Of the pictures in the page, in pixels: twice what a phone has, and a wide column's own.
 MAX_WIDTH = 1200
 QUALITY = 80
+
+
+def main() -> None:
+    """Write a preset's index page: its tables, figures and datasets, and where each number comes from.
+
+    What does not exist yet is shown as missing, with the command that makes it: the page can be written, and
+    written again, while the workflow runs.
+    """
+    parser = ArgumentParser(prog="cld page", description=main.__doc__)
+    add_results_arguments(parser)
+    parser.add_argument(
+        "--tables", nargs="*", help="files of config/tables; default: the supplement's and those begun"
+    )
+    parser.add_argument("--out", type=Path, help="the page; default: <results>/<preset>/index.html")
+    parser.add_argument(
+        "--now", action="store_true", help="as in cld tables; a page is always of what exists"
+    )
+    args = parser.parse_args()
+    tables = requested_tables(args.tables, args.preset)
+    if not args.tables:  # of others than the supplement's those that something exists of
+        folder = Path(args.results) / args.preset / "cells"
+        tables = [table for table in tables if table.name in SUPPLEMENT or (folder / table.name).is_dir()]
+    out = args.out or Path(args.results) / args.preset / "index.html"
+    write_text(out, filled("index.html.j2", gather(PresetFiles(args.results, args.preset, out), tables)))
+    print(f"page: {out}")
 
 
 def gather(files: PresetFiles, tables: Sequence[Table]) -> dict:

@@ -9,8 +9,7 @@ from results_tree import write, write_cell
 
 from cld.reporting.markup import filled
 from cld.reporting.page.cells import MAX_POINTS, PresetFiles, curves
-from cld.reporting.page.content import gather
-from cld.reporting.page.page_command import main
+from cld.reporting.page.content import gather, main
 from cld.reporting.tables.spec import Axis, load_table
 from cld.reporting.times import duration
 from cld.runtime.errors import InputError
