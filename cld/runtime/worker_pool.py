@@ -30,7 +30,7 @@ def worker_pool(
     Raises:
         InputError: from the block, a worker died; or the system has no room for their locks.
     """
-    context = multiprocessing.get_context(start_method)
+    context, others = multiprocessing.get_context(start_method), multiprocessing.active_children()
     try:
         pool = ProcessPoolExecutor(workers, context, _start_worker, (function,))
     except OSError as error:
@@ -41,6 +41,11 @@ def worker_pool(
     try:
         yield pool
     except BrokenProcessPool as error:
+        # The pool only asks the others to end, by a signal that they ignore, and waits for them; one that
+        # waits for a lock that the dead one held would never end.
+        for worker in multiprocessing.active_children():
+            if worker not in others:
+                worker.kill()
         raise InputError(
             f"a worker process died, most likely for lack of memory; run with fewer than {workers} workers"
         ) from error
