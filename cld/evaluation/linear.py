@@ -87,4 +87,8 @@ def _regression(
     fit = fit_logistic_regression(
         train, targets, len(run.info.classes), settings["l2"], settings["max_evaluations"]
     )
-    return fit.logits(test), {name: getattr(fit, name) for name in ("loss", "evaluations", "converged")}
+    return fit.logits(test), {
+        "loss": fit.loss,
+        "evaluations": fit.evaluations,
+        "converged": fit.converged,
+    }
