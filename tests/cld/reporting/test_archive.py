@@ -190,6 +190,7 @@ def test_what_is_damaged_is_refused(archive, tmp_path):
         (gzip.compress(b"text"), "not unpacked"),
         (None, "no such file"),
     ],
+    ids=["empty", "text", "gzip", "missing"],  # gzip's bytes hold the time: no names for tests
 )
 def test_what_is_no_archive_is_one_line(content, reason, tmp_path):
     if content is not None:
